@@ -1,0 +1,99 @@
+# inviteq. `make` alone lists what there is. Every target does its own set-up,
+# so each of them works on a fresh machine that has Go.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+GO ?= go
+# A version is the nearest tag, the commit, and -dirty; "dev" outside of git.
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS := -s -w -X main.version=$(VERSION)
+
+# Pinned here and not in go.mod: a linter's dependencies are not the program's.
+GOLANGCI_VERSION := v2.15.0
+GOLANGCI := .cache/bin/golangci-lint-$(GOLANGCI_VERSION)
+
+# Each fuzz target runs this long.
+FUZZTIME ?= 10s
+
+##@ Try it
+
+.PHONY: demo
+demo: ## Everything in one process: Redis, a simulated Clerk, worker, an import (2 min)
+	@.ci/need go
+	$(GO) run ./cmd/inviteq demo
+
+##@ Build
+
+.PHONY: build
+build: ## Build bin/inviteq, one static binary
+	@.ci/need go
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/inviteq ./cmd/inviteq
+
+.PHONY: install
+install: ## Install inviteq into $GOBIN
+	@.ci/need go
+	CGO_ENABLED=0 $(GO) install -trimpath -ldflags '$(LDFLAGS)' ./cmd/inviteq
+
+##@ Test
+
+.PHONY: test
+test: ## All tests, against a real redis-server (found or installed)
+	@.ci/need go redis-server
+	$(GO) test -timeout 20m ./...
+
+.PHONY: test-race
+test-race: ## All tests under the race detector, with fewer simulated seeds
+	@.ci/need go redis-server cc
+	INVITEQ_SIM_SEEDS=$${INVITEQ_SIM_SEEDS:-10} CGO_ENABLED=1 $(GO) test -race -timeout 30m ./...
+
+.PHONY: fuzz
+fuzz: ## Run each fuzz target for FUZZTIME (10s)
+	@.ci/need go redis-server
+	@FUZZTIME='$(FUZZTIME)' .ci/fuzz ./...
+
+.PHONY: bench
+bench: ## Go benchmarks of the packages, on a real redis-server
+	@.ci/need go redis-server
+	$(GO) test -run '^$$' -bench . -benchmem -timeout 60m ./worker/... ./enqueue/...
+
+##@ Check
+
+.PHONY: lint
+lint: $(GOLANGCI) ## Linters, formatting, and the modernisations of go fix
+	@.ci/need go
+	$(GOLANGCI) run ./...
+	@echo 'go fix -diff ./...'
+	@diff=$$($(GO) fix -diff ./... 2>&1) || { echo "$$diff"; echo 'lint: run `go fix ./...`'; exit 1; }
+
+# Built from source (about two minutes, once a version), because a binary that
+# somebody else built for an older Go cannot read newer sources.
+$(GOLANGCI):
+	@.ci/need go
+	@echo 'lint: building golangci-lint $(GOLANGCI_VERSION), once'
+	@mkdir -p .cache/bin
+	GOBIN='$(CURDIR)/.cache/bin' CGO_ENABLED=0 $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_VERSION)
+	@mv .cache/bin/golangci-lint $@
+
+.PHONY: deployments
+deployments: ## Validate Dockerfile, docker-compose.yml, redis.conf and Kubernetes manifests
+	@.ci/need go redis-server
+	cd deployments/check && $(GO) test -count=1 ./...
+
+# The order is the cheapest verdict first; the full tests come last.
+.PHONY: check
+check: build lint deployments fuzz test-race test ## What CI runs: build, lint, deployments, fuzz, test-race, test
+
+##@ Keep house
+
+.PHONY: clean
+clean: ## Remove what was built, and the linter
+	rm -rf bin .cache
+
+.PHONY: help
+help: ## List the targets
+	@awk 'BEGIN { FS = ":.*## "; print "inviteq: durable Clerk invitations. Usage: make TARGET [NAME=value]" } \
+		/^##@ / { printf "\n%s\n", substr($$0, 5) } \
+		/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
