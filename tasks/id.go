@@ -1,0 +1,51 @@
+package tasks
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base32"
+	"encoding/binary"
+	"errors"
+	"time"
+)
+
+// MaxIDLen is the longest id of an invite or an import, in bytes.
+const MaxIDLen = 128
+
+// idText is base32 in lower case without padding, in ASCII order.
+var idText = base32.NewEncoding("0123456789abcdefghjkmnpqrstvwxyz").WithPadding(base32.NoPadding)
+
+// NewID returns a new id with the given prefix ("inq", "imp", "rvk"). Ids made
+// later sort later. It has 28 bytes, which Redis keeps in a 32-byte cell.
+func NewID(prefix string) string {
+	var b [15]byte
+	binary.BigEndian.PutUint64(b[:8], uint64(time.Now().UnixMilli())<<16)
+	rand.Read(b[6:])
+	return prefix + "_" + idText.EncodeToString(b[:])
+}
+
+// ImportInviteID returns the id of the invite for an address within an import.
+// It is a function of both, so that the same list fed twice under the same
+// import id makes no second invite, even if its rows have moved.
+func ImportInviteID(importID string, e Email) string {
+	h := sha256.New()
+	h.Write([]byte(importID))
+	h.Write([]byte{0})
+	h.Write([]byte(e.Key()))
+	return "inq_" + idText.EncodeToString(h.Sum(nil)[:15])
+}
+
+// CheckID says what is wrong with an id that a caller chose: it must have 1 to
+// MaxIDLen printable ASCII characters, no space and no "/" (asynqmon puts it
+// into a path).
+func CheckID(id string) error {
+	if id == "" || len(id) > MaxIDLen {
+		return errors.New("must have 1 to 128 bytes")
+	}
+	for i := range len(id) {
+		if c := id[i]; c <= ' ' || c > '~' || c == '/' {
+			return errors.New("must be printable ASCII without spaces and without /")
+		}
+	}
+	return nil
+}

@@ -1,0 +1,371 @@
+package tasks
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+)
+
+// Version is the version of every payload.
+const Version = 1
+
+// MaxPayloadLen is the largest payload that is looked at, in bytes: a chunk of
+// a hundred whole invites with the largest metadata.
+const MaxPayloadLen = ChunkSize * (MaxMetadataLen + MaxURLLen + 2048)
+
+// InviteJSON is an invite on the wire: in a foreign producer's payload, a JSON
+// Lines import, or an HTTP request. Its fields have Clerk's names. Unlike
+// Invite it holds the address in the open: convert it at once.
+type InviteJSON struct {
+	EmailAddress   string          `json:"email_address,omitzero"`
+	PublicMetadata json.RawMessage `json:"public_metadata,omitzero"`
+	RedirectURL    string          `json:"redirect_url,omitzero"`
+	Notify         *bool           `json:"notify,omitzero"`
+	IgnoreExisting bool            `json:"ignore_existing,omitzero"`
+	ExpiresInDays  *int            `json:"expires_in_days,omitzero"`
+	TemplateSlug   string          `json:"template_slug,omitzero"`
+	ID             string          `json:"id,omitzero"`
+	Lane           string          `json:"lane,omitzero"`
+	ImportID       string          `json:"import_id,omitzero"`
+	NotBefore      *time.Time      `json:"not_before,omitzero"`
+	Deadline       *time.Time      `json:"deadline,omitzero"`
+}
+
+// Invite converts and validates. All problems come back at once, as a
+// *ValidationError.
+func (j InviteJSON) Invite() (Invite, error) {
+	i := Invite{
+		RedirectURL:    j.RedirectURL,
+		NoNotify:       j.Notify != nil && !*j.Notify,
+		IgnoreExisting: j.IgnoreExisting,
+		TemplateSlug:   j.TemplateSlug,
+		ID:             j.ID,
+		ImportID:       j.ImportID,
+	}
+	if !bytes.Equal(j.PublicMetadata, []byte("null")) {
+		i.PublicMetadata = j.PublicMetadata
+	}
+	if j.NotBefore != nil {
+		i.NotBefore = *j.NotBefore
+	}
+	if j.Deadline != nil {
+		i.Deadline = *j.Deadline
+	}
+	var e ValidationError
+	email, err := ParseEmail(j.EmailAddress)
+	if err != nil {
+		e.Problems = append(e.Problems, Problem{"email_address", err.Error()})
+	}
+	i.EmailAddress = email
+	if err := i.Lane.UnmarshalText([]byte(j.Lane)); err != nil {
+		e.Problems = append(e.Problems, Problem{"lane", "must be interactive or import"})
+	}
+	if j.ExpiresInDays != nil {
+		i.ExpiresInDays = *j.ExpiresInDays
+		if i.ExpiresInDays == 0 {
+			e.Problems = append(e.Problems, Problem{"expires_in_days", "must be 1 to 365"})
+		}
+	}
+	if v, ok := errors.AsType[*ValidationError](i.Validate()); ok {
+		for _, p := range v.Problems {
+			if p.Field == "email_address" && email.IsZero() {
+				continue // Said already, and better.
+			}
+			e.Problems = append(e.Problems, p)
+		}
+	}
+	if len(e.Problems) > 0 {
+		return Invite{}, &e
+	}
+	return i, nil
+}
+
+// JSON returns the invite as it goes over the wire, address included.
+func (i Invite) JSON() InviteJSON {
+	j := InviteJSON{
+		EmailAddress:   i.EmailAddress.Raw(),
+		PublicMetadata: i.PublicMetadata,
+		RedirectURL:    i.RedirectURL,
+		IgnoreExisting: i.IgnoreExisting,
+		TemplateSlug:   i.TemplateSlug,
+		ID:             i.ID,
+		ImportID:       i.ImportID,
+	}
+	if i.Lane != Interactive {
+		j.Lane = i.Lane.String()
+	}
+	if i.NoNotify {
+		j.Notify = new(false)
+	}
+	if i.ExpiresInDays != 0 {
+		j.ExpiresInDays = new(i.ExpiresInDays)
+	}
+	if !i.NotBefore.IsZero() {
+		j.NotBefore = new(i.NotBefore)
+	}
+	if !i.Deadline.IsZero() {
+		j.Deadline = new(i.Deadline)
+	}
+	return j
+}
+
+// Create is the payload of TypeCreate: the id of a record in the ledger, or,
+// from a foreign producer, the whole invite (its id may be empty).
+type Create struct {
+	ID     string
+	Invite *Invite // nil when the ledger holds the record
+}
+
+// BulkCreate is the payload of TypeBulkCreate: Count members of an import from
+// position From, or, from a foreign producer, the invites themselves.
+type BulkCreate struct {
+	ImportID string
+	From     int
+	Count    int
+	Invites  []Invite
+}
+
+// Revoke is the payload of TypeRevoke: the id of a revoke request in the
+// ledger, or, from a foreign producer, what to revoke.
+type Revoke struct {
+	ID     string
+	Target string // our id, Clerk's id, or an address: never logged
+}
+
+// Reconcile is the payload of TypeReconcile. Full asks for every invitation;
+// otherwise the newest ones, down to known ground, are compared.
+type Reconcile struct{ Full bool }
+
+type createJSON struct {
+	V int `json:"v"`
+	InviteJSON
+}
+
+type bulkCreateJSON struct {
+	V        int          `json:"v"`
+	ImportID string       `json:"import_id"`
+	From     int          `json:"from,omitzero"`
+	Count    int          `json:"count,omitzero"`
+	Invites  []InviteJSON `json:"invites,omitzero"`
+}
+
+type revokeJSON struct {
+	V      int    `json:"v"`
+	ID     string `json:"id,omitzero"`
+	Target string `json:"target,omitzero"`
+}
+
+type reconcileJSON struct {
+	V    int  `json:"v"`
+	Full bool `json:"full"`
+}
+
+// Encode returns the payload.
+func (c Create) Encode() []byte {
+	j := createJSON{V: Version, InviteJSON: InviteJSON{ID: c.ID}}
+	if c.Invite != nil {
+		j.InviteJSON = c.Invite.JSON()
+	}
+	return encode(j)
+}
+
+// Encode returns the payload.
+func (b BulkCreate) Encode() []byte {
+	j := bulkCreateJSON{V: Version, ImportID: b.ImportID, From: b.From, Count: b.Count}
+	for _, i := range b.Invites {
+		j.Invites = append(j.Invites, i.JSON())
+	}
+	return encode(j)
+}
+
+// Encode returns the payload.
+func (r Revoke) Encode() []byte { return encode(revokeJSON{Version, r.ID, r.Target}) }
+
+// Encode returns the payload.
+func (r Reconcile) Encode() []byte { return encode(reconcileJSON{Version, r.Full}) }
+
+// ParseCreate decodes and validates a payload of TypeCreate.
+func ParseCreate(b []byte) (Create, error) {
+	var j createJSON
+	if err := decode(b, &j, &j.V); err != nil {
+		return Create{}, err
+	}
+	if j.EmailAddress == "" && j.ID != "" {
+		if j.InviteJSON.hasContent() {
+			return Create{}, &ValidationError{[]Problem{{"email_address", "is missing"}}}
+		}
+		return Create{ID: j.ID}, checkIDField("id", j.ID)
+	}
+	i, err := j.Invite()
+	if err != nil {
+		return Create{}, err
+	}
+	return Create{ID: i.ID, Invite: &i}, nil
+}
+
+func (j InviteJSON) hasContent() bool {
+	j.ID = ""
+	b, err := json.Marshal(j)
+	return err != nil || string(b) != "{}"
+}
+
+// ParseBulkCreate decodes and validates a payload of TypeBulkCreate.
+func ParseBulkCreate(b []byte) (BulkCreate, error) {
+	var j bulkCreateJSON
+	if err := decode(b, &j, &j.V); err != nil {
+		return BulkCreate{}, err
+	}
+	var e ValidationError
+	if err := CheckID(j.ImportID); err != nil {
+		e.Problems = append(e.Problems, Problem{"import_id", err.Error()})
+	}
+	bulk := BulkCreate{ImportID: j.ImportID, From: j.From, Count: j.Count}
+	switch {
+	case len(j.Invites) > ChunkSize:
+		e.Problems = append(e.Problems, Problem{"invites", fmt.Sprintf("has %d members; at most %d are allowed", len(j.Invites), ChunkSize)})
+	case len(j.Invites) == 0 && (j.From < 0 || j.Count < 1 || j.Count > ChunkSize):
+		e.Problems = append(e.Problems, Problem{"count", fmt.Sprintf("must be 1 to %d, and from must not be negative", ChunkSize)})
+	}
+	for n, one := range j.Invites[:min(len(j.Invites), ChunkSize)] {
+		one.ImportID = j.ImportID
+		if one.Lane == "" {
+			one.Lane = Import.String()
+		}
+		i, err := one.Invite()
+		if v, ok := errors.AsType[*ValidationError](err); ok {
+			for _, p := range v.Problems {
+				p.Field = fmt.Sprintf("invites[%d].%s", n, p.Field)
+				e.Problems = append(e.Problems, p)
+			}
+		}
+		bulk.Invites = append(bulk.Invites, i)
+	}
+	if len(e.Problems) > 0 {
+		return BulkCreate{}, &e
+	}
+	return bulk, nil
+}
+
+// ParseRevoke decodes and validates a payload of TypeRevoke.
+func ParseRevoke(b []byte) (Revoke, error) {
+	var j revokeJSON
+	if err := decode(b, &j, &j.V); err != nil {
+		return Revoke{}, err
+	}
+	if (j.ID == "") == (j.Target == "") {
+		return Revoke{}, &ValidationError{[]Problem{{"target", "or id must be given, and not both"}}}
+	}
+	if j.ID != "" {
+		return Revoke{ID: j.ID}, checkIDField("id", j.ID)
+	}
+	if err := CheckTarget(j.Target); err != nil {
+		return Revoke{}, &ValidationError{[]Problem{{"target", err.Error()}}}
+	}
+	return Revoke{Target: j.Target}, nil
+}
+
+// CheckTarget says what is wrong with the target of a revoke or a look-up.
+func CheckTarget(s string) error {
+	if strings.Contains(s, "@") {
+		_, err := ParseEmail(s)
+		return err
+	}
+	return CheckID(s)
+}
+
+// ParseReconcile decodes a payload of TypeReconcile.
+func ParseReconcile(b []byte) (Reconcile, error) {
+	var j reconcileJSON
+	err := decode(b, &j, &j.V)
+	return Reconcile{j.Full}, err
+}
+
+func checkIDField(field, id string) error {
+	if err := CheckID(id); err != nil {
+		return &ValidationError{[]Problem{{field, err.Error()}}}
+	}
+	return nil
+}
+
+func encode(v any) []byte {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(v); err != nil {
+		// Only an invalid RawMessage fails, and Validate has refused it. The
+		// empty payload is refused by every parser.
+		return nil
+	}
+	return bytes.TrimSuffix(b.Bytes(), []byte{'\n'})
+}
+
+// decode is strict: one object, known fields, the version that we speak. Its
+// errors name fields and positions, never values.
+func decode(b []byte, v any, version *int) error {
+	if len(b) > MaxPayloadLen {
+		return fmt.Errorf("payload has %d bytes; at most %d are allowed", len(b), MaxPayloadLen)
+	}
+	if err := DecodeStrict(bytes.NewReader(b), v); err != nil {
+		return fmt.Errorf("payload %w", err)
+	}
+	if *version != Version {
+		return fmt.Errorf(`payload has "v":%d; this version of inviteq understands "v":%d`, *version, Version)
+	}
+	return nil
+}
+
+// DecodeStrict reads exactly one JSON value. Its errors say what is wrong
+// without quoting the input, which may hold addresses.
+func DecodeStrict(r io.Reader, v any) error {
+	dec := json.NewDecoder(r)
+	dec.DisallowUnknownFields()
+	err := dec.Decode(v)
+	if err == nil {
+		if _, err := dec.Token(); err != io.EOF {
+			return errors.New("has something after the JSON value")
+		}
+		return nil
+	}
+	if t, ok := errors.AsType[*json.UnmarshalTypeError](err); ok && t.Field != "" {
+		return fmt.Errorf("has a %s of the wrong type: want %s", lastField(t.Field), jsonType(t.Type.String()))
+	}
+	if s, ok := errors.AsType[*json.SyntaxError](err); ok {
+		return fmt.Errorf("is not valid JSON (at byte %d)", s.Offset)
+	}
+	if _, name, ok := strings.Cut(err.Error(), "unknown field "); ok {
+		return fmt.Errorf("has an unknown field %s", mask(name))
+	}
+	if _, ok := errors.AsType[*time.ParseError](err); ok {
+		return errors.New("has a time that is not RFC 3339, such as 2026-01-31T09:00:00Z")
+	}
+	return errors.New("is not valid JSON")
+}
+
+// mask keeps the name of a misspelt field readable, but no address that
+// somebody has used as a key.
+func mask(field string) string {
+	if len(field) > 40 || strings.ContainsAny(field, "@") {
+		return "(its name is not shown)"
+	}
+	return field
+}
+
+func lastField(path string) string {
+	return strings.TrimPrefix(path, "InviteJSON.")
+}
+
+func jsonType(t string) string {
+	switch strings.TrimPrefix(t, "*") {
+	case "bool":
+		return "true or false"
+	case "int":
+		return "a whole number"
+	case "string":
+		return "a string"
+	}
+	return "another type"
+}
