@@ -1,0 +1,207 @@
+package check
+
+import (
+	"bytes"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/compose-spec/compose-go/v2/cli"
+	"github.com/compose-spec/compose-go/v2/types"
+)
+
+// compose loads docker-compose.yml as `docker compose --profile …` would: it is
+// checked against the Compose schema, interpolated and normalised.
+func compose(t *testing.T, profiles ...string) *types.Project {
+	t.Helper()
+	options, err := cli.NewProjectOptions([]string{filepath.Join(root, "docker-compose.yml")},
+		cli.WithProfiles(profiles), cli.WithResolvedPaths(true))
+	if err != nil {
+		t.Fatal(err)
+	}
+	project, err := options.LoadProject(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return project
+}
+
+func TestComposeProfiles(t *testing.T) {
+	// Without a profile nothing can mail anybody.
+	for _, test := range []struct {
+		profiles, want []string
+	}{
+		{nil, []string{"redis"}},
+		{[]string{"sim"}, []string{"clerksim", "redis", "worker-sim"}},
+		{[]string{"live"}, []string{"redis", "worker"}},
+	} {
+		got := compose(t, test.profiles...).ServiceNames()
+		slices.Sort(got)
+		if !slices.Equal(got, test.want) {
+			t.Errorf("profiles %q start %q, want %q", test.profiles, got, test.want)
+		}
+	}
+}
+
+func TestComposeServices(t *testing.T) {
+	project := compose(t, "sim", "live")
+	grace := time.Duration(*kubernetes(t).deployment.Spec.Template.Spec.TerminationGracePeriodSeconds) * time.Second
+	for name, service := range project.Services {
+		for _, port := range service.Ports {
+			if port.HostIP != "127.0.0.1" {
+				t.Errorf("%s publishes port %s on %q, want loopback only", name, port.Published, port.HostIP)
+			}
+		}
+		for _, volume := range service.Volumes {
+			if volume.Type != types.VolumeTypeBind {
+				continue
+			}
+			if _, err := os.Stat(volume.Source); err != nil {
+				t.Errorf("%s mounts %s: %v", name, volume.Source, err)
+			}
+		}
+		if service.Build == nil {
+			continue
+		}
+		if _, err := os.Stat(filepath.Join(service.Build.Context, service.Build.Dockerfile)); err != nil {
+			t.Errorf("%s is built from a Dockerfile that is not there: %v", name, err)
+		}
+		if !service.ReadOnly || !slices.Contains(service.CapDrop, "ALL") {
+			t.Errorf("%s may write to its root or keeps capabilities", name)
+		}
+		if strings.HasPrefix(name, "worker") && (service.StopGracePeriod == nil || time.Duration(*service.StopGracePeriod) != grace) {
+			t.Errorf("%s has a stop_grace_period of %v, Kubernetes one of %s", name, service.StopGracePeriod, grace)
+		}
+	}
+
+	// AOF rewrites copy what changes meanwhile: half as much again.
+	limit := regexp.MustCompile(`(?m)^maxmemory (\d+)mb$`).FindSubmatch(read(t, "deployments/redis.conf"))
+	var megabytes int64
+	if _, err := fmt.Sscan(string(limit[1]), &megabytes); err != nil {
+		t.Fatal(err)
+	}
+	if memory := int64(project.Services["redis"].MemLimit) >> 20; memory < megabytes*3/2 {
+		t.Errorf("redis may use %d MB; maxmemory %d MB needs half as much again", memory, megabytes)
+	}
+}
+
+func TestComposeKeepsTheKeyInAFile(t *testing.T) {
+	project := compose(t, "live")
+	worker := project.Services["worker"]
+	if _, ok := worker.Environment["CLERK_SECRET_KEY"]; ok {
+		t.Error("the key is in the container's environment, where `docker inspect` shows it")
+	}
+	file := worker.Environment["CLERK_SECRET_KEY_FILE"]
+	if file == nil || len(worker.Secrets) != 1 || *file != "/run/secrets/"+worker.Secrets[0].Source {
+		t.Errorf("the worker reads %v, which is not its secret %v", file, worker.Secrets)
+	}
+	if project.Secrets["clerk_secret_key"].Environment != "CLERK_SECRET_KEY" {
+		t.Errorf("the secret comes from %+v, want CLERK_SECRET_KEY", project.Secrets["clerk_secret_key"])
+	}
+}
+
+// TestPlayground runs the services of the profile "sim" as processes: the same
+// commands with the same environment, with loopback ports in place of service
+// names. Then it does what the head of docker-compose.yml tells people to try.
+func TestPlayground(t *testing.T) {
+	project := compose(t, "sim")
+	ports := strings.NewReplacer(
+		"redis:6379", "127.0.0.1:"+freePort(t),
+		"clerksim:9090", "127.0.0.1:"+freePort(t),
+		"0.0.0.0:8080", "127.0.0.1:"+freePort(t),
+	)
+	environment := func(service types.ServiceConfig) []string {
+		var list []string
+		for name, value := range service.Environment {
+			list = append(list, name+"="+ports.Replace(*value))
+		}
+		return list
+	}
+	redis, clerk, worker := project.Services["redis"], project.Services["clerksim"], project.Services["worker-sim"]
+
+	// The image's path of the configuration, its folder, and its port.
+	args := slices.Clone(redis.Command[1:])
+	for i, arg := range args {
+		for _, volume := range redis.Volumes {
+			switch {
+			case arg != volume.Target:
+			case volume.Type == types.VolumeTypeBind:
+				args[i] = volume.Source
+			default:
+				args[i] = t.TempDir()
+			}
+		}
+	}
+	_, port, _ := strings.Cut(ports.Replace("redis:6379"), ":")
+	run(t, os.Environ(), redisServer(t), append(args, "--bind", "127.0.0.1", "--port", port)...)
+
+	args = slices.Clone(clerk.Command)
+	args[len(args)-1] = ports.Replace("clerksim" + args[len(args)-1])
+	run(t, environment(clerk), program(t), args...)
+	run(t, environment(worker), program(t), worker.Command...)
+
+	for _, path := range []string{"/healthz", "/readyz"} {
+		url := "http://" + ports.Replace(*worker.Environment["INVITEQ_ADMIN_ADDR"]) + path
+		eventually(t, "the worker's "+path, func() error {
+			response, err := http.Get(url)
+			if err != nil {
+				return err
+			}
+			defer response.Body.Close()
+			if response.StatusCode != http.StatusOK {
+				return fmt.Errorf("status %s", response.Status)
+			}
+			return nil
+		})
+	}
+
+	const exec1 = "#   docker compose --profile sim exec worker-sim /inviteq "
+	tried := 0
+	for line := range bytes.Lines(read(t, "docker-compose.yml")) {
+		words, ok := strings.CutPrefix(strings.TrimSpace(string(line)), exec1)
+		if !ok {
+			continue
+		}
+		tried++
+		command := exec.CommandContext(t.Context(), program(t), strings.Fields(words)...)
+		command.Env = environment(worker)
+		output, err := command.CombinedOutput()
+		if err != nil {
+			t.Errorf("inviteq %s: %v\n%s", words, err, output)
+		}
+		t.Logf("inviteq %s\n%s", words, output)
+	}
+	if tried == 0 {
+		t.Error("the head of docker-compose.yml has nothing to try")
+	}
+}
+
+// TestVariablesAreKnown keeps the deployed environment true: each variable must
+// be one that the worker's help names.
+func TestVariablesAreKnown(t *testing.T) {
+	help, err := exec.CommandContext(t.Context(), program(t), "worker", "--help").CombinedOutput()
+	if err != nil {
+		t.Fatalf("inviteq worker --help: %v\n%s", err, help)
+	}
+	used := map[string][]string{}
+	for name, service := range compose(t, "sim", "live").Services {
+		for variable := range service.Environment {
+			used[variable] = append(used[variable], "docker-compose.yml ("+name+")")
+		}
+	}
+	for _, variable := range kubernetes(t).worker(t).Env {
+		used[variable.Name] = append(used[variable.Name], "deployments/k8s")
+	}
+	for variable, places := range used {
+		if !regexp.MustCompile(`\b` + variable + `\b`).Match(help) {
+			t.Errorf("%q set %s, which inviteq worker --help does not name", places, variable)
+		}
+	}
+}

@@ -1,0 +1,183 @@
+package check
+
+import (
+	"bytes"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	policyv1 "k8s.io/api/policy/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/util/intstr"
+	"sigs.k8s.io/kustomize/api/krusty"
+	"sigs.k8s.io/kustomize/kyaml/filesys"
+	"sigs.k8s.io/yaml"
+)
+
+// manifests is what `kubectl apply -k deployments/k8s` would send.
+type manifests struct {
+	deployment appsv1.Deployment
+	disruption policyv1.PodDisruptionBudget
+	network    networkingv1.NetworkPolicy
+}
+
+// kubernetes runs kustomize and decodes every object strictly: a field that
+// Kubernetes does not know, or one of a wrong type, fails the test.
+func kubernetes(t *testing.T) manifests {
+	t.Helper()
+	resources, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).
+		Run(filesys.MakeFsOnDisk(), filepath.Join(root, "deployments/k8s"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var m manifests
+	targets := map[string]any{
+		"apps/v1 Deployment":                 &m.deployment,
+		"policy/v1 PodDisruptionBudget":      &m.disruption,
+		"networking.k8s.io/v1 NetworkPolicy": &m.network,
+	}
+	for _, resource := range resources.Resources() {
+		id := resource.GetApiVersion() + " " + resource.GetKind()
+		target, ok := targets[id]
+		if !ok {
+			t.Errorf("%s %s is not checked: add it to this test", id, resource.GetName())
+			continue
+		}
+		delete(targets, id)
+		text, err := resource.AsYAML()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := yaml.UnmarshalStrict(text, target); err != nil {
+			t.Errorf("%s: %v", id, err)
+		}
+	}
+	for id := range targets {
+		t.Errorf("no %s in the manifests", id)
+	}
+	return m
+}
+
+// worker returns the one container of the deployment.
+func (m manifests) worker(t *testing.T) corev1.Container {
+	t.Helper()
+	containers := m.deployment.Spec.Template.Spec.Containers
+	if len(containers) != 1 {
+		t.Fatalf("the pod has %d containers, want 1", len(containers))
+	}
+	return containers[0]
+}
+
+func TestKubernetesObjectsSelectTheWorker(t *testing.T) {
+	m := kubernetes(t)
+	pod := labels.Set(m.deployment.Spec.Template.Labels)
+	selectors := map[string]*metav1.LabelSelector{
+		"Deployment":          m.deployment.Spec.Selector,
+		"PodDisruptionBudget": m.disruption.Spec.Selector,
+		"NetworkPolicy":       &m.network.Spec.PodSelector,
+	}
+	for _, constraint := range m.deployment.Spec.Template.Spec.TopologySpreadConstraints {
+		selectors["topologySpreadConstraint"] = constraint.LabelSelector
+	}
+	for owner, selector := range selectors {
+		parsed, err := metav1.LabelSelectorAsSelector(selector)
+		if err != nil {
+			t.Errorf("%s: %v", owner, err)
+			continue
+		}
+		if parsed.Empty() || !parsed.Matches(pod) {
+			t.Errorf("%s selects %q, which is not the worker's %q", owner, parsed, pod)
+		}
+	}
+	for _, object := range []metav1.Object{&m.deployment, &m.disruption, &m.network} {
+		if object.GetNamespace() != "inviteq" {
+			t.Errorf("%s is in namespace %q, want inviteq", object.GetName(), object.GetNamespace())
+		}
+	}
+}
+
+func TestKubernetesWorkerIsConfined(t *testing.T) {
+	m := kubernetes(t)
+	pod, worker := m.deployment.Spec.Template.Spec, m.worker(t)
+	if pod.AutomountServiceAccountToken == nil || *pod.AutomountServiceAccountToken {
+		t.Error("the pod has a token for the Kubernetes API, which it does not need")
+	}
+	if c := pod.SecurityContext; c == nil || c.RunAsNonRoot == nil || !*c.RunAsNonRoot ||
+		c.RunAsUser == nil || *c.RunAsUser != 65532 ||
+		c.SeccompProfile == nil || c.SeccompProfile.Type != corev1.SeccompProfileTypeRuntimeDefault {
+		t.Errorf("pod security context = %+v, want user 65532 and the default seccomp profile", c)
+	}
+	if c := worker.SecurityContext; c == nil ||
+		c.AllowPrivilegeEscalation == nil || *c.AllowPrivilegeEscalation ||
+		c.ReadOnlyRootFilesystem == nil || !*c.ReadOnlyRootFilesystem ||
+		c.Capabilities == nil || !reflect.DeepEqual(c.Capabilities.Drop, []corev1.Capability{"ALL"}) {
+		t.Errorf("container security context = %+v, want nothing but a read-only root", c)
+	}
+	if worker.Resources.Limits.Memory().IsZero() {
+		t.Error("the worker has no memory limit")
+	}
+}
+
+func TestKubernetesProbesAskTheAdminPort(t *testing.T) {
+	worker := kubernetes(t).worker(t)
+	ports := map[string]int32{}
+	for _, port := range worker.Ports {
+		ports[port.Name] = port.ContainerPort
+	}
+	probes := map[string]*corev1.Probe{"/healthz": worker.LivenessProbe, "/readyz": worker.ReadinessProbe}
+	for path, probe := range probes {
+		if probe == nil || probe.HTTPGet == nil {
+			t.Errorf("no probe asks %s", path)
+			continue
+		}
+		port := probe.HTTPGet.Port
+		if probe.HTTPGet.Path != path || port.Type != intstr.String || ports[port.StrVal] != 8080 {
+			t.Errorf("the probe asks port %s for %s, want %s on 8080", port.String(), probe.HTTPGet.Path, path)
+		}
+	}
+	for _, variable := range worker.Env {
+		if variable.Name == "INVITEQ_ADMIN_ADDR" && variable.Value != "0.0.0.0:8080" {
+			t.Errorf("INVITEQ_ADMIN_ADDR = %q, which the kubelet does not reach", variable.Value)
+		}
+	}
+}
+
+func TestKubernetesKeyIsAFileThatIsMounted(t *testing.T) {
+	m := kubernetes(t)
+	worker := m.worker(t)
+	var key string
+	for _, variable := range worker.Env {
+		switch variable.Name {
+		case "CLERK_SECRET_KEY":
+			t.Error("the key is in the environment; use CLERK_SECRET_KEY_FILE")
+		case "CLERK_SECRET_KEY_FILE":
+			key = variable.Value
+		case "REDIS_URL":
+			if variable.Value != "" || variable.ValueFrom == nil || variable.ValueFrom.SecretKeyRef == nil {
+				t.Error("REDIS_URL may hold a password: take it from a secret")
+			}
+		}
+	}
+	secrets := map[string]string{}
+	for _, volume := range m.deployment.Spec.Template.Spec.Volumes {
+		if volume.Secret != nil {
+			secrets[volume.Name] = volume.Secret.SecretName
+		}
+	}
+	for _, mount := range worker.VolumeMounts {
+		if secrets[mount.Name] != "" && strings.HasPrefix(key, mount.MountPath+"/") {
+			instructions := read(t, "deployments/k8s/kustomization.yaml")
+			created := "create secret generic " + secrets[mount.Name] + " --from-file=" + strings.TrimPrefix(key, mount.MountPath+"/") + "="
+			if !bytes.Contains(instructions, []byte(created)) {
+				t.Errorf("kustomization.yaml does not say how to %q", created)
+			}
+			return
+		}
+	}
+	t.Errorf("CLERK_SECRET_KEY_FILE = %q is in no mounted secret", key)
+}
