@@ -44,11 +44,11 @@ func (i Invite) GoString() string { return i.String() }
 
 // Problem is one thing that is wrong with one field.
 type Problem struct {
-	Field  string // The field's name on the wire, such as "expires_in_days".
+	Field  string // The field's name on the wire, such as "expires_in_days"; "" if no single field is at fault.
 	Reason string // What is wrong and what is allowed. It never quotes a value.
 }
 
-func (p Problem) String() string { return p.Field + " " + p.Reason }
+func (p Problem) String() string { return strings.TrimSpace(p.Field + " " + p.Reason) }
 
 // ValidationError lists everything that is wrong with an invite.
 type ValidationError struct{ Problems []Problem }
