@@ -161,6 +161,9 @@ func TestImage(t *testing.T) {
 		case *instructions.CmdCommand:
 			argv = slices.Concat(argv, command.CmdLine)
 		case *instructions.CopyCommand:
+			if command.From != stages[0].Name {
+				t.Errorf("COPY --from=%s: no such stage", command.From)
+			}
 			from := command.SourcePaths[0]
 			switch {
 			case strings.HasPrefix(from, "/src/"):
