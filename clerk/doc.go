@@ -1,0 +1,34 @@
+// Package clerk is what inviteq knows of Clerk: the calls, what their errors
+// mean, and when Clerk is too ill to be called. It imports nothing else of ours.
+//
+// # One call, one request
+//
+// A [Client] wraps Clerk's official Go SDK. Each method makes exactly one request
+// and never repeats it, because Clerk's POSTs are not idempotent and have no
+// idempotency key: whether a call may be repeated is decided by whoever knows
+// what became of it, and the queue is the only one that retries. net/http's own
+// resending is ruled out as well (see conn.go). Redirects are not followed,
+// bodies are read up to a bound, and the key is in no error and no log.
+//
+// # What is known afterwards
+//
+// Every error is an [*Error] with a [Kind], and the Kind says what is known and
+// what to do next. The line that matters runs between three cases:
+//
+//   - certainly no effect: KindNotSent (no byte left: the connections count them),
+//     and every 4xx: Clerk, or somebody before it, refused;
+//   - KindUnknown: a call that mails left this machine, and nothing proves that it
+//     was refused. It is the zero value: whoever forgets to ask is cautious;
+//   - KindUnavailable: the same for calls that may be repeated, which are the
+//     reads, and revoke.
+//
+// One function, classify, decides this from status, headers and body, and one
+// table test runs it over every status there is.
+//
+// # Privacy
+//
+// Invitations, parameters and keys mask themselves in fmt, JSON and loggers. An
+// Error carries no message, URL or body of Clerk's, because those quote
+// addresses; the addresses that Clerk names as culprits come out of
+// [Error.Culprits] only.
+package clerk
