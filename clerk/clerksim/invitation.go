@@ -1,0 +1,132 @@
+package clerksim
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/binary"
+	"encoding/json"
+	"time"
+)
+
+// Status is the state of an invitation, in Clerk's words.
+type Status string
+
+// The statuses.
+const (
+	StatusPending  Status = "pending"
+	StatusAccepted Status = "accepted"
+	StatusRevoked  Status = "revoked"
+	StatusExpired  Status = "expired"
+)
+
+// statuses gives every status a small number, and a bit in a statusSet.
+var statuses = [...]Status{StatusPending, StatusAccepted, StatusRevoked, StatusExpired}
+
+const (
+	pending = iota
+	accepted
+	revoked
+	expired
+)
+
+// statusSet is a set of statuses, one bit each.
+type statusSet uint8
+
+const notRevoked = statusSet(1<<pending | 1<<accepted | 1<<expired)
+
+func (s statusSet) has(status uint8) bool { return s&(1<<status) != 0 }
+
+// Invitation is a snapshot of one invitation.
+type Invitation struct {
+	ID             string
+	EmailAddress   string // as Clerk answers it
+	Status         Status
+	PublicMetadata json.RawMessage // nil when none was given
+	RedirectURL    string
+	TemplateSlug   string
+	Notify         bool // an e-mail was asked for
+	Mailed         bool // an e-mail was sent
+	IgnoreExisting bool
+	Foreign        bool   // made by CreateForeign
+	URL            string // the ticket link, a secret; empty when revoked
+	ExpiresAt      time.Time
+	CreatedAt      time.Time
+	UpdatedAt      time.Time
+}
+
+// invitation is the record. Times are Unix milliseconds.
+type invitation struct {
+	id             string
+	email          string // as answered
+	owner          *person
+	metadata       json.RawMessage
+	redirectURL    string
+	templateSlug   string
+	notify         bool
+	mailed         bool
+	ignoreExisting bool
+	foreign        bool
+
+	status    uint8
+	created   int64
+	updated   int64
+	expiresAt int64
+
+	// The state before the last change, for reads that lag.
+	statusBefore  uint8
+	updatedBefore int64
+
+	pos int // index in rows.list
+}
+
+// seen is an invitation as a reader sees it, who may be behind.
+type seen struct {
+	*invitation
+	status  uint8
+	updated int64
+}
+
+// at returns what a reader who lags back to the moment at (Unix milliseconds)
+// sees of the invitation, and whether there is anything yet.
+func (inv *invitation) at(at int64) (seen, bool) {
+	if inv.created > at {
+		return seen{}, false
+	}
+	if inv.updated > at {
+		return seen{inv, inv.statusBefore, inv.updatedBefore}, true
+	}
+	return inv.now(), true
+}
+
+func (inv *invitation) now() seen { return seen{inv, inv.status, inv.updated} }
+
+// ticketURL is the secret link of an invitation. It is derived from the id, not
+// stored, because a test may hold hundreds of thousands of them.
+func ticketURL(seed uint64, id string) string {
+	var b [8]byte
+	binary.BigEndian.PutUint64(b[:], seed)
+	sum := sha256.Sum256(append(b[:], id...))
+	return "https://clerk.example.test/v1/tickets/accept?ticket=" + base64.RawURLEncoding.EncodeToString(sum[:])
+}
+
+func (s *Sim) snapshot(inv *invitation) Invitation {
+	out := Invitation{
+		ID:             inv.id,
+		EmailAddress:   inv.email,
+		Status:         statuses[inv.status],
+		PublicMetadata: inv.metadata,
+		RedirectURL:    inv.redirectURL,
+		TemplateSlug:   inv.templateSlug,
+		Notify:         inv.notify,
+		Mailed:         inv.mailed,
+		IgnoreExisting: inv.ignoreExisting,
+		Foreign:        inv.foreign,
+		ExpiresAt:      time.UnixMilli(inv.expiresAt),
+		CreatedAt:      time.UnixMilli(inv.created),
+		UpdatedAt:      time.UnixMilli(inv.updated),
+	}
+	if inv.status != revoked {
+		out.URL = ticketURL(s.cfg.Seed, inv.id)
+	}
+	return out
+}

@@ -1,0 +1,340 @@
+package clerksim
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/json"
+	"errors"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// bodyMax is the most of a request body that is read.
+const bodyMax = 1 << 20
+
+// exchange is one request on its way through the simulator.
+type exchange struct {
+	sim  *Sim
+	r    *http.Request
+	op   Op
+	id   string // of a revoke
+	miss int    // status of a request to nothing, or 0
+
+	body  []byte
+	items []item // of a create or a bulk create
+	bad   *answer
+	dice  *rand.Rand
+	trace string
+	fault Fault
+	call  Call
+}
+
+// ServeHTTP answers a request under /v1/. A request passes these stages, and a
+// fault strikes in the stage its kind names: the wire and Clerk's edge; the
+// secret key; the rate limits; validation; commit; the answer.
+func (s *Sim) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	x := &exchange{sim: s, r: r}
+	x.op, x.id, x.miss = route(r)
+	var err error
+	x.body, err = io.ReadAll(http.MaxBytesReader(w, r.Body, bodyMax))
+	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
+		x.op, x.miss = OpUnknown, http.StatusRequestEntityTooLarge
+	} else if err != nil {
+		drop(w, false) // the client went away in the middle of its request
+		return
+	}
+	if x.op == OpCreate || x.op == OpBulkCreate {
+		x.items, x.bad = s.parse(x.op, r.Header.Get("Content-Type"), x.body)
+	}
+	s.mu.Lock()
+	x.dice = s.dice.roll(r.Method, r.URL.Path, r.URL.RawQuery, string(x.body))
+	s.mu.Unlock()
+
+	req := Request{Op: x.op, Header: r.Header, InvitationID: x.id, RawQuery: r.URL.RawQuery}
+	for _, it := range x.items {
+		req.Addresses = append(req.Addresses, strings.ToLower(it.email))
+	}
+	x.trace = newTraceID(x.dice)
+	x.fault = s.faultOf(req, x.dice)
+	takes := s.cfg.Latency.draw(x.dice)
+	before := time.Duration(x.dice.Float64() * float64(takes))
+	x.call = Call{Op: x.op, Endpoint: x.op.Endpoint(), Addresses: req.Addresses, InvitationID: x.id,
+		RawQuery: r.URL.RawQuery, UserAgent: r.UserAgent(), Fault: x.fault}
+
+	if !s.sleep(before + x.fault.Delay) {
+		drop(w, false)
+		return
+	}
+	a := x.judge()
+	if !s.sleep(takes - before + x.fault.Hold) {
+		drop(w, false)
+		return
+	}
+	x.deliver(w, a)
+}
+
+// judge takes the request through everything up to its answer, in one step
+// under the lock, and writes it down in the history.
+func (x *exchange) judge() *answer {
+	s := x.sim
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := s.tick()
+	a := x.decide(now)
+	x.call.Time = now
+	x.call.Status = a.status
+	if p, ok := a.value.(*problems); ok {
+		p.TraceID = x.trace
+		x.call.Code = p.Errors[0].Code
+	}
+	if x.fault.drops() || x.fault.Kind == Truncate {
+		x.call.Status = 0
+	}
+	s.history.record(x.call)
+	return a
+}
+
+func (x *exchange) decide(now time.Time) *answer {
+	s, f := x.sim, x.fault
+	if f.edge() {
+		return x.edgeAnswer()
+	}
+	if s.cfg.Switches.EdgeAgent && defaultAgent(x.r.UserAgent()) {
+		x.fault.Kind = EdgeBlock
+		return x.edgeAnswer()
+	}
+	if !s.authorized(x.r.Header.Get("Authorization")) {
+		return s.keyInvalid()
+	}
+	wait, ok := s.admit(x.call.Endpoint, now)
+	if !ok {
+		x.call.Throttled = true
+		return s.throttled(wait, now)
+	}
+	x.call.Admitted = true
+	if f.before() {
+		return x.faultAnswer()
+	}
+	if f.Kind == PartialBulk {
+		if x.op == OpBulkCreate && x.bad == nil && len(x.items) > 1 {
+			x.create(x.items[:len(x.items)/2], now) // whatever it says, the call fails
+		}
+		return x.faultAnswer()
+	}
+	a := x.handle(now)
+	x.call.Committed = a.status == http.StatusOK && (x.op == OpCreate || x.op == OpBulkCreate || x.op == OpRevoke)
+	switch {
+	case f.Kind == ErrorAfter || f.Kind == GatewayAfter || f.Kind == Malformed && a.status == http.StatusOK ||
+		f.Kind == Empty && a.status == http.StatusOK:
+		return x.faultAnswer()
+	case f.Kind == Short:
+		return shorten(a)
+	}
+	return a
+}
+
+// handle performs the operation.
+func (x *exchange) handle(now time.Time) *answer {
+	s := x.sim
+	switch x.op {
+	case OpCreate, OpBulkCreate:
+		if x.bad != nil {
+			return x.bad
+		}
+		return x.create(x.items, now)
+	case OpList:
+		return s.list(x.r.URL.Query(), s.view(now, x.fault, x.dice), x.dice)
+	case OpRevoke:
+		return x.revoke(now)
+	case OpUsers, OpUsersCount:
+		return s.findUsers(x.op, x.r.URL.Query(), s.view(now, x.fault, x.dice))
+	}
+	switch x.miss {
+	case http.StatusMethodNotAllowed:
+		return s.refuse(x.miss, codeMethodNotAllowed, "Method not allowed", "The method is not allowed here.", nil)
+	case http.StatusRequestEntityTooLarge:
+		return s.refuse(x.miss, codeBodyTooLarge, "Request body too large", "The request body is too large.", nil)
+	}
+	return s.refuse(http.StatusNotFound, codeNotFound, "not found", "No such resource was found.", nil)
+}
+
+// view is what a read sees, which may be behind.
+func (s *Sim) view(now time.Time, f Fault, dice *rand.Rand) view {
+	lag := s.cfg.Switches.Lag
+	if s.cfg.Switches.LagVaries && lag > 0 {
+		lag = time.Duration(dice.Int64N(int64(lag) + 1))
+	}
+	lag = max(lag, f.Lag)
+	return view{at: now.Add(-lag).UnixMilli(), current: lag == 0}
+}
+
+func (s *Sim) authorized(header string) bool {
+	key, ok := strings.CutPrefix(header, "Bearer ")
+	want, got := sha256.Sum256([]byte(s.cfg.SecretKey)), sha256.Sum256([]byte(key))
+	return subtle.ConstantTimeCompare(want[:], got[:]) == 1 && ok
+}
+
+func (s *Sim) keyInvalid() *answer {
+	return s.refuse(http.StatusUnauthorized, codeKeyInvalid, "The provided Clerk Secret Key is invalid. Make sure that your Clerk Secret Key is correct.",
+		"The provided Clerk Secret Key is invalid. Make sure that your Clerk Secret Key is correct.", nil)
+}
+
+func (s *Sim) throttled(wait time.Duration, now time.Time) *answer {
+	a := s.refuse(http.StatusTooManyRequests, codeTooManyRequests, "Too many requests. Please try again in a bit.",
+		"Too many requests. Please try again in a bit.", nil)
+	wait = (wait + time.Second - 1).Truncate(time.Second)
+	switch s.cfg.Switches.RetryAfter {
+	case RetryAfterNone:
+	case RetryAfterDate:
+		// A date has whole seconds, so round up, or it would be too early.
+		at := now.Add(wait).Add(time.Second - 1).Truncate(time.Second)
+		a.header = http.Header{"Retry-After": {at.UTC().Format(http.TimeFormat)}}
+	default:
+		a.header = http.Header{"Retry-After": {strconv.Itoa(int(wait / time.Second))}}
+	}
+	return a
+}
+
+func defaultAgent(agent string) bool {
+	return agent == "" || strings.HasPrefix(agent, "Go-http-client/")
+}
+
+// edgeAnswer is the answer of a fault that strikes before Clerk proper.
+func (x *exchange) edgeAnswer() *answer {
+	switch x.fault.Kind {
+	case Overload:
+		return x.retryAfter(plain(http.StatusTooManyRequests, "Too Many Requests\n"))
+	case EdgeBlock:
+		return plain(http.StatusForbidden, "error code: 1010")
+	case Unauthorized:
+		return x.sim.keyInvalid()
+	}
+	return x.gateway()
+}
+
+// faultAnswer is the answer of a fault that strikes behind the limits.
+func (x *exchange) faultAnswer() *answer {
+	s, f := x.sim, x.fault
+	switch f.Kind {
+	case GatewayAfter:
+		return x.gateway()
+	case Throttle:
+		a := s.throttled(time.Second, time.Now())
+		a.header = http.Header{"Retry-After": {"1"}}
+		return x.retryAfter(a)
+	case Locked:
+		return s.refuse(http.StatusConflict, codeLocked, "The resource is locked", "Another request is changing this resource. Please try again.", nil)
+	case Redirect:
+		a := plain(or(f.Status, http.StatusTemporaryRedirect), "")
+		a.header.Set("Location", "/v1/elsewhere")
+		return a
+	case Malformed:
+		return &answer{status: http.StatusOK, raw: []byte(`{"object":"invitation","id":`), header: http.Header{"Content-Type": {"application/json"}}}
+	case Empty:
+		return &answer{status: http.StatusOK, raw: []byte{}, header: http.Header{"Content-Type": {"application/json"}}}
+	}
+	return x.retryAfter(s.serverError(or(f.Status, http.StatusInternalServerError), f.Code))
+}
+
+func (x *exchange) gateway() *answer {
+	status := or(x.fault.Status, http.StatusBadGateway)
+	page := "<html>\r\n<head><title>" + strconv.Itoa(status) + " " + http.StatusText(status) + "</title></head>\r\n<body></body>\r\n</html>\r\n"
+	return x.retryAfter(&answer{status: status, raw: []byte(page), header: http.Header{"Content-Type": {"text/html"}}})
+}
+
+func (x *exchange) retryAfter(a *answer) *answer {
+	if x.fault.RetryAfter != "" {
+		if a.header == nil {
+			a.header = make(http.Header)
+		}
+		a.header.Set("Retry-After", x.fault.RetryAfter)
+	}
+	return a
+}
+
+func plain(status int, text string) *answer {
+	return &answer{status: status, raw: []byte(text), header: http.Header{"Content-Type": {"text/plain; charset=UTF-8"}}}
+}
+
+// shorten drops the last element of a list.
+func shorten(a *answer) *answer {
+	switch v := a.value.(type) {
+	case []wireInvitation:
+		a.value = v[:max(0, len(v)-1)]
+	case *wireInvitationPage:
+		v.Data = v.Data[:max(0, len(v.Data)-1)]
+	}
+	return a
+}
+
+func or(a, b int) int {
+	if a != 0 {
+		return a
+	}
+	return b
+}
+
+// deliver writes the answer, or does to the connection what the fault says.
+func (x *exchange) deliver(w http.ResponseWriter, a *answer) {
+	if x.fault.drops() {
+		drop(w, x.fault.Reset)
+		return
+	}
+	body := a.raw
+	if body == nil {
+		var err error
+		if body, err = json.Marshal(a.value); err != nil {
+			drop(w, false) // values are ours and marshal
+			return
+		}
+	}
+	h := w.Header()
+	h.Set("Content-Type", "application/json")
+	h.Set("Clerk-Trace-Id", x.trace)
+	if a.raw != nil {
+		h.Del("Clerk-Trace-Id")
+	}
+	for k, v := range a.header {
+		h[k] = v
+	}
+	switch x.fault.Kind {
+	case Truncate:
+		h.Set("Content-Length", strconv.Itoa(len(body)))
+		w.WriteHeader(a.status)
+		_, _ = w.Write(body[:len(body)/2]) // the server closes the connection over the missing half
+	case Huge:
+		w.WriteHeader(a.status)
+		blanks := bytes.Repeat([]byte(" "), 64<<10)
+		for range hugeSize / len(blanks) {
+			if _, err := w.Write(blanks); err != nil {
+				return
+			}
+		}
+		_, _ = w.Write(body)
+	default:
+		h.Set("Content-Length", strconv.Itoa(len(body)))
+		w.WriteHeader(a.status)
+		_, _ = w.Write(body) // a client that has gone needs no answer
+	}
+}
+
+// hugeSize is how many blanks Huge sends.
+const hugeSize = 32 << 20
+
+// drop closes the connection of a request without an answer.
+func drop(w http.ResponseWriter, reset bool) {
+	conn, _, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		// Not HTTP/1: this is how net/http is told to break off the stream.
+		panic(http.ErrAbortHandler)
+	}
+	if tcp, ok := conn.(interface{ SetLinger(int) error }); ok && reset {
+		_ = tcp.SetLinger(0) // if it fails, the connection ends instead
+	}
+	_ = conn.Close()
+}

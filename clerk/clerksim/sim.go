@@ -1,0 +1,168 @@
+package clerksim
+
+import (
+	"container/heap"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Sim is one simulated Clerk instance. It is safe for concurrent use. Inside a
+// testing/synctest bubble it must be made in that bubble and closed before the
+// bubble ends.
+type Sim struct {
+	start time.Time
+	done  chan struct{} // closed by Close: nobody sleeps on
+	close sync.Once
+	pipe  pipe
+
+	mu       sync.Mutex
+	cfg      Config
+	dice     *dice
+	limiters map[Endpoint]*gate
+	rows     rows
+	byID     map[string]*invitation
+	people   map[string]*person // by lower-cased address
+	users    []*user            // oldest first
+	expiry   expiryHeap
+	month    string // calendar month of sent
+	sent     int    // mails this month, against MailCap
+	outages  []Rule
+	injected []Rule
+	rules    []Rule
+	history  history
+}
+
+// person is everything known about one address.
+type person struct {
+	key         string // the address, lower-cased
+	user        *user
+	blocked     bool
+	invitations []*invitation // oldest first
+	pending     int
+	expired     int
+	mails       int
+}
+
+// New returns a simulated Clerk, or everything that is wrong with the Config.
+func New(cfg Config) (*Sim, error) {
+	cfg, err := cfg.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	s := &Sim{
+		start:  time.Now(),
+		done:   make(chan struct{}),
+		cfg:    cfg,
+		dice:   newDice(cfg.Seed),
+		byID:   make(map[string]*invitation),
+		people: make(map[string]*person),
+		rules:  append([]Rule(nil), cfg.Rules...),
+		limiters: map[Endpoint]*gate{
+			Single: newGate(cfg.Switches.Limiter, cfg.Limits.Single),
+			Bulk:   newGate(cfg.Switches.Limiter, cfg.Limits.Bulk),
+			Other:  newGate(cfg.Switches.Limiter, cfg.Limits.Other),
+		},
+	}
+	s.history.max = cfg.MaxHistory
+	s.pipe.init(s)
+	return s, nil
+}
+
+// Close ends what the Sim started: requests in flight are dropped without
+// taking effect, connections made by DialContext are closed. History and state
+// can still be asked for.
+func (s *Sim) Close() {
+	s.close.Do(func() {
+		close(s.done)
+		s.pipe.shut()
+	})
+}
+
+// SetSecretKey changes the key that is let in, as rotating it in the dashboard
+// does. Like New it refuses a live key.
+func (s *Sim) SetSecretKey(key string) error {
+	if err := checkKey(key); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.cfg.SecretKey = key
+	return nil
+}
+
+// person returns the record of an address, making it if need be.
+func (s *Sim) person(address string) *person {
+	key := strings.ToLower(address)
+	p := s.people[key]
+	if p == nil {
+		p = &person{key: key}
+		s.people[key] = p
+	}
+	return p
+}
+
+// change moves an invitation to another status.
+func (s *Sim) change(inv *invitation, status uint8, now int64) {
+	inv.owner.tally(inv.status, -1)
+	s.rows.change(inv, status, now)
+	inv.owner.tally(status, +1)
+}
+
+func (p *person) tally(status uint8, n int) {
+	switch status {
+	case pending:
+		p.pending += n
+	case expired:
+		p.expired += n
+	}
+}
+
+// tick brings the state up to now and returns it: what is past its expiry
+// expires. Every method that reads or writes invitations begins with it.
+func (s *Sim) tick() time.Time {
+	now := time.Now()
+	ms := now.UnixMilli()
+	for len(s.expiry) > 0 && s.expiry[0].expiresAt <= ms {
+		inv := heap.Pop(&s.expiry).(*invitation)
+		if inv.status == pending {
+			s.change(inv, expired, inv.expiresAt)
+		}
+	}
+	return now
+}
+
+// sleep waits for d and reports whether the Sim is still open after it. It does
+// not end when the client goes away: Clerk finishes what it has received.
+func (s *Sim) sleep(d time.Duration) bool {
+	if d > 0 {
+		t := time.NewTimer(d)
+		defer t.Stop()
+		select {
+		case <-t.C:
+		case <-s.done:
+		}
+	}
+	select {
+	case <-s.done:
+		return false
+	default:
+		return true
+	}
+}
+
+// expiryHeap has the invitation that expires first on top. Invitations that
+// are no longer pending stay in it until their time comes.
+type expiryHeap []*invitation
+
+func (h expiryHeap) Len() int           { return len(h) }
+func (h expiryHeap) Less(i, j int) bool { return h[i].expiresAt < h[j].expiresAt }
+func (h expiryHeap) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
+func (h *expiryHeap) Push(x any)        { *h = append(*h, x.(*invitation)) }
+func (h *expiryHeap) Pop() any {
+	last := len(*h) - 1
+	x := (*h)[last]
+	(*h)[last] = nil
+	*h = (*h)[:last]
+	return x
+}

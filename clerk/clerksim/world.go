@@ -1,0 +1,153 @@
+package clerksim
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"time"
+)
+
+// The methods here are the rest of the world: people who sign up, somebody in
+// the dashboard, another program with the same key. They need no secret key,
+// take no time and are not in the call history.
+
+// ErrNotFound is returned for an invitation, address or user that is not there.
+var ErrNotFound = errors.New("clerksim: not found")
+
+// ErrNotPending is returned when an invitation's status does not allow the change.
+var ErrNotPending = errors.New("clerksim: the invitation is not pending")
+
+// AddUser makes somebody with this address a user, as if they had signed up
+// without an invitation. A user who exists already stays as they are.
+func (s *Sim) AddUser(address string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.addUser(s.person(address), s.tick())
+}
+
+func (s *Sim) addUser(p *person, now time.Time) {
+	if p.user != nil {
+		return
+	}
+	dice := s.dice.roll("user", p.key)
+	p.user = &user{
+		id: newID("user", now, dice), emailID: newID("idn", now, dice),
+		email: p.key, created: now.UnixMilli(),
+	}
+	s.users = append(s.users, p.user)
+}
+
+// DeleteUser undoes AddUser and the user that Accept made.
+func (s *Sim) DeleteUser(address string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p := s.person(address)
+	if p.user == nil {
+		return ErrNotFound
+	}
+	s.users = slices.DeleteFunc(s.users, func(u *user) bool { return u == p.user })
+	p.user = nil
+	return nil
+}
+
+// BlockAddress puts an address on the block-list: creates are refused.
+func (s *Sim) BlockAddress(address string) { s.block(address, true) }
+
+// UnblockAddress takes it off again.
+func (s *Sim) UnblockAddress(address string) { s.block(address, false) }
+
+func (s *Sim) block(address string, blocked bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.person(address).blocked = blocked
+}
+
+// Accept makes the person follow the link: the invitation becomes accepted and
+// they become a user. It takes an invitation's id, or an address, whose newest
+// pending invitation is meant.
+func (s *Sim) Accept(idOrAddress string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := s.tick()
+	inv, err := s.find(idOrAddress)
+	if err != nil {
+		return err
+	}
+	if inv.status != pending {
+		return ErrNotPending
+	}
+	s.change(inv, accepted, now.UnixMilli())
+	s.addUser(inv.owner, now)
+	return nil
+}
+
+// RevokeInDashboard revokes an invitation behind everybody's back. It takes an
+// invitation's id, or an address, whose newest pending invitation is meant.
+func (s *Sim) RevokeInDashboard(idOrAddress string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := s.tick()
+	inv, err := s.find(idOrAddress)
+	if err != nil {
+		return err
+	}
+	if inv.status != pending {
+		return ErrNotPending
+	}
+	s.change(inv, revoked, now.UnixMilli())
+	return nil
+}
+
+func (s *Sim) find(idOrAddress string) (*invitation, error) {
+	if inv := s.byID[idOrAddress]; inv != nil {
+		return inv, nil
+	}
+	if p := s.people[strings.ToLower(idOrAddress)]; p != nil {
+		for _, inv := range slices.Backward(p.invitations) {
+			if inv.status == pending {
+				return inv, nil
+			}
+		}
+	}
+	return nil, ErrNotFound
+}
+
+// CreateForeign invites an address as another program with the same key would,
+// with ignore_existing and without spending a limit (SpendForeign does that).
+// Its mail is not counted by Mails.
+func (s *Sim) CreateForeign(address string) (Invitation, error) {
+	if !validEmail(address) {
+		return Invitation{}, errors.New("clerksim: not an e-mail address")
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := s.tick()
+	dice := s.dice.roll("foreign", address)
+	inv := s.invite(item{email: address, notify: true, ignoreExisting: true, expiresInDays: defaultExpiry, templateSlug: "invitation"},
+		now, func() string { return newID("inv", now, dice) })
+	inv.foreign = true
+	s.mail(inv, now)
+	return s.snapshot(inv), nil
+}
+
+// SpendForeign makes n requests to an endpoint at once, as another program with
+// the same key, and returns how many of them the limits admitted. They are not
+// in the history, and Peak does not see them.
+func (s *Sim) SpendForeign(ep Endpoint, n int) (admitted int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := s.tick()
+	for range n {
+		if _, ok := s.admit(ep, now); ok {
+			admitted++
+		}
+	}
+	return admitted
+}
+
+// SetLag changes how far reads are behind writes.
+func (s *Sim) SetLag(d time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.cfg.Switches.Lag = max(0, d)
+}
