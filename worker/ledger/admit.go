@@ -1,0 +1,124 @@
+package ledger
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/inviteq/inviteq/tasks"
+)
+
+// ErrConflict says that an id is taken by an invite with other content.
+var ErrConflict = errors.New("this id is in use for an invite with other content; choose another id")
+
+// Admission says what became of a request to admit an invite.
+type Admission uint8
+
+const (
+	Known    Admission = iota // The id and the content are in the ledger already: nothing was changed.
+	Admitted                  // It is new.
+	Conflict                  // The id is in the ledger with other content: nothing was changed.
+)
+
+// taskGrace is how long the task of a new record may take to be seen by a
+// handler before the sweep looks after it.
+const taskGrace = time.Minute
+
+// Admit writes the records of valid invites that have ids, all of the same
+// import or of none. It is atomic and idempotent; at most ChunkSize at once.
+// Chunk tells which members of the import are new; its Count is 0 when none is.
+func (l *Ledger) Admit(ctx context.Context, now time.Time, invites []tasks.Invite) (_ []Admission, chunk tasks.BulkCreate, _ error) {
+	if len(invites) == 0 {
+		return nil, chunk, nil
+	}
+	if len(invites) > tasks.ChunkSize {
+		return nil, chunk, fmt.Errorf("at most %d invites can be admitted at once", tasks.ChunkSize)
+	}
+	importID := invites[0].ImportID
+	args := []any{now.UnixMilli(), now.Add(taskGrace).UnixMilli(), importID}
+	for n := range invites {
+		i := &invites[n]
+		if i.ID == "" || i.ImportID != importID {
+			return nil, chunk, errors.New("invites admitted together must have ids and belong to one import")
+		}
+		body, err := encodeContent(i)
+		if err != nil {
+			return nil, chunk, err
+		}
+		person := l.Person(i.EmailAddress)
+		args = append(args, i.ID, int(i.Lane), millis(i.NotBefore), millis(i.Deadline), person, addressBucket(person), body)
+	}
+	reply, err := l.run(ctx, "admit", args...).Int64Slice()
+	if err != nil {
+		return nil, chunk, err
+	}
+	admissions := make([]Admission, len(invites))
+	for n := range admissions {
+		switch reply[n+2] {
+		case 1:
+			admissions[n] = Admitted
+		case -1:
+			admissions[n] = Conflict
+		}
+	}
+	return admissions, tasks.BulkCreate{ImportID: importID, From: int(max(reply[0], 0)), Count: int(reply[1])}, nil
+}
+
+// Missing are the tasks that no handler has seen although their records are a
+// minute old: the producer died between the two, or the queue is long.
+type Missing struct {
+	Creates []string
+	Chunks  []tasks.BulkCreate
+	hints   []string
+}
+
+// Missing returns at most n overdue hints. Call Retasked when each has a task.
+func (l *Ledger) Missing(ctx context.Context, now time.Time, n int) (Missing, error) {
+	hints, err := l.rdb.ZRangeArgs(ctx, rangeByScore(l.keys.of("untasked"), now, n)).Result()
+	m := Missing{hints: hints}
+	for _, h := range hints {
+		if id, ok := cutHint(h, "c:"); ok {
+			m.Creates = append(m.Creates, id)
+		} else if c, ok := parseChunkHint(h); ok {
+			m.Chunks = append(m.Chunks, c)
+		}
+	}
+	return m, err
+}
+
+// Retasked notes that the missing tasks have been given; they are looked at
+// again after an hour, unless a handler sees them first.
+func (l *Ledger) Retasked(ctx context.Context, now time.Time, m Missing) error {
+	if len(m.hints) == 0 {
+		return nil
+	}
+	pipe := l.rdb.Pipeline()
+	for _, h := range m.hints {
+		pipe.ZAddXX(ctx, l.keys.of("untasked"), scored(h, now.Add(time.Hour)))
+	}
+	_, err := pipe.Exec(ctx)
+	return err
+}
+
+// TaskSeen notes that a handler has the task of an invite.
+func (l *Ledger) TaskSeen(ctx context.Context, id string) error {
+	return l.rdb.ZRem(ctx, l.keys.of("untasked"), "c:"+id).Err()
+}
+
+// ChunkSeen notes that a handler has the task of a chunk.
+func (l *Ledger) ChunkSeen(ctx context.Context, c tasks.BulkCreate) error {
+	return l.rdb.ZRem(ctx, l.keys.of("untasked"), chunkHint(c)).Err()
+}
+
+// Members returns the ids of a chunk of an import.
+func (l *Ledger) Members(ctx context.Context, c tasks.BulkCreate) ([]string, error) {
+	return l.rdb.LRange(ctx, l.keys.importIDs(c.ImportID), int64(c.From), int64(c.From+c.Count-1)).Result()
+}
+
+// NewInvites returns those of the invites that were admitted just now.
+func NewInvites(invites []tasks.Invite, a []Admission) []tasks.Invite {
+	n := -1
+	return slices.DeleteFunc(slices.Clone(invites), func(tasks.Invite) bool { n++; return a[n] != Admitted })
+}

@@ -1,0 +1,81 @@
+package ledger
+
+import (
+	"fmt"
+	"strings"
+)
+
+// keyNames lists every fixed key of an instance: the name by which the scripts
+// know it, and what stands behind the prefix in Redis. The scripts get their
+// table from here, so a key is spelt once.
+//
+// All keys of an instance share one hash tag, so that the scripts work on Redis
+// Cluster.
+var keyNames = []struct{ lua, redis, holds string }{
+	{"rec", "rec", "hash id → record: what was asked, and what became of it"},
+	{"wait0", "wait:interactive", "zset of queued interactive invites, by position"},
+	{"wait1", "wait:import", "zset of queued import invites, by position"},
+	{"later", "later", "zset of queued invites that may not go yet, by the time they may (ms)"},
+	{"busy", "busy", "hash address key → id of the invite that is sending or unknown"},
+	{"untasked", "untasked", "zset of task hints not yet seen by a handler, by when to look again (ms)"},
+	{"inv", "inv", "hash Clerk's id → our id"},
+	{"imports", "imports", "zset of import ids, by creation (ms)"},
+	{"single", "log:single", "zset turn → when it counted against POST /invitations (ms)"},
+	{"bulk", "log:bulk", "zset turn → when it counted against POST /invitations/bulk (ms)"},
+	{"other", "log:other", "zset call → when it counted against everything together (ms)"},
+	{"gate", "gate", "hash endpoint.field → value: what is closed, until when and why"},
+	{"pace", "pace", "hash: soft buckets and the interactive demand"},
+	{"paused", "paused", "hash lane → since when (ms)"},
+	{"revoke", "revoke", "zset of invites whose invitation shall be revoked, by when to try (ms)"},
+	{"revreq", "revreq", "hash id → a revoke request for something that is not in the ledger"},
+	{"events", "events", "stream of state changes, without addresses"},
+	{"meta", "meta", "hash: salt, next position, the worker's limits, last reconciliation"},
+}
+
+// keyFamilies are the keys that come one per thing.
+var keyFamilies = []struct{ lua, redis, holds string }{
+	{"state", "state:", "zset a state (all but queued), by time (ms): sending by deadline, unknown by next read, others by change"},
+	{"addr", "addr:", "hash address key → ids of the invites for it, in 16384 buckets"},
+	{"imp", "imp:", "hash an import: created, total, and a count per state"},
+	{"turn", "turn:", "string turn → what it claimed, for as long as the claim lasts"},
+	{"ids", "ids:", "list of the ids of an import, in the order of the file"},
+}
+
+// keys builds the names of one instance's keys.
+type keys struct{ prefix string }
+
+func newKeys(instance string) keys { return keys{"inviteq:{" + instance + "}:"} }
+
+// prelude is the Lua table K of every key, given the prefix as KEYS[1].
+func (keys) prelude() string {
+	var b strings.Builder
+	b.WriteString("local P = KEYS[1]\nlocal K = {\n")
+	for _, k := range keyNames {
+		fmt.Fprintf(&b, "  %s = P .. '%s',\n", k.lua, k.redis)
+	}
+	for _, k := range keyFamilies {
+		fmt.Fprintf(&b, "  %s = P .. '%s',\n", k.lua, k.redis)
+	}
+	b.WriteString("}\n")
+	return b.String()
+}
+
+// of returns the full name of a fixed key or of the first part of a family.
+func (k keys) of(lua string) string {
+	for _, n := range keyNames {
+		if n.lua == lua {
+			return k.prefix + n.redis
+		}
+	}
+	for _, n := range keyFamilies {
+		if n.lua == lua {
+			return k.prefix + n.redis
+		}
+	}
+	// Only a misspelt constant in this package comes here; every test would.
+	return k.prefix + "misspelt:" + lua
+}
+
+func (k keys) state(s State) string        { return k.of("state") + s.String() }
+func (k keys) importInfo(id string) string { return k.of("imp") + id }
+func (k keys) importIDs(id string) string  { return k.of("ids") + id }

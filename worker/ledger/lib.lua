@@ -1,0 +1,113 @@
+-- lib.lua: what the scripts share. The table K of keys stands before it.
+--
+-- A record is one line of tab-separated fields, a newline, and the invite's
+-- content (JSON that only Go reads). Ids hold no tab (tasks.CheckID).
+-- Empty means zero, so that a waiting record is short.
+local FIELDS = {'s', 'lane', 'pos', 'attempts', 'crashes', 'ver', 'created', 'updated', 'ready',
+  'deadline', 'turn', 'sent', 'inv', 'reason', 'revoke', 'absent', 'charge', 'addr', 'import'}
+
+local NAME = {q='queued', s='sending', u='unknown', p='pending', a='accepted', e='expired',
+  v='revoked', r='rejected', c='canceled', f='failed', k='parked'}
+local LETTER = {}
+for letter, name in pairs(NAME) do LETTER[name] = letter end
+
+local EVENTS_KEPT = '100000'
+
+local function num(v) return tonumber(v) or 0 end
+
+-- str writes a number without an exponent, and zero as nothing.
+local function str(n)
+  if not n or n == 0 or n == '' then return '' end
+  if type(n) == 'number' then return string.format('%.0f', n) end
+  return n
+end
+
+local function parse(id, v)
+  local nl = string.find(v, '\n', 1, true)
+  local r = {id = id, body = string.sub(v, nl)}
+  local i = 1
+  for f in string.gmatch(string.sub(v, 1, nl - 1) .. '\t', '([^\t]*)\t') do
+    r[FIELDS[i]] = f
+    i = i + 1
+  end
+  return r
+end
+
+local function load(id)
+  local v = redis.call('HGET', K.rec, id)
+  if not v then return nil end
+  return parse(id, v)
+end
+
+local function line(r)
+  local t = {}
+  for i, f in ipairs(FIELDS) do t[i] = str(r[f]) end
+  return table.concat(t, '\t')
+end
+
+local function save(r)
+  local v = line(r) .. r.body
+  redis.call('HSET', K.rec, r.id, v)
+  return v
+end
+
+local function pairsof(flat)
+  local t = {}
+  for i = 1, #flat, 2 do t[flat[i]] = flat[i + 1] end
+  return t
+end
+
+-- enqueue puts a queued record where the turn finds it.
+local function enqueue(r, now)
+  if num(r.ready) > now then
+    redis.call('ZADD', K.later, r.ready, r.id)
+  else
+    redis.call('ZADD', K['wait' .. num(r.lane)], num(r.pos), r.id)
+  end
+end
+
+-- move takes a record from its state into another: the indexes, the counts of
+-- its import and the event change in the same step as the record itself.
+-- score: when it is due (sending: deadline, unknown: next read).
+local function move(r, to, now, reason, score)
+  local from = NAME[r.s]
+  if from == 'queued' then
+    redis.call('ZREM', K['wait' .. num(r.lane)], r.id)
+    redis.call('ZREM', K.later, r.id)
+  else
+    redis.call('ZREM', K.state .. from, r.id)
+  end
+  local held = from == 'sending' or from == 'unknown'
+  local holds = to == 'sending' or to == 'unknown'
+  if held and not holds and redis.call('HGET', K.busy, r.addr) == r.id then
+    redis.call('HDEL', K.busy, r.addr)
+  elseif holds and not held then
+    redis.call('HSET', K.busy, r.addr, r.id)
+  end
+  r.s = LETTER[to]
+  r.reason = reason or ''
+  r.updated = now
+  r.ver = num(r.ver) + 1
+  if to == 'queued' then
+    enqueue(r, now)
+  else
+    redis.call('ZADD', K.state .. to, score or now, r.id)
+  end
+  if r.revoke == '1' then
+    if to == 'pending' then
+      redis.call('ZADD', K.revoke, now, r.id)
+    elseif not holds then
+      redis.call('ZREM', K.revoke, r.id)
+      if to ~= 'queued' then r.revoke = '' end
+    end
+  end
+  if r.import ~= '' and from ~= to then
+    redis.call('HINCRBY', K.imp .. r.import, 'n:' .. from, -1)
+    redis.call('HINCRBY', K.imp .. r.import, 'n:' .. to, 1)
+  end
+  if from ~= to then
+    redis.call('XADD', K.events, 'MAXLEN', '~', EVENTS_KEPT, '*', 'id', r.id, 'ver', str(r.ver),
+      'from', from, 'to', to, 'reason', r.reason, 'invitation_id', r.inv, 'import_id', r.import, 'at', str(now))
+  end
+  return save(r)
+end

@@ -1,0 +1,173 @@
+package ledger
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/inviteq/inviteq/tasks"
+)
+
+// Overview is the whole state in numbers, read in one round trip whatever the
+// number of invites.
+type Overview struct {
+	At     time.Time
+	States map[State]int64
+
+	Waiting map[tasks.Lane]int64     // Queued and ready, by lane.
+	Later   int64                    // Queued and not ready: not before, backoff.
+	Paused  map[tasks.Lane]time.Time // Since when a lane is paused.
+	Quotas  map[Endpoint]Quota
+	Closed  Gate    // The gate over everything: the key, or the edge, refuses us.
+	Demand  float64 // Interactive invites in the last window.
+	Reserve int     // As configured by the worker; AutoReserve follows the demand.
+	Bulk    int     // Invitations in a full bulk call.
+
+	OldestWaiting map[tasks.Lane]string // The id at the head of each lane that has one.
+}
+
+// Quota is what an endpoint has spent and may still spend.
+type Quota struct {
+	Limit  Limit
+	Spent  int         // Calls in the window.
+	NextAt time.Time   // When the next call may be made; the overview's own time if at once.
+	Gate   Gate        // Zero when open.
+	frees  []time.Time // When the calls of the window leave it, the next first (at most freesKept).
+}
+
+// Free returns how many calls are left, or a large number when there is no limit.
+func (q Quota) Free() int {
+	if q.Limit.Calls == 0 {
+		return 1 << 30
+	}
+	return max(0, q.Limit.Calls-q.Spent)
+}
+
+// Gate is closed until a time, for a reason.
+type Gate struct {
+	Until        time.Time
+	Why          string
+	CarefulUntil time.Time // Calls are spaced evenly until then.
+}
+
+// Closed reports whether the gate is shut, or waits for its probe.
+func (g Gate) Closed() bool { return !g.Until.IsZero() }
+
+const freesKept = 1000
+
+// published is what a worker tells those who have no limits configured.
+type published struct {
+	Limits  Limits
+	Reserve int
+	Bulk    int
+}
+
+// Publish tells producers and tools under which limits the workers run.
+func (l *Ledger) Publish(ctx context.Context) error {
+	b, err := json.Marshal(published{l.cfg.Limits, l.cfg.Reserve, l.cfg.Bulk})
+	if err != nil {
+		return err
+	}
+	return l.rdb.HSet(ctx, l.keys.of("meta"), "worker", b).Err()
+}
+
+// Overview reads the state in numbers.
+func (l *Ledger) Overview(ctx context.Context, now time.Time) (Overview, error) {
+	o := Overview{
+		At: now, States: map[State]int64{}, Waiting: map[tasks.Lane]int64{}, Paused: map[tasks.Lane]time.Time{},
+		Quotas: map[Endpoint]Quota{}, OldestWaiting: map[tasks.Lane]string{},
+	}
+	pipe := l.rdb.Pipeline()
+	meta := pipe.HGet(ctx, l.keys.of("meta"), "worker")
+	states := make([]*redis.IntCmd, len(States))
+	for i, s := range States {
+		states[i] = pipe.ZCard(ctx, l.keys.state(s))
+	}
+	lanes := []string{l.keys.of("wait0"), l.keys.of("wait1")}
+	waiting, oldest := make([]*redis.IntCmd, 2), make([]*redis.StringSliceCmd, 2)
+	for i, key := range lanes {
+		waiting[i], oldest[i] = pipe.ZCard(ctx, key), pipe.ZRange(ctx, key, 0, 0)
+	}
+	later := pipe.ZCard(ctx, l.keys.of("later"))
+	paused, gates, pace := pipe.HGetAll(ctx, l.keys.of("paused")), pipe.HGetAll(ctx, l.keys.of("gate")), pipe.HGetAll(ctx, l.keys.of("pace"))
+	logs := map[Endpoint]*redis.ZSliceCmd{}
+	for _, e := range Endpoints {
+		logs[e] = pipe.ZRevRangeWithScores(ctx, l.keys.of(string(e)), 0, freesKept-1)
+	}
+	if _, err := pipe.Exec(ctx); err != nil && meta.Err() != redis.Nil { //nolint:errorlint // go-redis returns Nil itself
+		return o, err
+	}
+	w := published{l.cfg.Limits, l.cfg.Reserve, l.cfg.Bulk}
+	if b, err := meta.Bytes(); err == nil {
+		if err := json.Unmarshal(b, &w); err != nil {
+			return o, err
+		}
+	}
+	o.Reserve, o.Bulk = w.Reserve, w.Bulk
+	for i, s := range States {
+		o.States[s] = states[i].Val()
+	}
+	for i, lane := range tasks.Lanes {
+		o.Waiting[lane] = waiting[i].Val()
+		if head := oldest[i].Val(); len(head) > 0 {
+			o.OldestWaiting[lane] = head[0]
+		}
+		if since, ok := paused.Val()[lane.String()]; ok {
+			o.Paused[lane] = moment(since)
+		}
+	}
+	o.Later = later.Val()
+	o.States[Queued] = o.Later + waiting[0].Val() + waiting[1].Val()
+	o.Demand = demand(pace.Val(), w.Limits.Single.Window, now)
+	o.Closed = gateOf(gates.Val(), All, now)
+	for e, lim := range map[Endpoint]Limit{Single: w.Limits.Single, Bulk: w.Limits.Bulk, Other: w.Limits.Other} {
+		o.Quotas[e] = quotaOf(lim, logs[e].Val(), gateOf(gates.Val(), e, now), now)
+	}
+	return o, nil
+}
+
+func gateOf(h map[string]string, e Endpoint, now time.Time) Gate {
+	g := Gate{Until: moment(h[string(e)+".until"]), Why: h[string(e)+".why"]}
+	if careful := moment(h[string(e)+".careful"]); careful.After(now) {
+		g.CarefulUntil = careful
+	}
+	return g
+}
+
+func quotaOf(lim Limit, log []redis.Z, gate Gate, now time.Time) Quota {
+	q := Quota{Limit: lim, Gate: gate, NextAt: now}
+	if lim.Calls > 0 {
+		for i := len(log) - 1; i >= 0; i-- {
+			if free := time.UnixMilli(int64(log[i].Score)).Add(lim.span()); free.After(now) {
+				q.frees = append(q.frees, free)
+			}
+		}
+		q.Spent = len(q.frees)
+		if i := q.Spent - lim.Calls; i >= 0 {
+			q.NextAt = q.frees[i]
+		}
+	}
+	if gate.Until.After(q.NextAt) {
+		q.NextAt = gate.Until
+	}
+	return q
+}
+
+// demand is the arithmetic of turn.lua: two counters that take turns.
+func demand(pace map[string]string, window time.Duration, now time.Time) float64 {
+	if window == 0 {
+		window = time.Hour
+	}
+	cur := float64(number(pace["demand.cur"]) + number(pace["arrived"]) - number(pace["demand.seen"]))
+	prev := float64(number(pace["demand.prev"]))
+	age := now.Sub(moment(pace["demand.start"]))
+	switch {
+	case age >= 2*window:
+		return 0
+	case age >= window:
+		cur, prev, age = 0, cur, age-window
+	}
+	return cur + prev*(1-float64(age)/float64(window))
+}

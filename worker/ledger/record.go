@@ -1,0 +1,170 @@
+package ledger
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/inviteq/inviteq/tasks"
+)
+
+// Record is an invite and what became of it.
+type Record struct {
+	Invite   tasks.Invite
+	State    State
+	Reason   string // Why it is in this state: a stable word such as "already_invited"; may be empty.
+	Attempts int    // Calls that Clerk answered with "not now". Waiting does not count.
+	Crashes  int    // Claims whose worker never came back.
+	Version  int    // Grows by one with every change of state.
+
+	InvitationID string    // Clerk's id, once it has one.
+	CreatedAt    time.Time // When it was admitted.
+	UpdatedAt    time.Time // When its state last changed.
+	SentAt       time.Time // When it was last claimed for a call; zero before.
+	ReadyAt      time.Time // While queued: not sent before this. Zero: at once.
+
+	RevokeWanted bool   // Somebody asked for a revoke that Clerk has not confirmed.
+	Absent       int    // While unknown: how many reads have not found it.
+	Position     int64  // Its place in the order of admission.
+	Turn         string // The turn that claimed it last.
+	address      string // The address key (see Ledger.addressKey).
+}
+
+// fieldCount is the number of fields in a record's first line. Their order is
+// that of FIELDS in lib.lua.
+const fieldCount = 19
+
+var errRecord = errors.New("a record in the ledger cannot be read")
+
+func parseRecord(id, s string) (Record, error) {
+	head, body, ok := strings.Cut(s, "\n")
+	f := strings.SplitN(head, "\t", fieldCount)
+	if !ok || len(f) != fieldCount || len(f[0]) != 1 {
+		return Record{}, fmt.Errorf("%w: %s", errRecord, id)
+	}
+	state, ok := stateOf(f[0][0])
+	if !ok {
+		return Record{}, fmt.Errorf("%w: %s", errRecord, id)
+	}
+	invite, err := decodeContent(body)
+	if err != nil {
+		return Record{}, fmt.Errorf("%w: %s", errRecord, id)
+	}
+	invite.ID = id
+	invite.Lane = tasks.Lane(number(f[1]))
+	invite.ImportID = f[18]
+	invite.Deadline = moment(f[9])
+	r := Record{
+		Invite: invite, State: state, Reason: f[13],
+		Attempts: int(number(f[3])), Crashes: int(number(f[4])), Version: int(number(f[5])),
+		InvitationID: f[12], CreatedAt: moment(f[6]), UpdatedAt: moment(f[7]),
+		ReadyAt: moment(f[8]), SentAt: moment(f[11]), RevokeWanted: f[14] == "1",
+		Absent: int(number(f[15])), Position: number(f[2]), Turn: f[10], address: f[17],
+	}
+	if r.UpdatedAt.IsZero() {
+		r.UpdatedAt = r.CreatedAt
+	}
+	if state == Queued {
+		r.Invite.NotBefore = r.ReadyAt
+	}
+	return r, nil
+}
+
+// number reads a field; the scripts write no other than whole numbers.
+func number(s string) int64 {
+	n, _ := strconv.ParseInt(s, 10, 64)
+	return n
+}
+
+func moment(s string) time.Time {
+	if s == "" || s == "0" {
+		return time.Time{}
+	}
+	return time.UnixMilli(number(s))
+}
+
+func millis(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMilli()
+}
+
+// content is what an id stands for: the seven fields of Clerk, in short, since
+// a million of them wait in memory. Two requests are the same when these bytes
+// are.
+type content struct {
+	Email    string          `json:"e"`
+	Metadata json.RawMessage `json:"m,omitzero"`
+	Redirect string          `json:"r,omitzero"`
+	NoNotify bool            `json:"n,omitzero"`
+	Ignore   bool            `json:"i,omitzero"`
+	Days     int             `json:"d,omitzero"`
+	Template string          `json:"t,omitzero"`
+}
+
+// encodeContent is canonical: metadata that differs only in spaces or in the
+// order of its keys gives the same bytes.
+func encodeContent(i *tasks.Invite) (string, error) {
+	c := content{
+		Email: i.EmailAddress.Raw(), Redirect: i.RedirectURL, NoNotify: i.NoNotify,
+		Ignore: i.IgnoreExisting, Days: i.ExpiresInDays, Template: i.TemplateSlug,
+	}
+	if len(i.PublicMetadata) > 0 {
+		m, err := canonical(i.PublicMetadata)
+		if err != nil {
+			return "", errors.New("public_metadata must be a JSON object")
+		}
+		c.Metadata = m
+	}
+	return marshal(c)
+}
+
+func canonical(raw json.RawMessage) (json.RawMessage, error) {
+	dec := json.NewDecoder(strings.NewReader(string(raw)))
+	dec.UseNumber() // A number keeps every digit.
+	var v map[string]any
+	if err := dec.Decode(&v); err != nil {
+		return nil, err
+	}
+	s, err := marshal(v)
+	return json.RawMessage(s), err
+}
+
+func marshal(v any) (string, error) {
+	var b strings.Builder
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	err := enc.Encode(v)
+	return strings.TrimSuffix(b.String(), "\n"), err
+}
+
+func decodeContent(body string) (tasks.Invite, error) {
+	var c content
+	if err := json.Unmarshal([]byte(body), &c); err != nil {
+		return tasks.Invite{}, err
+	}
+	email, err := tasks.ParseEmail(c.Email)
+	if err != nil {
+		return tasks.Invite{}, err
+	}
+	return tasks.Invite{
+		EmailAddress: email, PublicMetadata: c.Metadata, RedirectURL: c.Redirect, NoNotify: c.NoNotify,
+		IgnoreExisting: c.Ignore, ExpiresInDays: c.Days, TemplateSlug: c.Template,
+	}, nil
+}
+
+func parseRecords(flat []string) ([]Record, error) {
+	records := make([]Record, 0, len(flat)/2)
+	for i := 0; i+1 < len(flat); i += 2 {
+		r, err := parseRecord(flat[i], flat[i+1])
+		if err != nil {
+			return nil, err
+		}
+		records = append(records, r)
+	}
+	return records, nil
+}

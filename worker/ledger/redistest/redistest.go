@@ -1,0 +1,146 @@
+// Package redistest gives tests a real redis-server of their own.
+package redistest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// Server is a redis-server that this process has started, on a unix socket in a
+// folder of its own.
+type Server struct {
+	Socket string
+	dir    string
+	args   []string
+	cmd    *exec.Cmd
+}
+
+// Start runs a private redis-server until the test ends. Further arguments are
+// redis-server's own, such as "--appendonly", "yes".
+func Start(tb testing.TB, args ...string) *Server {
+	tb.Helper()
+	s, err := start(args...)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(s.remove)
+	return s
+}
+
+// Client returns a new client, closed when the test ends.
+func (s *Server) Client(tb testing.TB) *redis.Client {
+	tb.Helper()
+	c := redis.NewClient(s.Options())
+	tb.Cleanup(func() { _ = c.Close() })
+	return c
+}
+
+// Options are those of a client of this server.
+func (s *Server) Options() *redis.Options {
+	return &redis.Options{Network: "unix", Addr: s.Socket}
+}
+
+// URL is what REDIS_URL would be.
+func (s *Server) URL() string { return "unix://" + s.Socket }
+
+// Pid is the process's, for a test that wants to stop or kill it.
+func (s *Server) Pid() int { return s.cmd.Process.Pid }
+
+// Kill ends the server at once, as kill -9 does.
+func (s *Server) Kill() {
+	_ = s.cmd.Process.Kill()
+	_ = s.cmd.Wait()
+}
+
+// Restart starts a killed server again, on the same socket and files.
+func (s *Server) Restart() error { return s.run() }
+
+func start(args ...string) (*Server, error) {
+	if _, err := exec.LookPath("redis-server"); err != nil {
+		return nil, errors.New("redis-server is missing: run `make test`, which installs it, or `apt-get install redis-server`")
+	}
+	dir, err := os.MkdirTemp("", "inviteq-redis-")
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{Socket: filepath.Join(dir, "redis.sock"), dir: dir, args: args}
+	if err := s.run(); err != nil {
+		_ = os.RemoveAll(dir)
+		return nil, err
+	}
+	return s, nil
+}
+
+func (s *Server) run() error {
+	_ = os.Remove(s.Socket)
+	args := append([]string{"--port", "0", "--unixsocket", s.Socket, "--dir", s.dir, "--save", "", "--loglevel", "warning"}, s.args...)
+	s.cmd = exec.Command("redis-server", args...)
+	var out strings.Builder
+	s.cmd.Stdout, s.cmd.Stderr = &out, &out
+	dieWithParent(s.cmd)
+	if err := s.cmd.Start(); err != nil {
+		return err
+	}
+	c := redis.NewClient(s.Options())
+	defer c.Close()
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+		err := c.Ping(context.Background()).Err()
+		if err == nil {
+			return nil
+		}
+		if time.Now().After(deadline) {
+			s.Kill()
+			return fmt.Errorf("redis-server did not answer: %w; it said: %s", err, out.String())
+		}
+	}
+}
+
+func (s *Server) remove() {
+	s.Kill()
+	_ = os.RemoveAll(s.dir)
+}
+
+var shared struct {
+	once   sync.Once
+	server *Server
+	err    error
+	count  atomic.Int64
+}
+
+// Shared returns a client of the one server that all tests of a package share.
+// The package's TestMain must be Main, which ends the server.
+func Shared(tb testing.TB) *redis.Client {
+	tb.Helper()
+	shared.once.Do(func() { shared.server, shared.err = start() })
+	if shared.err != nil {
+		tb.Fatal(shared.err)
+	}
+	return shared.server.Client(tb)
+}
+
+// Instance returns a name that no other test of this process uses, so that each
+// has keys and queues of its own.
+func Instance() string { return fmt.Sprintf("t%d", shared.count.Add(1)) }
+
+// Main runs the tests and ends the shared server. Use it in TestMain:
+//
+//	func TestMain(m *testing.M) { os.Exit(redistest.Main(m)) }
+func Main(m *testing.M) int {
+	defer func() {
+		if shared.server != nil {
+			shared.server.remove()
+		}
+	}()
+	return m.Run()
+}

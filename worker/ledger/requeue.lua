@@ -1,0 +1,21 @@
+-- requeue.lua: a person, or a rule, sends settled invites to the queue again.
+--
+-- KEYS[1]  the instance's prefix
+-- ARGV     now, reason, comma-separated names of the states that may be left, ids...
+-- returns  per id 1 if it was put back, else 0
+--
+-- Keeps: attempts and crashes begin again at zero; an invite that may be with Clerk is never put back.
+local now, reason, allowed = num(ARGV[1]), ARGV[2], ',' .. ARGV[3] .. ','
+local out = {}
+for i = 4, #ARGV do
+  local r = load(ARGV[i])
+  if r and string.find(allowed, ',' .. NAME[r.s] .. ',', 1, true) then
+    r.attempts, r.crashes, r.turn, r.ready, r.inv = '', '', '', '', ''
+    move(r, 'queued', now, reason)
+    redis.call('ZADD', K.untasked, now, 'c:' .. r.id)
+    out[#out + 1] = 1
+  else
+    out[#out + 1] = 0
+  end
+end
+return out
