@@ -65,6 +65,7 @@ bench: ## Go benchmarks of the packages, on a real redis-server
 lint: $(GOLANGCI) ## Linters, formatting, and the modernisations of go fix
 	@.ci/need go
 	$(GOLANGCI) run ./...
+	cd deployments/check && $(CURDIR)/$(GOLANGCI) run ./...
 	@echo 'go fix -diff ./...'
 	@diff=$$($(GO) fix -diff ./... 2>&1) || { echo "$$diff"; echo 'lint: run `go fix ./...`'; exit 1; }
 
