@@ -15,8 +15,9 @@ const MaxIDLen = 128
 // idText is base32 in lower case without padding, in ASCII order.
 var idText = base32.NewEncoding("0123456789abcdefghjkmnpqrstvwxyz").WithPadding(base32.NoPadding)
 
-// NewID returns a new id with the given prefix ("inq", "imp", "rvk"). Ids made
-// later sort later. It has 28 bytes, which Redis keeps in a 32-byte cell.
+// NewID returns a new id with the given prefix ("inq", "imp", "rvk"). Ids sort
+// by the millisecond in which they were made. With a prefix of three letters an
+// id has 28 bytes, which Redis keeps in a 32-byte cell.
 func NewID(prefix string) string {
 	var b [15]byte
 	binary.BigEndian.PutUint64(b[:8], uint64(time.Now().UnixMilli())<<16)
@@ -36,15 +37,15 @@ func ImportInviteID(importID string, e Email) string {
 }
 
 // CheckID says what is wrong with an id that a caller chose: it must have 1 to
-// MaxIDLen printable ASCII characters, no space and no "/" (asynqmon puts it
-// into a path).
+// MaxIDLen printable ASCII characters, no space, no "/" (asynqmon puts it into a
+// path) and no "@" (ids are logged and shown, addresses are not).
 func CheckID(id string) error {
 	if id == "" || len(id) > MaxIDLen {
 		return errors.New("must have 1 to 128 bytes")
 	}
 	for i := range len(id) {
-		if c := id[i]; c <= ' ' || c > '~' || c == '/' {
-			return errors.New("must be printable ASCII without spaces and without /")
+		if c := id[i]; c <= ' ' || c > '~' || c == '/' || c == '@' {
+			return errors.New("must be printable ASCII without spaces, / and @")
 		}
 	}
 	return nil

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 	"unicode"
+	"unicode/utf8"
 )
 
 // Invite is a producer's request that one person be invited. The first seven
@@ -41,6 +42,10 @@ func (i Invite) String() string { return "invite " + i.ID + " (" + i.Lane.String
 
 // GoString is String, so that %#v shows no more.
 func (i Invite) GoString() string { return i.String() }
+
+// MarshalText is String, so that JSON in a log shows no more. JSON returns the
+// form that goes over the wire.
+func (i Invite) MarshalText() ([]byte, error) { return []byte(i.String()), nil }
 
 // Problem is one thing that is wrong with one field.
 type Problem struct {
@@ -99,6 +104,12 @@ func (i *Invite) Validate() error {
 			bad("import_id", err.Error())
 		}
 	}
+	if !isWireTime(i.NotBefore) {
+		bad("not_before", "must be in the years 1 to 9999")
+	}
+	if !isWireTime(i.Deadline) {
+		bad("deadline", "must be in the years 1 to 9999")
+	}
 	if !i.Deadline.IsZero() && i.Deadline.Before(i.NotBefore) {
 		bad("deadline", "must not be before not_before")
 	}
@@ -108,23 +119,48 @@ func (i *Invite) Validate() error {
 	return nil
 }
 
+// isWireTime reports whether RFC 3339 can write the time in UTC.
+func isWireTime(t time.Time) bool { return t.UTC().Year() >= 1 && t.UTC().Year() <= 9999 }
+
+// maxMetadataDepth is far beyond any use, and far below the 1000 levels at
+// which Redis's own JSON decoder gives up.
+const maxMetadataDepth = 32
+
 func checkMetadata(m json.RawMessage) string {
 	if len(m) == 0 {
 		return ""
 	}
-	// The object may be spaced out; four times the limit is more than enough
-	// to look at.
-	if len(m) > 4*MaxMetadataLen {
-		return "must have at most 8192 bytes"
-	}
-	var compact bytes.Buffer
-	if json.Compact(&compact, m) != nil || compact.Bytes()[0] != '{' {
+	compact, ok := compactMetadata(m)
+	switch {
+	case !ok:
+		return fmt.Sprintf("must have at most %d bytes", MaxMetadataLen)
+	case len(compact) == 0 || compact[0] != '{' || !utf8.Valid(compact):
 		return `must be a JSON object such as {"plan":"pro"}`
+	case len(compact) > MaxMetadataLen:
+		return fmt.Sprintf("has %d bytes; at most %d are allowed", len(compact), MaxMetadataLen)
 	}
-	if compact.Len() > MaxMetadataLen {
-		return fmt.Sprintf("has %d bytes; at most 8192 are allowed", compact.Len())
+	depth, duplicate := inspect(compact)
+	if depth > maxMetadataDepth {
+		return fmt.Sprintf("is nested more than %d levels deep", maxMetadataDepth)
+	}
+	if duplicate {
+		return "has the same key twice"
 	}
 	return ""
+}
+
+// compactMetadata returns the metadata without spaces between its parts,
+// nothing if it is not JSON, and false if it is too long to look at: four times
+// the limit is room enough for spaces.
+func compactMetadata(m json.RawMessage) (json.RawMessage, bool) {
+	if len(m) > 4*MaxMetadataLen {
+		return nil, false
+	}
+	var b bytes.Buffer
+	if json.Compact(&b, m) != nil {
+		return nil, true
+	}
+	return b.Bytes(), true
 }
 
 func checkRedirect(s string) string {
@@ -135,11 +171,11 @@ func checkRedirect(s string) string {
 	if len(s) > MaxURLLen {
 		return "must have at most 2048 bytes"
 	}
-	if strings.ContainsFunc(s, func(r rune) bool { return unicode.IsControl(r) || r == ' ' || r == '\\' }) {
+	if !utf8.ValidString(s) || strings.ContainsFunc(s, func(r rune) bool { return r == ' ' || r == '\\' || !unicode.IsPrint(r) }) {
 		return want
 	}
 	u, err := url.Parse(s)
-	if err != nil {
+	if err != nil || u.User != nil {
 		return want
 	}
 	isPath := u.Scheme == "" && u.Host == "" && strings.HasPrefix(s, "/") && !strings.HasPrefix(s, "//")

@@ -1,11 +1,9 @@
 package tasks
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"strings"
 	"time"
 )
@@ -35,7 +33,14 @@ type InviteJSON struct {
 	Deadline       *time.Time      `json:"deadline,omitzero"`
 }
 
-// Invite converts and validates. All problems come back at once, as a
+// String does not say whom the invite is for.
+func (j InviteJSON) String() string { return "invite " + j.ID }
+
+// GoString is String, so that %#v shows no more.
+func (j InviteJSON) GoString() string { return j.String() }
+
+// Invite converts, brings metadata and times into their canonical form (compact
+// JSON, UTC), and validates. All problems come back at once, as a
 // *ValidationError.
 func (j InviteJSON) Invite() (Invite, error) {
 	i := Invite{
@@ -46,14 +51,16 @@ func (j InviteJSON) Invite() (Invite, error) {
 		ID:             j.ID,
 		ImportID:       j.ImportID,
 	}
-	if !bytes.Equal(j.PublicMetadata, []byte("null")) {
-		i.PublicMetadata = j.PublicMetadata
+	if compact, ok := compactMetadata(j.PublicMetadata); !ok || len(compact) == 0 {
+		i.PublicMetadata = j.PublicMetadata // Validate says what is wrong with it.
+	} else if string(compact) != "null" {
+		i.PublicMetadata = compact
 	}
 	if j.NotBefore != nil {
-		i.NotBefore = *j.NotBefore
+		i.NotBefore = j.NotBefore.UTC()
 	}
 	if j.Deadline != nil {
-		i.Deadline = *j.Deadline
+		i.Deadline = j.Deadline.UTC()
 	}
 	var e ValidationError
 	email, err := ParseEmail(j.EmailAddress)
@@ -105,10 +112,10 @@ func (i Invite) JSON() InviteJSON {
 		j.ExpiresInDays = new(i.ExpiresInDays)
 	}
 	if !i.NotBefore.IsZero() {
-		j.NotBefore = new(i.NotBefore)
+		j.NotBefore = new(i.NotBefore.UTC())
 	}
 	if !i.Deadline.IsZero() {
-		j.Deadline = new(i.Deadline)
+		j.Deadline = new(i.Deadline.UTC())
 	}
 	return j
 }
@@ -135,6 +142,16 @@ type Revoke struct {
 	ID     string
 	Target string // our id, Clerk's id, or an address: never logged
 }
+
+// String does not say what is revoked, which may be an address.
+func (r Revoke) String() string { return "revoke " + r.ID }
+
+// GoString is String, so that %#v shows no more.
+func (r Revoke) GoString() string { return r.String() }
+
+// MarshalText is String, so that JSON in a log shows no more. Encode returns
+// the form that goes over the wire.
+func (r Revoke) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
 
 // Reconcile is the payload of TypeReconcile. Full asks for every invitation;
 // otherwise the newest ones, down to known ground, are compared.
@@ -195,10 +212,13 @@ func ParseCreate(b []byte) (Create, error) {
 		return Create{}, err
 	}
 	if j.EmailAddress == "" && j.ID != "" {
-		if j.InviteJSON.hasContent() {
-			return Create{}, &ValidationError{[]Problem{{"email_address", "is missing"}}}
+		if j.hasContent() {
+			return Create{}, invalid("email_address", "is missing")
 		}
-		return Create{ID: j.ID}, checkIDField("id", j.ID)
+		if err := CheckID(j.ID); err != nil {
+			return Create{}, invalid("id", err.Error())
+		}
+		return Create{ID: j.ID}, nil
 	}
 	i, err := j.Invite()
 	if err != nil {
@@ -230,7 +250,13 @@ func ParseBulkCreate(b []byte) (BulkCreate, error) {
 	case len(j.Invites) == 0 && (j.From < 0 || j.Count < 1 || j.Count > ChunkSize):
 		e.Problems = append(e.Problems, Problem{"count", fmt.Sprintf("must be 1 to %d, and from must not be negative", ChunkSize)})
 	}
+	if len(j.Invites) > 0 && (j.From != 0 || j.Count != 0) {
+		e.Problems = append(e.Problems, Problem{"invites", "cannot be given together with from and count"})
+	}
 	for n, one := range j.Invites[:min(len(j.Invites), ChunkSize)] {
+		if one.ImportID != "" && one.ImportID != j.ImportID {
+			e.Problems = append(e.Problems, Problem{fmt.Sprintf("invites[%d].import_id", n), "is not the import_id of the payload"})
+		}
 		one.ImportID = j.ImportID
 		if one.Lane == "" {
 			one.Lane = Import.String()
@@ -238,6 +264,9 @@ func ParseBulkCreate(b []byte) (BulkCreate, error) {
 		i, err := one.Invite()
 		if v, ok := errors.AsType[*ValidationError](err); ok {
 			for _, p := range v.Problems {
+				if p.Field == "import_id" {
+					continue // Said already, once for all.
+				}
 				p.Field = fmt.Sprintf("invites[%d].%s", n, p.Field)
 				e.Problems = append(e.Problems, p)
 			}
@@ -257,13 +286,16 @@ func ParseRevoke(b []byte) (Revoke, error) {
 		return Revoke{}, err
 	}
 	if (j.ID == "") == (j.Target == "") {
-		return Revoke{}, &ValidationError{[]Problem{{"target", "or id must be given, and not both"}}}
+		return Revoke{}, invalid("target", "or id must be given, and not both")
 	}
 	if j.ID != "" {
-		return Revoke{ID: j.ID}, checkIDField("id", j.ID)
+		if err := CheckID(j.ID); err != nil {
+			return Revoke{}, invalid("id", err.Error())
+		}
+		return Revoke{ID: j.ID}, nil
 	}
 	if err := CheckTarget(j.Target); err != nil {
-		return Revoke{}, &ValidationError{[]Problem{{"target", err.Error()}}}
+		return Revoke{}, invalid("target", err.Error())
 	}
 	return Revoke{Target: j.Target}, nil
 }
@@ -280,92 +312,12 @@ func CheckTarget(s string) error {
 // ParseReconcile decodes a payload of TypeReconcile.
 func ParseReconcile(b []byte) (Reconcile, error) {
 	var j reconcileJSON
-	err := decode(b, &j, &j.V)
-	return Reconcile{j.Full}, err
+	if err := decode(b, &j, &j.V); err != nil {
+		return Reconcile{}, err
+	}
+	return Reconcile{j.Full}, nil
 }
 
-func checkIDField(field, id string) error {
-	if err := CheckID(id); err != nil {
-		return &ValidationError{[]Problem{{field, err.Error()}}}
-	}
-	return nil
-}
-
-func encode(v any) []byte {
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(v); err != nil {
-		// Only an invalid RawMessage fails, and Validate has refused it. The
-		// empty payload is refused by every parser.
-		return nil
-	}
-	return bytes.TrimSuffix(b.Bytes(), []byte{'\n'})
-}
-
-// decode is strict: one object, known fields, the version that we speak. Its
-// errors name fields and positions, never values.
-func decode(b []byte, v any, version *int) error {
-	if len(b) > MaxPayloadLen {
-		return fmt.Errorf("payload has %d bytes; at most %d are allowed", len(b), MaxPayloadLen)
-	}
-	if err := DecodeStrict(bytes.NewReader(b), v); err != nil {
-		return fmt.Errorf("payload %w", err)
-	}
-	if *version != Version {
-		return fmt.Errorf(`payload has "v":%d; this version of inviteq understands "v":%d`, *version, Version)
-	}
-	return nil
-}
-
-// DecodeStrict reads exactly one JSON value. Its errors say what is wrong
-// without quoting the input, which may hold addresses.
-func DecodeStrict(r io.Reader, v any) error {
-	dec := json.NewDecoder(r)
-	dec.DisallowUnknownFields()
-	err := dec.Decode(v)
-	if err == nil {
-		if _, err := dec.Token(); err != io.EOF {
-			return errors.New("has something after the JSON value")
-		}
-		return nil
-	}
-	if t, ok := errors.AsType[*json.UnmarshalTypeError](err); ok && t.Field != "" {
-		return fmt.Errorf("has a %s of the wrong type: want %s", lastField(t.Field), jsonType(t.Type.String()))
-	}
-	if s, ok := errors.AsType[*json.SyntaxError](err); ok {
-		return fmt.Errorf("is not valid JSON (at byte %d)", s.Offset)
-	}
-	if _, name, ok := strings.Cut(err.Error(), "unknown field "); ok {
-		return fmt.Errorf("has an unknown field %s", mask(name))
-	}
-	if _, ok := errors.AsType[*time.ParseError](err); ok {
-		return errors.New("has a time that is not RFC 3339, such as 2026-01-31T09:00:00Z")
-	}
-	return errors.New("is not valid JSON")
-}
-
-// mask keeps the name of a misspelt field readable, but no address that
-// somebody has used as a key.
-func mask(field string) string {
-	if len(field) > 40 || strings.ContainsAny(field, "@") {
-		return "(its name is not shown)"
-	}
-	return field
-}
-
-func lastField(path string) string {
-	return strings.TrimPrefix(path, "InviteJSON.")
-}
-
-func jsonType(t string) string {
-	switch strings.TrimPrefix(t, "*") {
-	case "bool":
-		return "true or false"
-	case "int":
-		return "a whole number"
-	case "string":
-		return "a string"
-	}
-	return "another type"
+func invalid(field, reason string) error {
+	return &ValidationError{[]Problem{{field, reason}}}
 }
