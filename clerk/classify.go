@@ -35,7 +35,7 @@ func classify(op Op, x *exchange, cause Cause, now time.Time) *Error {
 	if e.TraceID == "" {
 		e.TraceID = mayLog(answer.TraceID)
 	}
-	if d, ok := retryAfter(x.header, now); ok && x.status >= 300 {
+	if d, ok := retryAfter(x.header, now); ok {
 		e.RetryAfter, e.HasRetryAfter, e.RetryAt = d, true, now.Add(d)
 	}
 	if x.err != nil {
