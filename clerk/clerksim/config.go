@@ -47,6 +47,11 @@ type Config struct {
 	// any lock held, from many goroutines, and may call the Sim's methods.
 	Fault func(Request) Fault
 
+	// OnCall, when set, is told every request after it was judged and before it
+	// is answered, from many goroutines, without any lock held. A Call holds
+	// addresses: whoever logs it must leave them out.
+	OnCall func(Call)
+
 	// Seed determines everything random: ids, trace ids, latency, shuffled
 	// answers and Rules. Draws depend on the request's content and on how often
 	// that content was seen, not on the order in which requests arrive, so

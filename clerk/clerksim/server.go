@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/json"
-	"errors"
 	"io"
 	"math/rand/v2"
 	"net/http"
@@ -14,7 +13,7 @@ import (
 	"time"
 )
 
-// bodyMax is the most of a request body that is read.
+// bodyMax is the largest request body that is accepted.
 const bodyMax = 1 << 20
 
 // exchange is one request on its way through the simulator.
@@ -41,10 +40,14 @@ func (s *Sim) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x := &exchange{sim: s, r: r}
 	x.op, x.id, x.miss = route(r)
 	var err error
-	x.body, err = io.ReadAll(http.MaxBytesReader(w, r.Body, bodyMax))
-	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
-		x.op, x.miss = OpUnknown, http.StatusRequestEntityTooLarge
-	} else if err != nil {
+	x.body, err = io.ReadAll(io.LimitReader(r.Body, bodyMax))
+	if err == nil {
+		var rest int64
+		if rest, err = io.Copy(io.Discard, r.Body); rest > 0 {
+			x.op, x.miss = OpUnknown, http.StatusRequestEntityTooLarge
+		}
+	}
+	if err != nil {
 		drop(w, false) // the client went away in the middle of its request
 		return
 	}
@@ -71,6 +74,9 @@ func (s *Sim) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	a := x.judge()
+	if s.cfg.OnCall != nil {
+		s.cfg.OnCall(x.call)
+	}
 	if !s.sleep(takes - before + x.fault.Hold) {
 		drop(w, false)
 		return

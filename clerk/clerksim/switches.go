@@ -83,8 +83,11 @@ type Switches struct {
 // Limiter is a way to count requests against a limit.
 type Limiter string
 
-// The limiters. In any window the first four admit what the limit says, the
-// fixed ones up to twice that around the end of a window, a full bucket also.
+// The limiters. Only the sliding log keeps to N in any window. The others admit
+// more in some: fixed windows and a full bucket up to 2N, half a bucket up to
+// 1.5N. A client that keeps to N in any window is never refused by the first
+// three and the full bucket, but may be by the weighted counter (which forgets
+// when in its last window requests came) and by half a bucket.
 const (
 	LimiterSliding       Limiter = "sliding"        // at most N in any window
 	LimiterFixedAligned  Limiter = "fixed-aligned"  // windows start on the clock
