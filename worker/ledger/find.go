@@ -128,7 +128,7 @@ type Page struct {
 func (l *Ledger) ListState(ctx context.Context, s State, cursor string, limit int) (Page, error) {
 	indexes := []string{l.keys.state(s)}
 	if s == Queued {
-		indexes = []string{l.keys.of("wait0"), l.keys.of("wait1"), l.keys.of("later")}
+		indexes = []string{l.keys.of("wait0"), l.keys.of("wait1"), l.keys.of("solo"), l.keys.of("later")}
 	}
 	at, score, member, err := parseCursor(cursor, len(indexes))
 	if err != nil {

@@ -15,6 +15,7 @@ var keyNames = []struct{ lua, redis, holds string }{
 	{"rec", "rec", "hash id → record: what was asked, and what became of it"},
 	{"wait0", "wait:interactive", "zset of queued interactive invites, by position"},
 	{"wait1", "wait:import", "zset of queued import invites, by position"},
+	{"solo", "wait:solo", "zset of queued invites that go one by one, by position: a refused bulk may be their fault"},
 	{"later", "later", "zset of queued invites that may not go yet, by the time they may (ms)"},
 	{"busy", "busy", "hash address key → id of the invite that is sending or unknown"},
 	{"untasked", "untasked", "zset of task hints not yet seen by a handler, by when to look again (ms)"},

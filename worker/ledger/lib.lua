@@ -4,7 +4,7 @@
 -- content (JSON that only Go reads). Ids hold no tab (tasks.CheckID).
 -- Empty means zero, so that a waiting record is short.
 local FIELDS = {'s', 'lane', 'pos', 'attempts', 'crashes', 'ver', 'created', 'updated', 'ready',
-  'deadline', 'turn', 'sent', 'inv', 'reason', 'revoke', 'absent', 'charge', 'addr', 'import'}
+  'deadline', 'turn', 'sent', 'inv', 'reason', 'revoke', 'absent', 'charge', 'solo', 'addr', 'import'}
 
 local NAME = {q='queued', s='sending', u='unknown', p='pending', a='accepted', e='expired',
   v='revoked', r='rejected', c='canceled', f='failed', k='parked'}
@@ -61,6 +61,8 @@ end
 local function enqueue(r, now)
   if num(r.ready) > now then
     redis.call('ZADD', K.later, r.ready, r.id)
+  elseif r.solo == '1' then
+    redis.call('ZADD', K.solo, num(r.pos), r.id)
   else
     redis.call('ZADD', K['wait' .. num(r.lane)], num(r.pos), r.id)
   end
@@ -74,6 +76,7 @@ local function move(r, to, now, reason, score)
   if from == 'queued' then
     redis.call('ZREM', K['wait' .. num(r.lane)], r.id)
     redis.call('ZREM', K.later, r.id)
+    if r.solo == '1' then redis.call('ZREM', K.solo, r.id) end
   else
     redis.call('ZREM', K.state .. from, r.id)
   end

@@ -90,7 +90,7 @@ func (l *Ledger) Overview(ctx context.Context, now time.Time) (Overview, error) 
 	for i, key := range lanes {
 		waiting[i], oldest[i] = pipe.ZCard(ctx, key), pipe.ZRange(ctx, key, 0, 0)
 	}
-	later := pipe.ZCard(ctx, l.keys.of("later"))
+	later, solo := pipe.ZCard(ctx, l.keys.of("later")), pipe.ZCard(ctx, l.keys.of("solo"))
 	paused, gates, pace := pipe.HGetAll(ctx, l.keys.of("paused")), pipe.HGetAll(ctx, l.keys.of("gate")), pipe.HGetAll(ctx, l.keys.of("pace"))
 	logs := map[Endpoint]*redis.ZSliceCmd{}
 	for _, e := range Endpoints {
@@ -119,7 +119,7 @@ func (l *Ledger) Overview(ctx context.Context, now time.Time) (Overview, error) 
 		}
 	}
 	o.Later = later.Val()
-	o.States[Queued] = o.Later + waiting[0].Val() + waiting[1].Val()
+	o.States[Queued] = o.Later + solo.Val() + waiting[0].Val() + waiting[1].Val()
 	o.Demand = demand(pace.Val(), w.Limits.Single.Window, now)
 	o.Closed = gateOf(gates.Val(), All, now)
 	for e, lim := range map[Endpoint]Limit{Single: w.Limits.Single, Bulk: w.Limits.Bulk, Other: w.Limits.Other} {

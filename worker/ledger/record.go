@@ -28,6 +28,7 @@ type Record struct {
 
 	RevokeWanted bool   // Somebody asked for a revoke that Clerk has not confirmed.
 	Absent       int    // While unknown: how many reads have not found it.
+	Solo         bool   // It goes by a single call only.
 	Position     int64  // Its place in the order of admission.
 	Turn         string // The turn that claimed it last.
 	address      string // The address key (see Ledger.addressKey).
@@ -35,7 +36,7 @@ type Record struct {
 
 // fieldCount is the number of fields in a record's first line. Their order is
 // that of FIELDS in lib.lua.
-const fieldCount = 19
+const fieldCount = 20
 
 var errRecord = errors.New("a record in the ledger cannot be read")
 
@@ -55,14 +56,14 @@ func parseRecord(id, s string) (Record, error) {
 	}
 	invite.ID = id
 	invite.Lane = tasks.Lane(number(f[1]))
-	invite.ImportID = f[18]
+	invite.ImportID = f[19]
 	invite.Deadline = moment(f[9])
 	r := Record{
 		Invite: invite, State: state, Reason: f[13],
 		Attempts: int(number(f[3])), Crashes: int(number(f[4])), Version: int(number(f[5])),
 		InvitationID: f[12], CreatedAt: moment(f[6]), UpdatedAt: moment(f[7]),
 		ReadyAt: moment(f[8]), SentAt: moment(f[11]), RevokeWanted: f[14] == "1",
-		Absent: int(number(f[15])), Position: number(f[2]), Turn: f[10], address: f[17],
+		Absent: int(number(f[15])), Position: number(f[2]), Turn: f[10], Solo: f[17] == "1", address: f[18],
 	}
 	if r.UpdatedAt.IsZero() {
 		r.UpdatedAt = r.CreatedAt

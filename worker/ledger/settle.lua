@@ -4,9 +4,9 @@
 -- ARGV     1 now, 2 endpoint or '', 3 turn id, 4 token: stamp | refund | '' (leave),
 --          5 gate: open | close | '' (leave), 6 closed until (ms), 7 careful until (ms or 0), 8 why,
 --          9 gate's endpoint (single, bulk, other, all),
---          then per invite 7: id, its turn, to (state), reason, Clerk's id, at (ms: queued: not before; unknown:
+--          then per invite 8: id, its turn, to (state), reason, Clerk's id, at (ms: queued: not before; unknown:
 --          next read), charge (0 none | 1 an attempt | hold: charge it if the reading finds nothing | release:
---          charge what was held | absent: count one clean reading)
+--          charge what was held | absent: count one clean reading), solo (1: only by a single call from now on)
 -- returns  per invite its record, or '' where the claim was not ours any more
 --
 -- Keeps: only the turn that claimed an invite may settle it, and an outcome is never taken back; the token is
@@ -31,13 +31,14 @@ elseif ARGV[5] == 'close' then
 end
 
 local out = {}
-for i = 10, #ARGV, 7 do
+for i = 10, #ARGV, 8 do
   local id, claim, to, reason, inv, at, charge = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4],
     num(ARGV[i + 5]), ARGV[i + 6]
   local r = load(id)
   if not r or r.turn ~= claim or not (r.s == 's' or r.s == 'u') then
     out[#out + 1] = ''
   else
+    if ARGV[i + 7] == '1' then r.solo = '1' end
     if charge == '1' or (charge == 'release' and r.charge == '1') then r.attempts = num(r.attempts) + 1 end
     if charge == 'hold' then r.charge = 1 end
     if charge == 'absent' then r.absent = num(r.absent) + 1 end

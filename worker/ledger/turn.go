@@ -102,6 +102,7 @@ type Settlement struct {
 	InvitationID string
 	At           time.Time // Queued: not before. Unknown: the next read.
 	Charge       Charge
+	Solo         bool // Queued: it goes by a single call from now on, so that it can harm nobody.
 }
 
 // Token says what becomes of the turn's token.
@@ -137,7 +138,7 @@ func (l *Ledger) Settle(ctx context.Context, now time.Time, t Turn, token Token,
 	args := []any{now.UnixMilli(), string(t.Endpoint), t.ID, string(token),
 		verb, millis(gate.Until), millis(gate.CarefulUntil), gate.Why, string(gate.Endpoint)}
 	for _, m := range members {
-		args = append(args, m.ID, m.Turn, m.To.String(), m.Reason, m.InvitationID, strconv.FormatInt(millis(m.At), 10), string(m.Charge))
+		args = append(args, m.ID, m.Turn, m.To.String(), m.Reason, m.InvitationID, strconv.FormatInt(millis(m.At), 10), string(m.Charge), m.Solo)
 	}
 	reply, err := l.run(ctx, "settle", args...).StringSlice()
 	if err != nil {

@@ -120,7 +120,15 @@ local function wait(at, why)
 end
 
 if num(gates['all.until']) > 0 then return wait(num(gates['all.until']), 'key') end
-local action, at = decide(s)
+
+-- Those that go one by one are the oldest: theirs is the next single beyond the reserve.
+local solo = next(paused) == nil and redis.call('ZCARD', K.solo) > 0
+local action, at
+if solo then
+  local solo_at = math.max(single.hard_at, single.spare_at)
+  if solo_at <= now then action, at = 'single', now else wake, solo = math.min(wake, solo_at), false end
+end
+if not solo then action, at = decide(s) end
 if action == 'idle' then
   local held = redis.call('ZCARD', K.wait0) + redis.call('ZCARD', K.wait1) > 0
   return wait(HUGE, held and 'paused' or 'idle')
@@ -133,17 +141,17 @@ end
 
 -- Board: interactive invites first, an import tops up.
 local batch, aboard = {}, {}
-local function board(lane, want)
-  for _, id in ipairs(redis.call('ZRANGE', K['wait' .. lane], 0, want - #batch + 20)) do
+local function board(key, want)
+  for _, id in ipairs(redis.call('ZRANGE', key, 0, want - #batch + 20)) do
     if #batch >= want then return end
     local r = load(id)
     if not r or r.s ~= 'q' then
-      redis.call('ZREM', K['wait' .. lane], id)
+      redis.call('ZREM', key, id)
     elseif num(r.deadline) > 0 and num(r.deadline) < now then
       move(r, 'failed', now, 'too_old')
     elseif not aboard[r.addr] then
       if redis.call('HEXISTS', K.busy, r.addr) == 1 then
-        redis.call('ZREM', K['wait' .. lane], id)
+        redis.call('ZREM', key, id)
         redis.call('ZADD', K.later, now + BUSY_DELAY, id)
       else
         aboard[r.addr] = true
@@ -154,8 +162,12 @@ local function board(lane, want)
 end
 local want, e = 1, single
 if action == 'bulk' then want, e = size, bulk end
-if s.ni > 0 then board(0, want) end
-if s.nm > 0 and (action == 'bulk' or s.ni == 0) then board(1, want) end
+if solo then
+  board(K.solo, 1)
+else
+  if s.ni > 0 then board(K.wait0, want) end
+  if s.nm > 0 and (action == 'bulk' or s.ni == 0) then board(K.wait1, want) end
+end
 if #batch == 0 then return {'again'} end
 
 local deadline = now + ttl
