@@ -44,6 +44,8 @@ type Config struct {
 	// DialContext replaces the dialer, and with it any proxy. Defaults to a
 	// net.Dialer and the proxy of the environment (HTTPS_PROXY, NO_PROXY).
 	DialContext func(ctx context.Context, network, addr string) (net.Conn, error)
+	// Breaker says when to stop calling a Clerk that is down. Its zero value works.
+	Breaker Breaker
 	// Observe is called after every call with what became of it, for metrics. It
 	// must be quick and is called from many goroutines. Defaults to none.
 	Observe func(Call)
@@ -64,6 +66,7 @@ type Client struct {
 	backend     sdk.Backend
 	invitations *invitation.Client
 	timeout     time.Duration
+	breaker     *breaker
 	observe     func(Call)
 }
 
@@ -92,10 +95,14 @@ func New(cfg Config) (*Client, error) {
 	if strings.ContainsFunc(cfg.UserAgent, func(r rune) bool { return r < ' ' || r > '~' }) {
 		errs = append(errs, errors.New("clerk: UserAgent contains a character that is not visible ASCII"))
 	}
+	if err := cfg.Breaker.check(); err != nil {
+		errs = append(errs, err)
+	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
 
+	cfg.Breaker.setDefaults(cfg.Timeout)
 	dial := cfg.DialContext
 	if dial == nil {
 		dial = (&net.Dialer{Timeout: cfg.Timeout}).DialContext
@@ -114,6 +121,7 @@ func New(cfg Config) (*Client, error) {
 		backend:     backend,
 		invitations: &invitation.Client{Backend: backend},
 		timeout:     cfg.Timeout,
+		breaker:     newBreaker(cfg.Breaker, cfg.Timeout),
 		observe:     cfg.Observe,
 	}, nil
 }
@@ -146,10 +154,11 @@ func loopback(host string) bool {
 	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
-// call makes one call: send makes the SDK send it, and returns the SDK's error.
+// call makes one call, if the breaker lets it: send makes the SDK send it, and
+// returns the SDK's error.
 func (c *Client) call(ctx context.Context, op Op, send func(context.Context) error) error {
 	began := time.Now()
-	err := c.exchange(ctx, op, send)
+	err := c.guarded(ctx, op, send)
 	if c.observe != nil {
 		c.observe(Call{Op: op, Err: err, Took: time.Since(began)})
 	}
@@ -159,10 +168,22 @@ func (c *Client) call(ctx context.Context, op Op, send func(context.Context) err
 	return nil
 }
 
-func (c *Client) exchange(ctx context.Context, op Op, send func(context.Context) error) *Error {
+func (c *Client) guarded(ctx context.Context, op Op, send func(context.Context) error) (e *Error) {
 	if cause := causeOfContext(ctx); cause != "" {
 		return &Error{Op: op, Kind: KindNotSent, Cause: cause, ctxErr: contextError(cause)}
 	}
+	done, refused := c.breaker.admit(op)
+	if refused != nil {
+		return refused
+	}
+	began := time.Now()
+	// Also if send panics: a probe must come to an end.
+	e = &Error{Op: op, Kind: unresolved(op), Cause: CauseUnread}
+	defer func() { done(e, time.Since(began)) }()
+	return c.exchange(ctx, op, send)
+}
+
+func (c *Client) exchange(ctx context.Context, op Op, send func(context.Context) error) *Error {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
 	x := new(exchange)
