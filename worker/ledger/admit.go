@@ -71,6 +71,7 @@ func (l *Ledger) Admit(ctx context.Context, now time.Time, invites []tasks.Invit
 type Missing struct {
 	Creates []string
 	Chunks  []tasks.BulkCreate
+	Revokes []string // ids of revoke requests
 	hints   []string
 }
 
@@ -81,6 +82,8 @@ func (l *Ledger) Missing(ctx context.Context, now time.Time, n int) (Missing, er
 	for _, h := range hints {
 		if id, ok := cutHint(h, "c:"); ok {
 			m.Creates = append(m.Creates, id)
+		} else if id, ok := cutHint(h, "r:"); ok {
+			m.Revokes = append(m.Revokes, id)
 		} else if c, ok := parseChunkHint(h); ok {
 			m.Chunks = append(m.Chunks, c)
 		}

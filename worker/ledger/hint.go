@@ -8,10 +8,13 @@ import (
 	"github.com/inviteq/inviteq/tasks"
 )
 
-// A hint names a task that a record needs: "c:" and an invite's id, or "b:" with
-// position, count and id of an import. admit.lua writes them.
+// A hint names a task that a record needs: "c:" and an invite's id, "b:" with
+// position, count and id of an import, or "r:" and the id of a revoke request.
+// admit.lua writes the first two, RequestRevoke the last.
 
 func cutHint(hint, kind string) (string, bool) { return strings.CutPrefix(hint, kind) }
+
+func revokeHint(id string) string { return "r:" + id }
 
 func chunkHint(c tasks.BulkCreate) string {
 	return fmt.Sprintf("b:%d:%d:%s", c.From, c.Count, c.ImportID)

@@ -1,0 +1,230 @@
+package enqueue
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"time"
+
+	"github.com/inviteq/inviteq/tasks"
+	"github.com/inviteq/inviteq/worker/ledger"
+)
+
+// BulkOptions say how BulkInvite treats a list. The zero value is good.
+type BulkOptions struct {
+	// ImportID names the import, for Import, List and for going on after an
+	// error. Defaults to a new id. It has the form of an id (tasks.CheckID).
+	ImportID string
+
+	// KeepLanes leaves each invite in the lane that it names. Otherwise all of
+	// them go into tasks.Import, because the zero lane of an invite that names
+	// none is the one in which people wait.
+	KeepLanes bool
+
+	// Progress, if set, is told after each chunk (tasks.ChunkSize invites) how
+	// far it has got. It is called by the goroutine that called BulkInvite.
+	Progress func(BulkResult)
+}
+
+// MaxConflicts is how many conflicts a BulkResult names.
+const MaxConflicts = 1000
+
+// BulkResult says what has become of the invites of a list. Admitted, Known and
+// Conflicting add up to those that have been taken from it.
+type BulkResult struct {
+	ImportID    string
+	Admitted    int // New: they will be sent.
+	Known       int // In the ledger already with the same content: from an earlier run, or twice in the list.
+	Conflicting int // Not accepted: their id has other content in the ledger.
+
+	// Conflicts names the conflicting ones, at most the first MaxConflicts.
+	Conflicts []Conflict
+
+	// TaskErr says why a chunk has no asynq task (the first reason, if there
+	// are several). Its invites are accepted all the same: see Result.TaskErr.
+	TaskErr error
+}
+
+// Done is how many invites have been taken from the list.
+func (r BulkResult) Done() int { return r.Admitted + r.Known + r.Conflicting }
+
+// Conflict is an invite of a list whose id is taken by other content. Without an
+// id of its own an invite of an import has one made of the import's id and its
+// address (tasks.ImportInviteID): then the same address stood in this import
+// before, with other content.
+type Conflict struct {
+	Position int // Its place in the list, from 0.
+	ID       string
+}
+
+// Err returns the conflict as an error.
+func (c Conflict) Err() error { return &ConflictError{c.ID} }
+
+// RowInvalidError says that an invite of a list is not valid.
+type RowInvalidError struct {
+	Position int   // Its place in the list, from 0.
+	Err      error // A *tasks.ValidationError.
+}
+
+// Error names the place and the problems, never a value.
+func (e *RowInvalidError) Error() string {
+	return fmt.Sprintf("invite at position %d: %v", e.Position, e.Err)
+}
+
+// Unwrap returns the *tasks.ValidationError.
+func (e *RowInvalidError) Unwrap() error { return e.Err }
+
+// BulkInvite accepts a list of any length as one import. It reads the list as
+// it goes and holds two chunks of tasks.ChunkSize invites at a time; each takes
+// one round trip for its records, and its one task goes out while the next
+// chunk is read. The invites are sent in the order of the list.
+//
+// An invite without an id gets one made of the import's id and its address. The
+// same list under the same ImportID therefore makes no second invite, even if
+// rows have moved or been added; BulkInvite may be repeated as often as needed.
+//
+// An error of the list, an invalid invite or a failing Redis ends it with an
+// *ImportError, which says how far it got; the BulkResult says so too. Chunks
+// are taken whole: of the one in which the list broke, nothing is. Conflicts do
+// not end it. For a list in memory, see the example.
+func (c *Client) BulkInvite(ctx context.Context, list iter.Seq2[tasks.Invite, error], o BulkOptions) (BulkResult, error) {
+	if o.ImportID == "" {
+		o.ImportID = tasks.NewID("imp")
+	}
+	if err := tasks.CheckID(o.ImportID); err != nil {
+		return BulkResult{}, &tasks.ValidationError{Problems: []tasks.Problem{{Field: "import_id", Reason: err.Error()}}}
+	}
+	in := importer{client: c, opts: o, result: BulkResult{ImportID: o.ImportID}}
+	err := in.run(ctx, list)
+	if err != nil {
+		err = &ImportError{ImportID: o.ImportID, Done: in.result.Done(), Err: err}
+	}
+	return in.result, err
+}
+
+// importer is one run of BulkInvite.
+type importer struct {
+	client *Client
+	ledger *ledger.Ledger
+	opts   BulkOptions
+	result BulkResult
+	tasks  chan task
+	failed chan error // Gets the first error of a task, and is closed after the last.
+}
+
+type task struct {
+	chunk     tasks.BulkCreate
+	notBefore time.Time
+}
+
+func (in *importer) run(ctx context.Context, list iter.Seq2[tasks.Invite, error]) (err error) {
+	if in.ledger, err = in.client.open(ctx); err != nil {
+		return err
+	}
+	in.tasks, in.failed = make(chan task, 1), make(chan error, 1)
+	go in.giveTasks(ctx)
+	defer func() {
+		close(in.tasks)
+		in.result.TaskErr = <-in.failed
+	}()
+	chunk := make([]tasks.Invite, 0, tasks.ChunkSize)
+	position := 0
+	for i, err := range list {
+		if err != nil {
+			return err
+		}
+		if err := in.prepare(&i); err != nil {
+			return &RowInvalidError{position, err}
+		}
+		position++
+		if chunk = append(chunk, i); len(chunk) == tasks.ChunkSize {
+			if err := in.admit(ctx, chunk); err != nil {
+				return err
+			}
+			chunk = chunk[:0]
+		}
+	}
+	return in.admit(ctx, chunk)
+}
+
+// prepare fills in what the import decides, and validates.
+func (in *importer) prepare(i *tasks.Invite) error {
+	var problems []tasks.Problem
+	if i.ImportID != "" && i.ImportID != in.opts.ImportID {
+		problems = append(problems, tasks.Problem{Field: "import_id", Reason: "must be empty or that of the import"})
+	}
+	i.ImportID = in.opts.ImportID
+	if !in.opts.KeepLanes {
+		i.Lane = tasks.Import
+	}
+	if i.ID == "" && !i.EmailAddress.IsZero() {
+		i.ID = tasks.ImportInviteID(i.ImportID, i.EmailAddress)
+	}
+	if v, ok := errors.AsType[*tasks.ValidationError](i.Validate()); ok {
+		problems = append(problems, v.Problems...)
+	}
+	if len(problems) > 0 {
+		return &tasks.ValidationError{Problems: problems}
+	}
+	return nil
+}
+
+// admit writes the records of a chunk and hands its task over.
+func (in *importer) admit(ctx context.Context, chunk []tasks.Invite) error {
+	if len(chunk) == 0 {
+		return nil
+	}
+	if err := context.Cause(ctx); err != nil {
+		return err
+	}
+	admissions, fresh, err := in.ledger.Admit(ctx, time.Now(), chunk)
+	if err != nil {
+		return err
+	}
+	if fresh.Count > 0 {
+		in.tasks <- task{fresh, earliest(chunk)}
+	}
+	r := &in.result
+	for n, a := range admissions {
+		switch a {
+		case ledger.Admitted:
+			r.Admitted++
+		case ledger.Known:
+			r.Known++
+		case ledger.Conflict:
+			if r.Conflicting++; len(r.Conflicts) < MaxConflicts {
+				r.Conflicts = append(r.Conflicts, Conflict{r.Done() - 1, chunk[n].ID})
+			}
+		}
+	}
+	if in.opts.Progress != nil {
+		in.opts.Progress(*r)
+	}
+	return nil
+}
+
+// giveTasks enqueues the tasks of the chunks until there are no more, and then
+// reports the first error. A task that could not be left stops nothing: the
+// records are there, and if it is Redis that is gone, the next chunk says so.
+func (in *importer) giveTasks(ctx context.Context) {
+	var first error
+	for t := range in.tasks {
+		if err := in.client.giveChunk(ctx, t.chunk, t.notBefore); err != nil && first == nil {
+			first = err
+		}
+	}
+	in.failed <- first
+}
+
+// earliest is when the first of the invites may be sent; the zero time when one
+// may be sent at once.
+func earliest(chunk []tasks.Invite) time.Time {
+	at := chunk[0].NotBefore
+	for _, i := range chunk {
+		if i.NotBefore.Before(at) {
+			at = i.NotBefore
+		}
+	}
+	return at
+}

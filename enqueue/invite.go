@@ -1,0 +1,112 @@
+package enqueue
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/hibiken/asynq"
+
+	"github.com/inviteq/inviteq/tasks"
+	"github.com/inviteq/inviteq/worker/ledger"
+)
+
+// Result is an accepted invite.
+type Result struct {
+	// Status is the invite as it stands. A new one is queued; ask
+	// Client.Status for its ETA.
+	Status
+
+	// Existing says that the id was known with the same content: nothing was
+	// added, and Status tells how far the invite has got.
+	Existing bool `json:"existing"`
+
+	// TaskErr says why the asynq task could not be left beside the record. The
+	// invite is accepted all the same: a worker sends what is in the ledger
+	// and gives the record a task within a few minutes. It is worth a log
+	// line, not a second call.
+	TaskErr error `json:"-"`
+}
+
+// Invite accepts one invite, in two round trips to Redis: its record, then its
+// task. The zero lane is tasks.Interactive.
+//
+// All that is wrong with the invite comes back as a *tasks.ValidationError. An
+// id that is taken by other content is a *ConflictError. After any other error
+// the invite may have been accepted or not: call again with the id of the
+// Result, which is set then too.
+func (c *Client) Invite(ctx context.Context, i tasks.Invite) (Result, error) {
+	if err := i.Validate(); err != nil {
+		return Result{}, err
+	}
+	isNew := i.ID == ""
+	if isNew {
+		i.ID = tasks.NewID("inq")
+	}
+	named := Result{Status: Status{ID: i.ID}}
+	l, err := c.open(ctx)
+	if err != nil {
+		return named, fmt.Errorf("invite %s: %w", i.ID, err)
+	}
+	now := time.Now()
+	admissions, chunk, err := l.Admit(ctx, now, []tasks.Invite{i})
+	if err != nil {
+		return named, fmt.Errorf("invite %s: %w", i.ID, err)
+	}
+	switch {
+	case admissions[0] == ledger.Conflict:
+		return named, &ConflictError{i.ID}
+	case admissions[0] == ledger.Known && !isNew:
+		return c.existing(ctx, l, i.ID)
+	}
+	r := Result{Status: newStatus(queued(i, now))}
+	if chunk.Count > 0 && i.ImportID != "" {
+		r.TaskErr = c.giveChunk(ctx, chunk, i.NotBefore)
+	} else {
+		r.TaskErr = c.giveCreate(ctx, i)
+	}
+	return r, nil
+}
+
+// existing answers for an id that the ledger knew. Its first producer may have
+// died before it left a task, so one is left again as long as it is of use.
+func (c *Client) existing(ctx context.Context, l *ledger.Ledger, id string) (Result, error) {
+	named := Result{Status: Status{ID: id}, Existing: true}
+	records, err := l.Get(ctx, id)
+	if err != nil || len(records) == 0 {
+		return named, fmt.Errorf("invite %s is accepted, but its state cannot be read: %w", id, orNotFound(err))
+	}
+	r := Result{Status: newStatus(records[0]), Existing: true}
+	if records[0].State == ledger.Queued && records[0].Invite.ImportID == "" {
+		r.TaskErr = c.giveCreate(ctx, records[0].Invite)
+	}
+	return r, nil
+}
+
+// queued is the record that Admit has just written.
+func queued(i tasks.Invite, now time.Time) ledger.Record {
+	return ledger.Record{Invite: i, State: ledger.Queued, CreatedAt: now, UpdatedAt: now}
+}
+
+func (c *Client) giveCreate(ctx context.Context, i tasks.Invite) error {
+	opts := tasks.Options(c.queues.Of(i.Lane), i.ID)
+	if !i.NotBefore.IsZero() {
+		opts = append(opts, asynq.ProcessAt(i.NotBefore))
+	}
+	return c.give(ctx, tasks.TypeCreate, tasks.Create{ID: i.ID}.Encode(), opts)
+}
+
+func (c *Client) giveChunk(ctx context.Context, chunk tasks.BulkCreate, notBefore time.Time) error {
+	opts := tasks.Options(c.queues.Import, fmt.Sprintf("%s:%d", chunk.ImportID, chunk.From))
+	if !notBefore.IsZero() {
+		opts = append(opts, asynq.ProcessAt(notBefore))
+	}
+	return c.give(ctx, tasks.TypeBulkCreate, chunk.Encode(), opts)
+}
+
+func orNotFound(err error) error {
+	if err == nil {
+		return ErrNotFound
+	}
+	return err
+}

@@ -1,0 +1,90 @@
+package ledger
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestRevokeRequestStandsUntilClosed(t *testing.T) {
+	l := open(t, Config{})
+	const target = "canary@example.com"
+	id, err := l.RequestRevoke(t.Context(), start, target)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := l.RevokeRequest(t.Context(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := (RevokeRequest{id, target, start}); got.ID != want.ID || got.Target != want.Target || !got.CreatedAt.Equal(start) {
+		t.Errorf("got %s at %v, want %s at %v", got.ID, got.CreatedAt, want.ID, want.CreatedAt)
+	}
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s"} {
+		if s := fmt.Sprintf(verb, got); strings.Contains(s, "canary") {
+			t.Errorf("%s shows the target: %s", verb, s)
+		}
+	}
+
+	if err := l.CloseRevokeRequest(t.Context(), id); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := l.RevokeRequest(t.Context(), id); !errors.Is(err, ErrNotFound) {
+		t.Errorf("after closing: got %v, want ErrNotFound", err)
+	}
+	missing, err := l.Missing(t.Context(), start.Add(time.Hour), 10)
+	if err != nil || len(missing.Revokes) != 0 {
+		t.Errorf("after closing: got hints %q, %v; want none", missing.Revokes, err)
+	}
+	if err := l.CloseRevokeRequest(t.Context(), id); err != nil {
+		t.Errorf("closing twice: got %v", err)
+	}
+}
+
+func TestRevokeRequestWithoutTaskIsFoundBySweep(t *testing.T) {
+	l := open(t, Config{})
+	id, err := l.RequestRevoke(t.Context(), start, "inv_somebody_elses")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		after time.Duration
+		want  []string
+	}{
+		{taskGrace - time.Millisecond, nil},
+		{taskGrace, []string{id}},
+	} {
+		missing, err := l.Missing(t.Context(), start.Add(c.after), 10)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(c.want, missing.Revokes); diff != "" {
+			t.Errorf("after %v (-want +got):\n%s", c.after, diff)
+		}
+	}
+	due := start.Add(taskGrace)
+	missing, err := l.Missing(t.Context(), due, 10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Retasked(t.Context(), due, missing); err != nil {
+		t.Fatal(err)
+	}
+	if missing, err := l.Missing(t.Context(), due.Add(time.Minute), 10); err != nil || len(missing.Revokes) != 0 {
+		t.Errorf("just given a task: got %q, %v; want none", missing.Revokes, err)
+	}
+	if missing, err := l.Missing(t.Context(), due.Add(time.Hour), 10); err != nil || len(missing.Revokes) != 1 {
+		t.Errorf("an hour later, not closed: got %q, %v; want it again", missing.Revokes, err)
+	}
+}
+
+func TestUnknownRevokeRequest(t *testing.T) {
+	l := open(t, Config{})
+	if _, err := l.RevokeRequest(t.Context(), "rvk_none"); !errors.Is(err, ErrNotFound) {
+		t.Errorf("got %v, want ErrNotFound", err)
+	}
+}
