@@ -76,10 +76,6 @@ func checkDomain(domain string) error {
 	if err != nil || len(ascii) > 253 {
 		return errInvalid
 	}
-	// IDNA reads a full-width letter as the plain one, and Clerk may not.
-	if unicodeForm, _ := idna.Lookup.ToUnicode(ascii); domain != ascii && domain != unicodeForm {
-		return errors.New("has a domain with letters that stand for others, such as full-width ones")
-	}
 	labels := strings.Split(ascii, ".")
 	if len(labels) < 2 {
 		return errors.New("has a domain without a dot")
@@ -91,6 +87,17 @@ func checkDomain(domain string) error {
 	}
 	if strings.Trim(labels[len(labels)-1], "0123456789") == "" {
 		return errors.New("has a number for a domain")
+	}
+	if domain == ascii && !strings.Contains(ascii, "xn--") {
+		return nil
+	}
+	letters, err := idna.Lookup.ToUnicode(ascii)
+	switch {
+	case err != nil || strings.ContainsFunc(letters, isOdd):
+		return errInvalid
+	case domain != ascii && domain != letters:
+		// IDNA reads a full-width letter as the plain one, and Clerk may not.
+		return errors.New("has a domain with letters that stand for others, such as full-width ones")
 	}
 	return nil
 }

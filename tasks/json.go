@@ -8,6 +8,7 @@ import (
 	"io"
 	"reflect"
 	"strings"
+	"unicode/utf8"
 )
 
 func encode(v any) []byte {
@@ -52,6 +53,9 @@ func DecodeStrict(r io.Reader, v any) error {
 	b, err := io.ReadAll(r)
 	if err != nil {
 		return fmt.Errorf("cannot be read: %w", err)
+	}
+	if !utf8.Valid(b) {
+		return errors.New("is not valid UTF-8")
 	}
 	dec := json.NewDecoder(bytes.NewReader(b))
 	dec.DisallowUnknownFields()

@@ -3,6 +3,7 @@ package tasks
 import (
 	"errors"
 	"math"
+	"strconv"
 	"time"
 
 	"github.com/hibiken/asynq"
@@ -67,6 +68,9 @@ func (q Queues) Of(l Lane) string {
 
 // Names lists the queues, the most urgent first.
 func (q Queues) Names() []string { return []string{q.Interactive, q.Control, q.Import} }
+
+// TaskID is the id of the asynq task of a chunk.
+func (b BulkCreate) TaskID() string { return b.ImportID + ":" + strconv.Itoa(b.From) }
 
 // Options are the asynq options of every task: asynq's own retry counter is put
 // out of reach, because attempts are counted in the ledger, where waiting does
