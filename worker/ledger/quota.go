@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/inviteq/inviteq/tasks"
+	"github.com/inviteq/inviteq/worker/ledger/policy"
 )
 
 // Limit is how many calls Clerk allows in a window. The zero value is no limit.
@@ -97,4 +98,9 @@ func (l *Ledger) Spend(ctx context.Context, now time.Time) (Decision, error) {
 		return Decision{Allowed: err == nil}, err
 	}
 	return Decision{RetryAt: time.UnixMilli(at)}, nil
+}
+
+// Policy is the limit as the policy's twin takes it.
+func (l Limit) Policy() policy.Limit {
+	return policy.Limit{Calls: l.Calls, Window: float64(l.Window.Milliseconds()), Span: float64(l.span().Milliseconds())}
 }

@@ -86,11 +86,11 @@ func (l *Ledger) TopUp(ctx context.Context, now time.Time, t Turn, places int) (
 type Charge string
 
 const (
-	NoCharge     Charge = ""
-	ChargeOne    Charge = "1"       // the call was answered, and the answer was "not now"
-	ChargeHeld   Charge = "hold"    // unknown: an attempt, if the reading finds nothing
-	ChargeRelase Charge = "release" // the reading found nothing: what was held is charged
-	CountAbsent  Charge = "absent"  // unknown: a clean read has not found it
+	NoCharge      Charge = ""
+	ChargeOne     Charge = "1"       // the call was answered, and the answer was "not now"
+	ChargeHeld    Charge = "hold"    // unknown: an attempt, if the reading finds nothing
+	ChargeRelease Charge = "release" // the reading found nothing: what was held is charged
+	CountAbsent   Charge = "absent"  // unknown: a clean read has not found it
 )
 
 // Settlement is how a call, or the reading after it, ended for one invite.

@@ -1,0 +1,88 @@
+package bench
+
+import (
+	"slices"
+	"time"
+
+	"github.com/inviteq/inviteq/tasks"
+)
+
+// Delivery is one invite that Clerk took.
+type Delivery struct {
+	Arrival
+	SentAt time.Duration // when its call left
+}
+
+// Result is what became of a scenario.
+type Result struct {
+	Scenario   *Scenario
+	Deliveries []Delivery // in the order of SentAt
+	Arrived    int
+	Refused    int           // calls that were answered 429
+	Calls      int           // calls that were admitted
+	Ended      time.Duration // when it ended
+}
+
+// ceiling is what Clerk grants an hour on the published limits.
+func (r Result) ceiling() float64 {
+	l := r.Scenario.Limits
+	return float64(l.Single.Calls)/l.Single.Window.Hours() + 10*float64(l.Bulk.Calls)/l.Bulk.Window.Hours()
+}
+
+// Throughput is the deliveries, as a share of the ceiling.
+func Throughput(r Result) float64 {
+	return float64(len(r.Deliveries)) / (r.ceiling() * r.Scenario.Length.Hours())
+}
+
+// Hours is when it ended.
+func Hours(r Result) float64 { return r.Ended.Hours() }
+
+// waits returns the sorted waits of interactive invites, or of all if there are
+// none of them, in seconds. An invite that was not delivered has waited until
+// the end.
+func (r Result) waits() []float64 {
+	w := r.waitsOf(tasks.Interactive)
+	if len(w) == 0 {
+		w = r.waitsOf(tasks.Import)
+	}
+	return w
+}
+
+func (r Result) waitsOf(lane tasks.Lane) []float64 {
+	var w []float64
+	for _, d := range r.Deliveries {
+		if d.Lane == lane && d.At >= r.Scenario.Warmup {
+			w = append(w, (d.SentAt - d.At).Seconds())
+		}
+	}
+	slices.Sort(w)
+	return w
+}
+
+// MeanWait is in seconds.
+func MeanWait(r Result) float64 {
+	w, sum := r.waits(), 0.0
+	for _, s := range w {
+		sum += s
+	}
+	return sum / float64(max(1, len(w)))
+}
+
+// P95Wait is in seconds.
+func P95Wait(r Result) float64 { return Percentile(r.waits(), 0.95) }
+
+// P99Wait is in seconds.
+func P99Wait(r Result) float64 { return Percentile(r.waits(), 0.99) }
+
+// LastWait is the longest, in seconds.
+func LastWait(r Result) float64 { return Percentile(r.waits(), 1) }
+
+// Percentile of a sorted slice: the smallest value that a share q of all do not
+// exceed.
+func Percentile(sorted []float64, q float64) float64 {
+	if len(sorted) == 0 {
+		return 0
+	}
+	i := int(q*float64(len(sorted))+0.999999) - 1
+	return sorted[min(max(i, 0), len(sorted)-1)]
+}

@@ -1,0 +1,76 @@
+package worker
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/rs/zerolog"
+
+	"github.com/inviteq/inviteq/clerk"
+	"github.com/inviteq/inviteq/worker/ledger"
+)
+
+// Config says what a worker works with. Redis and Clerk are required.
+type Config struct {
+	Redis  *redis.Options // Where ledger and queues are. The worker makes its own connections.
+	Ledger ledger.Config  // Instance, limits, reserve.
+	Clerk  *clerk.Client
+	Log    zerolog.Logger
+
+	Calls           int           // Calls to Clerk in flight. Defaults to 4.
+	Concurrency     int           // Tasks handled at a time; they wait more than they work. Defaults to 32.
+	RequestTimeout  time.Duration // How long one call may take: the client's own. Defaults to clerk.DefaultTimeout.
+	ShutdownTimeout time.Duration // How long Run may take to return once its context has ended. Defaults to 35 s.
+	MaxAttempts     int           // Answered attempts before an invite fails. Defaults to 12, about five hours.
+	NoScreening     bool          // Do not look for existing users and invitations before a bulk call.
+	ResendUnknown   bool          // With ignore_existing: send again what reading cannot find. Default: park it.
+}
+
+// Check says everything that is wrong with the configuration, as New would, and
+// does nothing else.
+func (c Config) Check() error { _, err := c.withDefaults(); return err }
+
+// withDefaults fills in the defaults and complains about everything at once.
+func (c Config) withDefaults() (Config, error) {
+	var errs []error
+	if c.Redis == nil {
+		errs = append(errs, errors.New("worker: Redis is missing"))
+	}
+	if c.Clerk == nil {
+		errs = append(errs, errors.New("worker: Clerk is missing"))
+	}
+	setDefault(&c.Calls, 4)
+	setDefault(&c.Concurrency, 32)
+	setDefault(&c.RequestTimeout, clerk.DefaultTimeout)
+	setDefault(&c.ShutdownTimeout, 35*time.Second)
+	setDefault(&c.MaxAttempts, 12)
+	setDefault(&c.Ledger.ClaimTTL, c.RequestTimeout+screenTimeout+claimMargin)
+	for name, n := range map[string]int{"Calls": c.Calls, "Concurrency": c.Concurrency, "MaxAttempts": c.MaxAttempts} {
+		if n < 1 {
+			errs = append(errs, fmt.Errorf("worker: %s must be at least 1", name))
+		}
+	}
+	// A call must end before its claim does, and a shutdown must outlast both.
+	if c.Ledger.ClaimTTL < c.RequestTimeout+screenTimeout+claimMargin {
+		errs = append(errs, fmt.Errorf("worker: the claim (%s) must last %s longer than a request (%s)",
+			c.Ledger.ClaimTTL, screenTimeout+claimMargin, c.RequestTimeout))
+	}
+	if c.ShutdownTimeout <= c.Ledger.ClaimTTL {
+		errs = append(errs, fmt.Errorf("worker: the shutdown timeout (%s) must exceed the claim (%s)", c.ShutdownTimeout, c.Ledger.ClaimTTL))
+	}
+	return c, errors.Join(errs...)
+}
+
+func setDefault[T comparable](v *T, def T) {
+	var zero T
+	if *v == zero {
+		*v = def
+	}
+}
+
+const (
+	screenTimeout = 8 * time.Second // for all reads before a call
+	claimMargin   = 5 * time.Second // between the end of a call and the end of its claim
+)

@@ -1,0 +1,105 @@
+package worker
+
+import (
+	"context"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/inviteq/inviteq/tasks"
+)
+
+// dispatcher takes turns. It is level-triggered: it asks the ledger what may be
+// sent, sleeps until the moment that the answer named, and a nudge only wakes it
+// earlier.
+type dispatcher struct {
+	*Worker
+	slots chan struct{} // one for each call in flight
+	wake  chan struct{} // holds at most one nudge
+}
+
+// idlePoll is how long the dispatcher sleeps when the ledger knows of nothing to
+// come: a nudge may have been given to another process.
+const idlePoll = 10 * time.Second
+
+// nudge says that something may have come. It never blocks.
+func (d *dispatcher) nudge() {
+	select {
+	case d.wake <- struct{}{}:
+	default:
+	}
+}
+
+// run takes turns until ctx ends, and returns when every call in flight has been
+// settled.
+func (d *dispatcher) run(ctx context.Context) error {
+	var inFlight sync.WaitGroup
+	defer inFlight.Wait()
+	trouble := 0 // consecutive failures to take a turn
+	for {
+		select {
+		case d.slots <- struct{}{}:
+		case <-ctx.Done():
+			return nil
+		}
+		next, err := d.turn(ctx, &inFlight)
+		if ctx.Err() != nil {
+			return nil
+		}
+		if err != nil {
+			trouble++
+			next = time.Now().Add(min(5*time.Second, 50*time.Millisecond<<min(trouble, 7)) + rand.N(50*time.Millisecond))
+			d.health.redis(err)
+		} else {
+			trouble = 0
+			d.health.redis(nil)
+		}
+		d.sleep(ctx, next)
+	}
+}
+
+// turn takes one turn. The slot goes to the call, or is given back. It returns
+// when to take the next one.
+func (d *dispatcher) turn(ctx context.Context, inFlight *sync.WaitGroup) (time.Time, error) {
+	now := time.Now()
+	free := func() { <-d.slots }
+	if ready, retryAt := d.clerkReady(ctx); !ready {
+		free()
+		return retryAt, nil
+	}
+	t, err := d.ledger.Turn(ctx, now, tasks.NewID("turn"))
+	if err != nil {
+		free()
+		return now, err
+	}
+	if len(t.Batch) == 0 {
+		free()
+		if t.Why == "key" {
+			return d.askForTheKey(ctx, t.Wake), nil
+		}
+		if t.Wake.IsZero() || t.Wake.After(now.Add(idlePoll)) {
+			return now.Add(idlePoll), nil
+		}
+		return t.Wake, nil
+	}
+	inFlight.Go(func() {
+		defer d.nudge()
+		defer free()
+		d.deliver(ctx, t)
+	})
+	return now, nil
+}
+
+func (d *dispatcher) sleep(ctx context.Context, until time.Time) {
+	pause := time.Until(until)
+	if pause <= 0 {
+		return
+	}
+	timer := time.NewTimer(pause)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-d.wake:
+	case <-ctx.Done():
+	}
+}

@@ -1,0 +1,210 @@
+package worker
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/hibiken/asynq"
+
+	"github.com/inviteq/inviteq/tasks"
+	"github.com/inviteq/inviteq/worker/ledger"
+)
+
+// moment is how long a handler waits for the outcome of its invite, which
+// usually settles while its task runs.
+const moment = 1500 * time.Millisecond
+
+func (w *Worker) mux() *asynq.ServeMux {
+	mux := asynq.NewServeMux()
+	mux.HandleFunc(tasks.TypeCreate, w.handleCreate)
+	mux.HandleFunc(tasks.TypeBulkCreate, w.handleBulkCreate)
+	mux.HandleFunc(tasks.TypeRevoke, w.handleRevoke)
+	return mux
+}
+
+// handleCreate makes sure that the record exists, nudges the dispatcher and
+// waits a moment. The task ends with the outcome, or sleeps until the ETA.
+func (w *Worker) handleCreate(ctx context.Context, task *asynq.Task) error {
+	p, err := tasks.ParseCreate(task.Payload())
+	if err != nil {
+		return hopeless(err)
+	}
+	id := p.ID
+	if p.Invite != nil {
+		if id, err = w.adopt(ctx, p.Invite); err != nil {
+			return err
+		}
+	}
+	settled, stop := w.outcomes.await(id)
+	defer stop()
+	if err := w.ledger.TaskSeen(ctx, id); err != nil {
+		return err
+	}
+	r, err := w.record(ctx, id)
+	if err != nil {
+		return err
+	}
+	if r.State == ledger.Queued {
+		w.dispatcher.nudge()
+	}
+	if r.State.Open() && time.Until(r.ReadyAt) <= 0 {
+		select {
+		case r = <-settled:
+		case <-time.After(moment):
+			if r, err = w.record(ctx, id); err != nil {
+				return err
+			}
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	if r.State.Open() {
+		return w.sleepUntilETA(ctx, r)
+	}
+	return report(task, outcomeOf(r))
+}
+
+// adopt writes the record of an invite that came whole in a foreign producer's
+// payload. Its id is the task's, so that the task may run any number of times.
+func (w *Worker) adopt(ctx context.Context, i *tasks.Invite) (string, error) {
+	if i.ID == "" {
+		taskID, _ := asynq.GetTaskID(ctx)
+		if err := tasks.CheckID(taskID); err != nil {
+			return "", hopeless(fmt.Errorf("the task's id %w; give the invite an id", err))
+		}
+		i.ID = taskID
+	}
+	admitted, _, err := w.ledger.Admit(ctx, time.Now(), []tasks.Invite{*i})
+	if err != nil {
+		return "", err
+	}
+	if admitted[0] == ledger.Conflict {
+		return "", hopeless(ledger.ErrConflict)
+	}
+	return i.ID, nil
+}
+
+func (w *Worker) record(ctx context.Context, id string) (ledger.Record, error) {
+	records, err := w.ledger.Get(ctx, id)
+	if err != nil {
+		return ledger.Record{}, err
+	}
+	if len(records) == 0 {
+		return ledger.Record{}, hopeless(fmt.Errorf("invite %s: %w", id, ledger.ErrNotFound))
+	}
+	return records[0], nil
+}
+
+// handleBulkCreate follows a chunk of an import: the task ends when every member
+// has its outcome.
+func (w *Worker) handleBulkCreate(ctx context.Context, task *asynq.Task) error {
+	b, err := tasks.ParseBulkCreate(task.Payload())
+	if err != nil {
+		return hopeless(err)
+	}
+	var members []string
+	if len(b.Invites) > 0 {
+		if members, err = w.adoptAll(ctx, b); err != nil {
+			return err
+		}
+	} else {
+		if err := w.ledger.ChunkSeen(ctx, b); err != nil {
+			return err
+		}
+		if members, err = w.ledger.Members(ctx, b); err != nil {
+			return err
+		}
+	}
+	records, err := w.ledger.Get(ctx, members...)
+	if err != nil {
+		return err
+	}
+	counts := map[string]int{}
+	var last *ledger.Record
+	for i, r := range records {
+		counts[r.State.String()]++
+		if r.State.Open() {
+			last = &records[i]
+		}
+	}
+	if last == nil {
+		return report(task, counts)
+	}
+	w.dispatcher.nudge()
+	return w.sleepUntilETA(ctx, *last)
+}
+
+func (w *Worker) adoptAll(ctx context.Context, b tasks.BulkCreate) ([]string, error) {
+	ids := make([]string, len(b.Invites))
+	for n := range b.Invites {
+		i := &b.Invites[n]
+		if i.ID == "" {
+			i.ID = tasks.ImportInviteID(b.ImportID, i.EmailAddress)
+		}
+		ids[n] = i.ID
+	}
+	admitted, _, err := w.ledger.Admit(ctx, time.Now(), b.Invites)
+	if err != nil {
+		return nil, err
+	}
+	for n, a := range admitted {
+		if a == ledger.Conflict {
+			return nil, hopeless(fmt.Errorf("invites[%d]: %w", n, ledger.ErrConflict))
+		}
+	}
+	return ids, nil
+}
+
+// handleRevoke carries out a revoke that needs Clerk.
+func (w *Worker) handleRevoke(ctx context.Context, task *asynq.Task) error {
+	p, err := tasks.ParseRevoke(task.Payload())
+	if err != nil {
+		return hopeless(err)
+	}
+	done, outcome, err := w.revokeTarget(ctx, p)
+	if err != nil {
+		return err
+	}
+	if !done {
+		w.nudgeChores()
+		return &snooze{time.Now().Add(minSnooze), "the invitation is being revoked"}
+	}
+	return report(task, outcome)
+}
+
+// sleepUntilETA lets a task sleep until its invite will have been sent.
+func (w *Worker) sleepUntilETA(ctx context.Context, r ledger.Record) error {
+	if r.State != ledger.Queued {
+		return &snooze{time.Now().Add(secondLook), r.State.String()}
+	}
+	etas, err := w.ledger.ETAs(ctx, time.Now(), r)
+	if err != nil {
+		return err
+	}
+	return &snooze{etas[0], "its turn comes then"}
+}
+
+// outcome is the result that asynqmon shows for a finished task.
+type outcome struct {
+	State        string `json:"state"`
+	Reason       string `json:"reason,omitzero"`
+	InvitationID string `json:"invitation_id,omitzero"`
+}
+
+func outcomeOf(r ledger.Record) outcome { return outcome{r.State.String(), r.Reason, r.InvitationID} }
+
+func report(task *asynq.Task, result any) error {
+	b, err := json.Marshal(result)
+	if err != nil {
+		return err
+	}
+	rw := task.ResultWriter()
+	if rw == nil {
+		return errors.New("task has no result writer")
+	}
+	_, err = rw.Write(b)
+	return err
+}

@@ -1,0 +1,191 @@
+package worker
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/inviteq/inviteq/worker/ledger"
+)
+
+// health knows what keeps the worker from delivering. It logs one line for each
+// change, not one for each failure.
+type health struct {
+	log      zerolog.Logger
+	mu       sync.Mutex
+	problems map[string]string // what: what to do
+}
+
+// The things that can be wrong. The words are stable.
+const (
+	unwellRedis = "redis"
+	unwellKey   = "clerk_key"
+	unwellClock = "clock"
+	unwellDrain = "draining"
+)
+
+func (h *health) set(what, advice string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	before, was := h.problems[what]
+	switch {
+	case advice == "" && was:
+		delete(h.problems, what)
+		h.log.Info().Str("what", what).Msg("well again")
+	case advice != "":
+		if h.problems == nil {
+			h.problems = map[string]string{}
+		}
+		h.problems[what] = advice
+		if what != unwellDrain && (!was || before != advice) {
+			h.log.Error().Str("what", what).Str("advice", advice).Msg("not ready")
+		}
+	}
+}
+
+func (h *health) redis(err error) {
+	switch {
+	case err == nil:
+		h.set(unwellRedis, "")
+	case errors.Is(err, context.Canceled):
+	case isRefusal(err):
+		h.set(unwellRedis, "Redis refuses commands: check its memory, its disk and the rights of its user")
+	default:
+		h.set(unwellRedis, "Redis does not answer: check REDIS_URL and the server")
+	}
+}
+
+func (h *health) draining() { h.set(unwellDrain, "shutting down") }
+
+// Problems returns what keeps the worker from delivering, and what to do about
+// it. Empty means ready.
+func (w *Worker) Problems() map[string]string {
+	w.health.mu.Lock()
+	defer w.health.mu.Unlock()
+	p := map[string]string{}
+	for what, advice := range w.health.problems {
+		p[what] = advice
+	}
+	return p
+}
+
+// maxSkew is how far the worker's clock may be off from Redis's. Times in the
+// ledger come from the workers' clocks, so all must agree.
+const maxSkew = time.Second
+
+// watch looks at Redis's clock and at the gate over everything, from time to
+// time, until ctx ends.
+func (w *Worker) watch(ctx context.Context) error {
+	tick := time.NewTicker(15 * time.Second)
+	defer tick.Stop()
+	for {
+		w.checkUp(ctx)
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+func (w *Worker) checkUp(ctx context.Context) {
+	before := time.Now()
+	theirs, err := w.rdb.Time(ctx).Result()
+	w.health.redis(err)
+	if err != nil {
+		return
+	}
+	// The answer was given at some time between asking and now.
+	switch now := time.Now(); {
+	case theirs.Before(before.Add(-maxSkew)), theirs.After(now.Add(maxSkew)):
+		w.health.set(unwellClock, fmt.Sprintf("this machine's clock is %s off from Redis's: synchronise both",
+			now.Sub(theirs).Round(100*time.Millisecond)))
+	default:
+		w.health.set(unwellClock, "")
+	}
+	if o, err := w.ledger.Overview(ctx, time.Now()); err == nil {
+		w.keyHealth(o.Closed)
+	}
+}
+
+func (w *Worker) keyHealth(g ledger.Gate) {
+	switch {
+	case !g.Closed():
+		w.health.set(unwellKey, "")
+	case g.Why == "unauthorized":
+		w.health.set(unwellKey, "Clerk refuses the secret key: check CLERK_SECRET_KEY; nothing is sent until it works")
+	default:
+		w.health.set(unwellKey, "the edge in front of Clerk refuses us: check CLERK_API_URL and the network's way out; nothing is sent until it works")
+	}
+}
+
+// askForTheKey probes whether Clerk takes the key again, once the gate over
+// everything is due, and returns when to ask next.
+func (w *Worker) askForTheKey(ctx context.Context, due time.Time) time.Time {
+	now := time.Now()
+	if o, err := w.ledger.Overview(ctx, now); err == nil {
+		w.keyHealth(o.Closed)
+	}
+	if now.Before(due) && due.Before(now.Add(idlePoll)) {
+		return due
+	}
+	if now.Before(due) {
+		return now.Add(idlePoll)
+	}
+	gate := ledger.GateChange{Endpoint: ledger.All, Open: true}
+	if err := w.clerk.Probe(ctx); err != nil && asError(err).Kind.ClosesEverything() {
+		gate = ledger.GateChange{Endpoint: ledger.All, Until: now.Add(keyGate), Why: asError(err).Kind.String()}
+	} else if err != nil {
+		return now.Add(idlePoll)
+	}
+	w.health.redis(w.ledger.SetGate(ctx, time.Now(), gate))
+	return now.Add(time.Second)
+}
+
+// clerkReady asks the breaker. If it is due to close, this makes the probe.
+func (w *Worker) clerkReady(ctx context.Context) (bool, time.Time) {
+	ok, retryAt := w.clerk.Ready()
+	if ok || time.Now().Before(retryAt) {
+		return ok, retryAt
+	}
+	if err := w.spendRead(ctx); err != nil {
+		return false, time.Now().Add(time.Second)
+	}
+	if err := w.clerk.Probe(ctx); err != nil && asError(err).Kind.ClosesEverything() {
+		w.health.redis(w.ledger.SetGate(ctx, time.Now(), ledger.GateChange{
+			Endpoint: ledger.All, Until: time.Now().Add(keyGate), Why: asError(err).Kind.String(),
+		}))
+	}
+	if ok, retryAt = w.clerk.Ready(); !ok && !retryAt.After(time.Now()) {
+		retryAt = time.Now().Add(time.Second)
+	}
+	return ok, retryAt
+}
+
+// Handler serves /healthz (the process lives) and /readyz (it can deliver; if
+// not, what to do).
+func (w *Worker) Handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /healthz", func(rw http.ResponseWriter, _ *http.Request) {
+		rw.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		_, _ = rw.Write([]byte("ok\n"))
+	})
+	mux.HandleFunc("GET /readyz", func(rw http.ResponseWriter, _ *http.Request) {
+		problems := w.Problems()
+		rw.Header().Set("Content-Type", "application/json")
+		if len(problems) > 0 {
+			rw.WriteHeader(http.StatusServiceUnavailable)
+		}
+		_ = json.NewEncoder(rw).Encode(struct {
+			Ready    bool              `json:"ready"`
+			Problems map[string]string `json:"problems,omitzero"`
+		}{len(problems) == 0, problems})
+	})
+	return mux
+}

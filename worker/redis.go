@@ -1,0 +1,64 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"net"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// finishWrites lets asynq finish what it has begun. Since v0.25.0 asynq marks a
+// task as done with a context that may have ended, and does not repeat a write
+// that failed: one hiccup, and a task that succeeded runs again.
+type finishWrites struct{}
+
+func (finishWrites) DialHook(next redis.DialHook) redis.DialHook { return next }
+
+func (finishWrites) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error { return next(context.WithoutCancel(ctx), cmd) }
+}
+
+func (finishWrites) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(ctx context.Context, cmds []redis.Cmder) error { return next(context.WithoutCancel(ctx), cmds) }
+}
+
+// slowErrors keeps asynq's fetch loop from spinning at thousands of calls a
+// second while Redis answers with errors (NOPERM, OOM, MISCONF, LOADING).
+type slowErrors struct{}
+
+const errorPause = 500 * time.Millisecond
+
+func (slowErrors) DialHook(next redis.DialHook) redis.DialHook {
+	return func(ctx context.Context, network, addr string) (net.Conn, error) { return next(ctx, network, addr) }
+}
+
+func (slowErrors) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		err := next(ctx, cmd)
+		if isRefusal(err) {
+			time.Sleep(errorPause)
+		}
+		return err
+	}
+}
+
+func (slowErrors) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return next
+}
+
+// isRefusal reports whether Redis itself will not do what it is asked, whoever
+// asks. An error of a script, or "no such script", is not one.
+func isRefusal(err error) bool {
+	if err == nil || errors.Is(err, redis.Nil) {
+		return false
+	}
+	for _, prefix := range []string{"NOPERM", "OOM", "MISCONF", "LOADING", "READONLY", "NOAUTH", "WRONGPASS", "CLUSTERDOWN", "MASTERDOWN", "NOREPLICAS"} {
+		if strings.HasPrefix(err.Error(), prefix) {
+			return true
+		}
+	}
+	return false
+}

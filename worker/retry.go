@@ -1,0 +1,194 @@
+package worker
+
+import (
+	"math/rand/v2"
+	"time"
+
+	"github.com/inviteq/inviteq/clerk"
+	"github.com/inviteq/inviteq/worker/ledger"
+)
+
+// verdict is what an answer of Clerk means for a turn: its token, the gate, and
+// every member. It is decided from what is known, without I/O.
+type verdict struct {
+	token   ledger.Token
+	gate    ledger.GateChange
+	members []ledger.Settlement
+	suspect []ledger.Record // members of a refused bulk of whom Clerk does not say who is to blame
+}
+
+// The waits of the policy. Backoff is per invite, exponential with full jitter.
+const (
+	backoffBase   = 30 * time.Second
+	backoffCap    = time.Hour
+	overloadGate  = 30 * time.Second // a 429 that is not our quota
+	keyGate       = 30 * time.Second // the key, or the edge, refuses us
+	firstLook     = 2 * time.Second  // from an unknown outcome to the first read
+	secondLook    = 15 * time.Second // between two reads that find nothing: the list may lag
+	resendLook    = 15 * time.Minute // the same with ignore_existing, where nothing else prevents a second mail
+	minRetryAfter = time.Second
+)
+
+// The reasons that stand in a record. They are stable words.
+const (
+	reasonInvited   = "already_invited"
+	reasonUser      = "existing_user"
+	reasonBlocked   = "blocked"
+	reasonAttempts  = "attempts_exhausted"
+	reasonMalformed = "malformed_request"
+	reasonCrashes   = "worker_died_three_times"
+	reasonResend    = "unknown_with_ignore_existing"
+	reasonBusy      = "busy"
+)
+
+// judge maps every outcome of a create call to a verdict. batch is what was
+// sent; made is Clerk's answer, matched to the batch by id.
+func judge(now time.Time, t ledger.Turn, batch []ledger.Record, made map[string]clerk.Invitation, err error, cfg *Config, window time.Duration) verdict {
+	v := verdict{token: ledger.StampToken}
+	if t.Probe {
+		v.gate = ledger.GateChange{Endpoint: t.Endpoint, Open: true}
+	}
+	all := func(s ledger.Settlement) verdict {
+		for _, r := range batch {
+			s.ID, s.Turn = r.Invite.ID, r.Turn
+			v.members = append(v.members, s)
+		}
+		return v
+	}
+	if err == nil {
+		for _, r := range batch {
+			if inv, ok := made[r.Invite.ID]; ok {
+				v.members = append(v.members, settled(r, ledger.Pending, "", inv.ID))
+			} else {
+				v.members = append(v.members, unknown(now, r, "no_answer"))
+			}
+		}
+		return v
+	}
+	e := asError(err)
+	switch kind := e.Kind; kind {
+	case clerk.KindNotSent:
+		v.token, v.gate = ledger.RefundToken, ledger.GateChange{}
+		return all(ledger.Settlement{To: ledger.Queued, Reason: kind.String()})
+
+	case clerk.KindQuota:
+		until := now.Add(min(max(e.RetryAfter, minRetryAfter), max(window, minRetryAfter)))
+		v.gate = ledger.GateChange{Endpoint: t.Endpoint, Until: until, CarefulUntil: now.Add(window), Why: kind.String()}
+		return all(ledger.Settlement{To: ledger.Queued, Reason: kind.String()})
+
+	case clerk.KindOverload:
+		v.gate = ledger.GateChange{Endpoint: t.Endpoint, Until: now.Add(overloadGate), Why: kind.String()}
+		return all(ledger.Settlement{To: ledger.Queued, Reason: kind.String()})
+
+	case clerk.KindUnauthorized, clerk.KindEdgeBlocked, clerk.KindRedirected:
+		v.gate = ledger.GateChange{Endpoint: ledger.All, Until: now.Add(keyGate), Why: kind.String()}
+		return all(ledger.Settlement{To: ledger.Queued, Reason: kind.String()})
+
+	case clerk.KindMalformed:
+		return all(ledger.Settlement{To: ledger.Parked, Reason: reasonMalformed})
+
+	case clerk.KindDuplicate, clerk.KindExists, clerk.KindInvalid, clerk.KindBlocked, clerk.KindBusy, clerk.KindRefused:
+		return v.refused(now, batch, e, cfg)
+
+	default: // KindUnknown, and whatever a later version may add.
+		if e.Status == 0 {
+			// No answer: the call may reach Clerk as late as its deadline.
+			v.token, v.gate = ledger.KeepToken, ledger.GateChange{}
+		}
+		for _, r := range batch {
+			v.members = append(v.members, unknown(now, r, kind.String()))
+		}
+		return v
+	}
+}
+
+// refused settles a call that Clerk has refused because of one member at least.
+// A bulk is all or nothing: whoever is not to blame goes again, uncharged.
+func (v verdict) refused(now time.Time, batch []ledger.Record, e *clerk.Error, cfg *Config) verdict {
+	if len(batch) == 1 {
+		v.members = append(v.members, refusal(now, batch[0], e.Kind, e.Param, cfg))
+		return v
+	}
+	named := 0
+	for _, r := range batch {
+		if kind, ok := e.KindFor(r.Invite.EmailAddress.Raw()); ok {
+			v.members = append(v.members, refusal(now, r, kind, e.Param, cfg))
+			named++
+		} else {
+			v.suspect = append(v.suspect, r)
+		}
+	}
+	if named == 0 {
+		return v
+	}
+	for _, r := range v.suspect {
+		v.members = append(v.members, settled(r, ledger.Queued, e.Kind.String(), ""))
+	}
+	v.suspect = nil
+	return v
+}
+
+// refusal settles the one invite that a refusal is about.
+func refusal(now time.Time, r ledger.Record, kind clerk.Kind, param string, cfg *Config) ledger.Settlement {
+	switch kind {
+	case clerk.KindDuplicate:
+		if r.Attempts+r.Crashes > 0 {
+			// A call before this one may have made it: look.
+			s := unknown(now, r, kind.String())
+			s.At = now
+			return s
+		}
+		return settled(r, ledger.Rejected, reasonInvited, "")
+	case clerk.KindExists:
+		return settled(r, ledger.Rejected, reasonUser, "")
+	case clerk.KindBlocked:
+		return settled(r, ledger.Rejected, reasonBlocked, "")
+	case clerk.KindInvalid:
+		return settled(r, ledger.Rejected, invalidReason(param), "")
+	case clerk.KindBusy:
+		return again(now, r, reasonBusy, cfg)
+	default:
+		return again(now, r, kind.String(), cfg)
+	}
+}
+
+// invalidReason is one of a bounded set, whatever Clerk says.
+func invalidReason(param string) string {
+	switch param {
+	case "email_address", "public_metadata", "redirect_url", "expires_in_days", "template_slug", "notify", "ignore_existing":
+		return "invalid_" + param
+	}
+	return "invalid"
+}
+
+// again charges an attempt and waits, or gives up.
+func again(now time.Time, r ledger.Record, reason string, cfg *Config) ledger.Settlement {
+	s := settled(r, ledger.Queued, reason, "")
+	s.Charge = ledger.ChargeOne
+	if r.Attempts+1 >= cfg.MaxAttempts {
+		s.To, s.Reason = ledger.Failed, reasonAttempts
+		return s
+	}
+	s.At = now.Add(backoff(r.Attempts))
+	return s
+}
+
+// unknown keeps an attempt in hand until a read has settled the invite.
+func unknown(now time.Time, r ledger.Record, reason string) ledger.Settlement {
+	s := settled(r, ledger.Unknown, reason, "")
+	s.At, s.Charge = now.Add(firstLook), ledger.ChargeHeld
+	return s
+}
+
+func settled(r ledger.Record, to ledger.State, reason, invitationID string) ledger.Settlement {
+	return ledger.Settlement{ID: r.Invite.ID, Turn: r.Turn, To: to, Reason: reason, InvitationID: invitationID}
+}
+
+// backoff is exponential with full jitter, from one second on.
+func backoff(attempts int) time.Duration {
+	most := backoffCap
+	if attempts < 10 {
+		most = min(backoffCap, backoffBase<<attempts)
+	}
+	return time.Second + rand.N(most)
+}

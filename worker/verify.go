@@ -1,0 +1,151 @@
+package worker
+
+import (
+	"context"
+	"time"
+
+	"github.com/inviteq/inviteq/clerk"
+	"github.com/inviteq/inviteq/tasks"
+	"github.com/inviteq/inviteq/worker/ledger"
+)
+
+const (
+	lookLease  = 30 * time.Second // while one worker looks, the others do not
+	lookAtOnce = 100              // unknown invites that share a look
+	clockSlack = 30 * time.Second // how far Clerk's clock may be behind ours
+	maxPages   = 20               // of 500, newest first, before a look gives up
+	cleanReads = 2                // that must find nothing before an invite is queued again
+	maxCrashes = 3                // claims whose worker died before an invite is parked
+	listAtOnce = 500
+)
+
+// verify settles unknown invites by reading. One list, newest first, serves all
+// that are due. It returns how many were looked at.
+func (w *Worker) verify(ctx context.Context) (int, error) {
+	due, err := w.ledger.DueUnknown(ctx, time.Now(), lookLease, lookAtOnce)
+	if err != nil || len(due) == 0 {
+		return 0, err
+	}
+	since := due[0].SentAt
+	for _, r := range due {
+		if r.SentAt.Before(since) {
+			since = r.SentAt
+		}
+	}
+	listed, err := w.invitationsSince(ctx, since.Add(-clockSlack))
+	if err != nil {
+		return len(due), err // They come up again when the lease ends.
+	}
+	owners, err := w.ledger.FindInvitations(ctx, ids(listed)...)
+	if err != nil {
+		return len(due), err
+	}
+	byAddress := map[string][]clerk.Invitation{}
+	for _, inv := range listed {
+		key := tasks.EmailKey(inv.EmailAddress)
+		byAddress[key] = append(byAddress[key], inv)
+	}
+	var members []ledger.Settlement
+	for _, r := range due {
+		members = append(members, look(time.Now(), r, byAddress[r.Invite.EmailAddress.Key()], owners, &w.cfg))
+	}
+	records, err := w.ledger.Settle(ctx, time.Now(), ledger.Turn{}, ledger.KeepToken, ledger.GateChange{}, members)
+	if err != nil {
+		return len(due), err
+	}
+	w.outcomes.tell(records)
+	w.logLook(due, records)
+	return len(due), nil
+}
+
+// look decides about one unknown invite, given the invitations that Clerk shows
+// for its address.
+func look(now time.Time, r ledger.Record, shown []clerk.Invitation, owners map[string]string, cfg *Config) ledger.Settlement {
+	for _, inv := range shown {
+		owner, taken := owners[inv.ID]
+		if inv.CreatedAt.Before(r.SentAt.Add(-clockSlack)) || (taken && owner != r.Invite.ID) {
+			continue
+		}
+		return settled(r, stateOf(inv.Status), "found", inv.ID)
+	}
+	if r.Absent+1 < cleanReads {
+		s := settled(r, ledger.Unknown, r.Reason, "")
+		s.At, s.Charge = now.Add(secondLook), ledger.CountAbsent
+		if r.Invite.IgnoreExisting {
+			s.At = now.Add(resendLook)
+		}
+		return s
+	}
+	s := settled(r, ledger.Queued, "not_found", "")
+	s.Charge = ledger.ChargeRelease
+	switch {
+	case r.Invite.IgnoreExisting && !cfg.ResendUnknown:
+		s.To, s.Reason = ledger.Parked, reasonResend
+	case r.Crashes >= maxCrashes:
+		s.To, s.Reason = ledger.Parked, reasonCrashes
+	case r.Attempts+1 >= cfg.MaxAttempts:
+		s.To, s.Reason = ledger.Failed, reasonAttempts
+	default:
+		s.At = now.Add(backoff(r.Attempts) / 4)
+	}
+	return s
+}
+
+// stateOf gives Clerk's status its name in the ledger. What a later version of
+// Clerk may call it, the invitation exists.
+func stateOf(s clerk.Status) ledger.State {
+	switch s {
+	case clerk.Accepted:
+		return ledger.Accepted
+	case clerk.Revoked:
+		return ledger.Revoked
+	case clerk.Expired:
+		return ledger.Expired
+	default:
+		return ledger.Pending
+	}
+}
+
+// invitationsSince lists all invitations of any status that were created after a
+// moment, the newest first.
+func (w *Worker) invitationsSince(ctx context.Context, since time.Time) ([]clerk.Invitation, error) {
+	var all []clerk.Invitation
+	for n := range maxPages {
+		if err := w.spendRead(ctx); err != nil {
+			return nil, err
+		}
+		page, err := w.clerk.List(ctx, clerk.ListOptions{
+			Statuses: clerk.AllStatuses(), OrderBy: "-created_at", Limit: listAtOnce, Offset: n * (listAtOnce - 50),
+		})
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, page.Data...)
+		if len(page.Data) < listAtOnce || page.Data[len(page.Data)-1].CreatedAt.Before(since) {
+			return all, nil
+		}
+	}
+	return all, &snooze{time.Now().Add(lookLease), "too many invitations since then to look through"}
+}
+
+func ids(invitations []clerk.Invitation) []string {
+	s := make([]string, len(invitations))
+	for i, inv := range invitations {
+		s[i] = inv.ID
+	}
+	return s
+}
+
+func (w *Worker) logLook(due, settled []ledger.Record) {
+	counts := map[ledger.State]int{}
+	for _, r := range settled {
+		counts[r.State]++
+	}
+	line := w.log.Info().Int("looked_at", len(due))
+	for _, s := range ledger.States {
+		if counts[s] > 0 {
+			line = line.Int(s.String(), counts[s])
+		}
+	}
+	line.Msg("unknown outcomes")
+}

@@ -1,0 +1,123 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/hibiken/asynq"
+	"github.com/redis/go-redis/v9"
+	"github.com/rs/zerolog"
+
+	"github.com/inviteq/inviteq/clerk"
+	"github.com/inviteq/inviteq/tasks"
+	"github.com/inviteq/inviteq/worker/ledger"
+)
+
+// Worker delivers the invites of one Clerk instance. Any number of workers may
+// share a ledger.
+type Worker struct {
+	cfg    Config
+	log    zerolog.Logger
+	clerk  *clerk.Client
+	ledger *ledger.Ledger
+	queues tasks.Queues
+
+	rdb        *redis.Client // for the ledger
+	asynqRedis *redis.Client // for asynq's server, with the hooks of redis.go
+	client     *asynq.Client
+
+	dispatcher *dispatcher
+	choresWake chan struct{}
+	outcomes   outcomes
+	health     health
+}
+
+// New checks the configuration, complains about everything at once, and opens
+// the ledger, which needs Redis to answer. Run starts the work and closes what
+// New has opened.
+func New(ctx context.Context, cfg Config) (*Worker, error) {
+	cfg, err := cfg.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	w := &Worker{
+		cfg: cfg, log: cfg.Log, clerk: cfg.Clerk,
+		rdb: redis.NewClient(cfg.Redis), asynqRedis: redis.NewClient(cfg.Redis),
+		choresWake: make(chan struct{}, 1),
+	}
+	w.asynqRedis.AddHook(finishWrites{})
+	w.asynqRedis.AddHook(slowErrors{})
+	if w.ledger, err = ledger.Open(ctx, w.rdb, cfg.Ledger); err != nil {
+		return nil, errors.Join(err, w.close())
+	}
+	w.health.log = w.log
+	w.queues = tasks.QueuesOf(w.ledger.Instance())
+	w.client = asynq.NewClientFromRedisClient(w.rdb)
+	w.dispatcher = &dispatcher{Worker: w, slots: make(chan struct{}, cfg.Calls), wake: make(chan struct{}, 1)}
+	return w, nil
+}
+
+// Ledger returns the worker's ledger.
+func (w *Worker) Ledger() *ledger.Ledger { return w.ledger }
+
+// Run works until ctx ends. Then it takes no new turn, lets the calls in flight
+// finish and settles them, and returns within Config.ShutdownTimeout.
+func (w *Worker) Run(ctx context.Context) (err error) {
+	defer func() { err = errors.Join(err, w.close()) }()
+	if err := w.ledger.Publish(ctx); err != nil {
+		return fmt.Errorf("publish the limits: %w", err)
+	}
+	server := asynq.NewServerFromRedisClient(w.asynqRedis, w.serverConfig())
+	if err := server.Start(w.mux()); err != nil {
+		return fmt.Errorf("start asynq: %w", err)
+	}
+	var parts sync.WaitGroup
+	var mu sync.Mutex
+	for name, part := range map[string]func(context.Context) error{
+		"dispatcher": w.dispatcher.run, "chores": w.chores, "sweep": w.sweep, "watch": w.watch,
+	} {
+		parts.Go(func() {
+			if e := part(ctx); e != nil {
+				mu.Lock()
+				defer mu.Unlock()
+				err = errors.Join(err, fmt.Errorf("%s: %w", name, e))
+			}
+		})
+	}
+	<-ctx.Done()
+	w.log.Info().Msg("draining: no new turn, calls in flight are settled")
+	w.health.draining()
+	server.Stop()
+	parts.Wait()
+	server.Shutdown()
+	return err
+}
+
+func (w *Worker) serverConfig() asynq.Config {
+	return asynq.Config{
+		Concurrency: w.cfg.Concurrency,
+		Queues:      map[string]int{w.queues.Interactive: 6, w.queues.Control: 3, w.queues.Import: 1},
+		// asynq's default of a second costs every lone invite 0.6 s.
+		TaskCheckInterval:        150 * time.Millisecond,
+		DelayedTaskCheckInterval: time.Second,
+		RetryDelayFunc:           retryDelay,
+		IsFailure:                isFailure,
+		ShutdownTimeout:          w.cfg.ShutdownTimeout - time.Second,
+		Logger:                   asynqLogger{w.log.With().Str("part", "asynq").Logger()},
+		LogLevel:                 asynq.WarnLevel,
+	}
+}
+
+func (w *Worker) close() error { return errors.Join(w.asynqRedis.Close(), w.rdb.Close()) }
+
+// asynqLogger passes asynq's few messages on.
+type asynqLogger struct{ log zerolog.Logger }
+
+func (l asynqLogger) Debug(args ...any) { l.log.Debug().Msg(fmt.Sprint(args...)) }
+func (l asynqLogger) Info(args ...any)  { l.log.Info().Msg(fmt.Sprint(args...)) }
+func (l asynqLogger) Warn(args ...any)  { l.log.Warn().Msg(fmt.Sprint(args...)) }
+func (l asynqLogger) Error(args ...any) { l.log.Error().Msg(fmt.Sprint(args...)) }
+func (l asynqLogger) Fatal(args ...any) { l.log.Error().Msg(fmt.Sprint(args...)) }
