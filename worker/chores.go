@@ -2,7 +2,10 @@ package worker
 
 import (
 	"context"
+	"errors"
 	"time"
+
+	"github.com/inviteq/inviteq/clerk"
 )
 
 // choresPoll is how often a worker looks for unknown outcomes and wanted revokes
@@ -11,6 +14,7 @@ const choresPoll = 5 * time.Second
 
 // chores settles unknown outcomes and carries out revokes until ctx ends.
 func (w *Worker) chores(ctx context.Context) error {
+	said := reasonToWait(nil) // One line a change, not one a failure.
 	for {
 		looked, err := w.verify(ctx)
 		revoked, rerr := w.revokes(ctx)
@@ -18,10 +22,9 @@ func (w *Worker) chores(ctx context.Context) error {
 		if looked+revoked > 0 && err == nil && rerr == nil {
 			pause = time.Second
 		}
-		for _, e := range []error{err, rerr} {
-			if e != nil && ctx.Err() == nil && isFailure(e) {
-				w.log.Warn().Err(e).Msg("unknown outcomes and revokes must wait")
-			}
+		if why := reasonToWait(errors.Join(err, rerr)); why != said && ctx.Err() == nil {
+			said = why
+			w.log.Warn().Str("why", why).Msg("reading of unknown outcomes, and revokes")
 		}
 		select {
 		case <-ctx.Done():
@@ -38,4 +41,17 @@ func (w *Worker) nudgeChores() {
 	case w.choresWake <- struct{}{}:
 	default:
 	}
+}
+
+func reasonToWait(err error) string {
+	if err == nil {
+		return "go on"
+	}
+	if e, ok := errors.AsType[*clerk.Error](err); ok {
+		return "must wait: clerk " + e.Kind.String()
+	}
+	if !isFailure(err) {
+		return "must wait: read quota"
+	}
+	return "must wait: redis"
 }

@@ -16,6 +16,7 @@ type dispatcher struct {
 	*Worker
 	slots chan struct{} // one for each call in flight
 	wake  chan struct{} // holds at most one nudge
+	next  string        // the id of the next turn
 }
 
 // idlePoll is how long the dispatcher sleeps when the ledger knows of nothing to
@@ -67,11 +68,17 @@ func (d *dispatcher) turn(ctx context.Context, inFlight *sync.WaitGroup) (time.T
 		free()
 		return retryAt, nil
 	}
-	t, err := d.ledger.Turn(ctx, now, tasks.NewID("turn"))
+	if d.next == "" {
+		d.next = tasks.NewID("turn")
+	}
+	t, err := d.ledger.Turn(ctx, now, d.next)
 	if err != nil {
+		// The turn may have been taken and its answer lost. The same id, asked
+		// again, gives the same claim.
 		free()
 		return now, err
 	}
+	d.next = ""
 	if len(t.Batch) == 0 {
 		free()
 		if t.Why == "key" {
