@@ -1,0 +1,77 @@
+package main
+
+import (
+	"context"
+
+	"github.com/hibiken/asynq"
+	"github.com/redis/go-redis/v9"
+
+	"github.com/inviteq/inviteq/enqueue"
+	"github.com/inviteq/inviteq/tasks"
+	"github.com/inviteq/inviteq/worker/ledger"
+)
+
+// connection is what a command needs that works on a queue.
+type connection struct {
+	rdb    *redis.Client
+	ledger *ledger.Ledger
+	client *enqueue.Client
+}
+
+// connect opens the queue of an instance. All complaints about the
+// configuration come back together, before anything is connected.
+func (p *program) connect(ctx context.Context, instance string) (*connection, error) {
+	opts := p.redisOptions()
+	cfg := ledger.Config{Instance: p.instance(instance), Limits: ledger.ClerkLimits, Reserve: ledger.AutoReserve}
+	if err := p.complaints.usage(); err != nil {
+		return nil, err
+	}
+	rdb := redis.NewClient(opts)
+	l, err := ledger.Open(ctx, rdb, cfg)
+	if err != nil {
+		_ = rdb.Close() // nothing was written
+		return nil, err
+	}
+	client, err := enqueue.New(enqueue.Config{Redis: rdb, Instance: instance})
+	if err != nil {
+		_ = rdb.Close() // nothing was written
+		return nil, err
+	}
+	return &connection{rdb: rdb, ledger: l, client: client}, nil
+}
+
+// Close ends the connection; what was written stays written.
+func (c *connection) Close() { _ = c.rdb.Close() }
+
+// warnTask says that an invite is accepted but has no task yet.
+func (p *program) warnTask(err error) {
+	if err != nil {
+		p.console.note("warning: accepted, but its task could not be left (%v); a worker sees to it within minutes", err)
+	}
+}
+
+// hintWorker says so when nobody would deliver.
+func (p *program) hintWorker(ctx context.Context, conn *connection) {
+	if n, err := conn.workers(ctx); err == nil && n == 0 {
+		p.console.note("No worker is running for this instance, so nothing is sent yet: start one with `inviteq worker`.")
+	}
+}
+
+// workers returns how many workers of this instance have been alive in the last
+// seconds.
+func (c *connection) workers(ctx context.Context) (int, error) {
+	if err := ctx.Err(); err != nil {
+		return 0, err
+	}
+	servers, err := asynq.NewInspectorFromRedisClient(c.rdb).Servers()
+	if err != nil {
+		return 0, err
+	}
+	queue, n := tasks.QueuesOf(c.ledger.Instance()).Interactive, 0
+	for _, s := range servers {
+		if _, ours := s.Queues[queue]; ours {
+			n++
+		}
+	}
+	return n, nil
+}

@@ -1,0 +1,90 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"syscall"
+
+	"github.com/inviteq/inviteq/tasks"
+	"github.com/inviteq/inviteq/worker/ledger"
+)
+
+// usageError is the caller's mistake: nothing was done. The exit code is 2.
+type usageError struct{ err error }
+
+func (e *usageError) Error() string { return e.err.Error() }
+func (e *usageError) Unwrap() error { return e.err }
+
+// usagef makes a usageError.
+func usagef(format string, args ...any) error {
+	return &usageError{fmt.Errorf(format, args...)}
+}
+
+// errTold ends a command whose output has said already what went wrong.
+var errTold = errors.New("failed")
+
+// report prints an error, one line a problem, and returns the exit code.
+func (p *program) report(ctx context.Context, err error) int {
+	switch {
+	case err == nil:
+		return exitDone
+	case errors.Is(err, errTold):
+		return exitFailed
+	case errors.Is(err, io.ErrClosedPipe), errors.Is(err, syscall.EPIPE):
+		return exitFailed // Whoever reads us has left: `inviteq list | head`.
+	}
+	code := exitFailed
+	if _, ok := errors.AsType[*usageError](err); ok {
+		code = exitUsage
+	} else if _, ok := errors.AsType[*tasks.ValidationError](err); ok {
+		code = exitUsage
+	} else if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		err = errors.New("interrupted")
+	} else {
+		err = p.explain(err)
+	}
+	for line := range strings.SplitSeq(strings.TrimSpace(err.Error()), "\n") {
+		fmt.Fprintln(p.console.err, p.console.onErr.red("inviteq:")+" "+p.masked(line))
+	}
+	return code
+}
+
+// masked hides the addresses of the command line: a library that reports bad
+// usage may quote it.
+func (p *program) masked(line string) string {
+	for _, arg := range p.args {
+		if strings.Contains(arg, "@") {
+			line = strings.ReplaceAll(line, arg, "(address)")
+		}
+	}
+	return line
+}
+
+// explain adds to an error what to do about it.
+func (p *program) explain(err error) error {
+	text := err.Error()
+	_, isNet := errors.AsType[net.Error](err)
+	switch {
+	case strings.Contains(text, "WRONGPASS"), strings.Contains(text, "NOAUTH"):
+		return fmt.Errorf("Redis at %s refuses the login: check user and password in REDIS_URL", p.redisAddr)
+	case strings.Contains(text, "NOPERM"):
+		return fmt.Errorf("Redis at %s does not let this user run a command that is needed: check its ACL (%w)", p.redisAddr, err)
+	case p.redisAddr != "" && (isNet || errors.Is(err, io.EOF)):
+		reason := "no answer"
+		if errors.Is(err, syscall.ECONNREFUSED) {
+			reason = "connection refused"
+		} else if errors.Is(err, syscall.ENOENT) {
+			reason = "no such socket"
+		} else if _, ok := errors.AsType[*net.DNSError](err); ok {
+			reason = "unknown host"
+		}
+		return fmt.Errorf("Redis at %s cannot be reached (%s): start it, or set REDIS_URL", p.redisAddr, reason)
+	case errors.Is(err, ledger.ErrNotFound):
+		return errors.New("nothing is known of it; `inviteq list` shows what is")
+	}
+	return err
+}

@@ -1,0 +1,76 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/inviteq/inviteq/tasks"
+)
+
+type laneFlag struct {
+	Lane string `enum:"interactive,import,all" default:"all" help:"Which lane: interactive, import or all."`
+}
+
+func (f laneFlag) lanes() []tasks.Lane {
+	if lane, err := tasks.ParseLane(f.Lane); err == nil {
+		return []tasks.Lane{lane}
+	}
+	return tasks.Lanes
+}
+
+type pauseCommand struct {
+	instanceFlag
+	laneFlag
+}
+
+func (pauseCommand) Help() string {
+	return `What is being sent is finished; nothing more begins, until resume. A pause survives restarts and holds for all workers. Whatever waits keeps its place.
+
+Example:
+
+  inviteq pause --lane import`
+}
+
+// Run pauses the lanes.
+func (c *pauseCommand) Run(ctx context.Context, p *program) error {
+	conn, err := p.connect(ctx, c.Instance)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	for _, lane := range c.lanes() {
+		if err := conn.ledger.Pause(ctx, time.Now(), lane); err != nil {
+			return err
+		}
+		fmt.Fprintf(p.console.out, "%s is paused; go on with `inviteq resume --lane %s`\n", lane, lane)
+	}
+	return nil
+}
+
+type resumeCommand struct {
+	instanceFlag
+	laneFlag
+}
+
+func (resumeCommand) Help() string {
+	return `Example:
+
+  inviteq resume`
+}
+
+// Run lets the lanes go on.
+func (c *resumeCommand) Run(ctx context.Context, p *program) error {
+	conn, err := p.connect(ctx, c.Instance)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	for _, lane := range c.lanes() {
+		if err := conn.ledger.Resume(ctx, lane); err != nil {
+			return err
+		}
+		fmt.Fprintf(p.console.out, "%s goes on\n", lane)
+	}
+	return nil
+}

@@ -1,0 +1,178 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+	"strings"
+
+	"github.com/alecthomas/kong"
+	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
+
+	"github.com/inviteq/inviteq/tasks"
+)
+
+// grammar is the command line. Every subcommand has a file of its own.
+type grammar struct {
+	Demo     demoCommand     `cmd:"" group:"try" help:"Show everything in one process: a simulated hour in a minute."`
+	Clerksim clerksimCommand `cmd:"" group:"try" help:"Run a simulated Clerk, which mails nobody."`
+
+	Worker workerCommand `cmd:"" group:"deliver" help:"Deliver invites through Clerk until told to stop."`
+
+	Invite invitesCommand `cmd:"" group:"produce" help:"Invite one person, or a few."`
+	Import importCommand  `cmd:"" group:"produce" help:"Invite everybody on a list."`
+	Revoke revokeCommand  `cmd:"" group:"produce" help:"Take an invite back, sent or not."`
+
+	Status statusCommand `cmd:"" group:"ask" help:"Say what became of an invite or an import."`
+	List   listCommand   `cmd:"" group:"ask" help:"List invites by state or import."`
+	Quota  quotaCommand  `cmd:"" group:"ask" help:"Show what Clerk's limits have left, and who waits."`
+
+	Retry   retryCommand   `cmd:"" group:"mend" help:"Queue failed, parked or rejected invites again."`
+	Release releaseCommand `cmd:"" group:"mend" help:"Queue parked invites again, once their cause is mended."`
+	Pause   pauseCommand   `cmd:"" group:"mend" help:"Send nothing until resume."`
+	Resume  resumeCommand  `cmd:"" group:"mend" help:"Undo pause."`
+
+	Version versionCommand `cmd:"" group:"about" help:"Show the version."`
+}
+
+var groups = []kong.Group{
+	{Key: "try", Title: "Try it:"},
+	{Key: "deliver", Title: "Deliver:"},
+	{Key: "produce", Title: "Produce:"},
+	{Key: "ask", Title: "Ask:"},
+	{Key: "mend", Title: "By hand:"},
+	{Key: "about", Title: "About:"},
+}
+
+const description = `Delivers Clerk invitations durably, in bulk, inside Clerk's limits, and never twice.
+
+REDIS_URL says where the queue is (default redis://127.0.0.1:6379/0; also rediss:// and unix://). ` +
+	`Every flag can be set by an environment variable, which its help names.`
+
+// program is one run of inviteq.
+type program struct {
+	env        environment
+	console    console
+	args       []string
+	complaints complaints
+	redisAddr  string // Where Redis is, for error texts; without the password.
+}
+
+func newProgram(environ []string, stdin io.Reader, stdout, stderr io.Writer) *program {
+	env := newEnvironment(environ)
+	return &program{env: env, console: newConsole(env, stdin, stdout, stderr)}
+}
+
+// command is what a subcommand's struct does.
+type command interface {
+	Run(ctx context.Context, p *program) error
+}
+
+// parse returns the command that args ask for, or nil when all is done (help
+// has been printed).
+func (p *program) parse(ctx context.Context, args []string) (func(context.Context) error, error) {
+	p.args = args
+	out := p.console.out
+	switch {
+	case len(args) == 0:
+		args, out = []string{"--help"}, p.console.err
+	case len(args) == 1 && args[0] == "--version":
+		args = []string{"version"}
+	}
+	helped := false
+	parser, err := p.parser(out, func(int) { helped = true })
+	if err != nil {
+		return nil, err
+	}
+	kctx, err := parser.Parse(args)
+	switch {
+	case helped && len(p.args) == 0:
+		return nil, usagef("say what to do, for example `inviteq demo`")
+	case helped:
+		return nil, nil //nolint:nilnil // nothing to do, and nothing wrong
+	case err != nil:
+		return nil, &usageError{errors.Join(append([]error{p.helpful(err)}, p.complaints.errs...)...)}
+	}
+	selected, ok := kctx.Selected().Target.Addr().Interface().(command)
+	if !ok {
+		return nil, fmt.Errorf("the command %s does nothing", kctx.Command())
+	}
+	return func(ctx context.Context) error { return selected.Run(ctx, p) }, nil
+}
+
+func (p *program) parser(out io.Writer, exit func(int)) (*kong.Kong, error) {
+	return kong.New(new(grammar),
+		kong.Name("inviteq"),
+		kong.Description(description),
+		kong.Writers(out, p.console.err),
+		kong.Exit(exit),
+		kong.Resolvers(resolver{p.env, &p.complaints}),
+		kong.ValueFormatter(flagHelp),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true, WrapUpperBound: 100}),
+		kong.ExplicitGroups(groups),
+	)
+}
+
+// helpful says where to read on.
+func (p *program) helpful(err error) error {
+	name := "inviteq"
+	if e, ok := errors.AsType[*kong.ParseError](err); ok && e.Context != nil && e.Context.Selected() != nil {
+		name = e.Context.Selected().FullPath()
+	}
+	return fmt.Errorf("%w; see `%s --help`", err, name)
+}
+
+// printJSON writes one object, on one line.
+func (p *program) printJSON(v any) error {
+	enc := json.NewEncoder(p.console.out)
+	enc.SetEscapeHTML(false)
+	return enc.Encode(v)
+}
+
+// Flags that several commands share.
+type (
+	instanceFlag struct {
+		Instance string `default:"default" placeholder:"NAME" help:"The Clerk instance: one secret key, one queue."`
+	}
+	jsonFlag struct {
+		JSON bool `help:"Print one JSON object a line."`
+	}
+)
+
+// instance checks the name and adds to the complaints.
+func (p *program) instance(name string) string {
+	if err := tasks.CheckInstance(name); err != nil {
+		p.complaints.add(fmt.Errorf("--instance ($INVITEQ_INSTANCE): %w", err))
+	}
+	return name
+}
+
+const defaultRedis = "redis://127.0.0.1:6379/0"
+
+// redisOptions understands REDIS_URL and adds to the complaints.
+func (p *program) redisOptions() *redis.Options {
+	raw, err := p.env.secret("REDIS_URL")
+	p.complaints.add(err)
+	if raw == "" {
+		raw = defaultRedis
+	}
+	opts, err := redis.ParseURL(raw)
+	if err != nil {
+		// go-redis quotes the URL, which may hold a password.
+		p.complaints.add(errors.New("REDIS_URL must be redis://[user:password@]host:port/db, rediss:// for TLS, or unix:///path/to/socket?db=0"))
+		return &redis.Options{}
+	}
+	p.redisAddr = opts.Addr
+	if u, err := url.Parse(raw); err == nil && opts.Network != "unix" {
+		p.redisAddr = strings.TrimSuffix(u.Host+u.Path, "/")
+	}
+	opts.ClientName = "inviteq"
+	opts.DisableIdentity = true
+	// Notifications of managed Redis services, which plain ones answer with an error.
+	opts.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
+	return opts
+}

@@ -1,0 +1,183 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/inviteq/inviteq/tasks"
+	"github.com/inviteq/inviteq/worker/ledger"
+)
+
+type quotaCommand struct {
+	instanceFlag
+	jsonFlag
+}
+
+func (quotaCommand) Help() string {
+	return `Shows, for each of Clerk's limits, what its window has seen and when the next call may go; who waits; and when all of them will have been sent.
+
+Examples:
+
+  inviteq quota
+  inviteq quota --json | jq .endpoints.bulk.left`
+}
+
+// Run reads the overview and prints it.
+func (c *quotaCommand) Run(ctx context.Context, p *program) error {
+	conn, err := p.connect(ctx, c.Instance)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	o, err := conn.ledger.Overview(ctx, time.Now())
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		return p.printJSON(quotaOf(c.Instance, o))
+	}
+	return p.printQuota(o)
+}
+
+// quotaJSON is the overview in --json. The keys are stable and always there.
+type quotaJSON struct {
+	At        time.Time               `json:"at"`
+	Instance  string                  `json:"instance"`
+	Endpoints map[string]endpointJSON `json:"endpoints"`
+	Waiting   map[string]int64        `json:"waiting"` // by lane
+	Later     int64                   `json:"later"`   // queued, but not before a later time
+	Paused    map[string]time.Time    `json:"paused"`  // by lane, since when
+	Closed    *gateJSON               `json:"closed"`  // everything is closed: the key or the edge refuses us
+	Reserve   *int                    `json:"reserve"` // null: it follows the demand
+	Demand    float64                 `json:"demand"`  // interactive invites in the last window
+	States    map[string]int64        `json:"states"`
+	DrainedAt time.Time               `json:"drained_at"`
+}
+
+type endpointJSON struct {
+	Limit  string    `json:"limit"`
+	Spent  int       `json:"spent"`
+	Left   *int      `json:"left"` // null: no limit
+	NextAt time.Time `json:"next_at"`
+	Gate   *gateJSON `json:"gate"` // null: open
+}
+
+type gateJSON struct {
+	Until        time.Time  `json:"until"`
+	Why          string     `json:"why"`
+	CarefulUntil *time.Time `json:"careful_until"`
+}
+
+func quotaOf(instance string, o ledger.Overview) quotaJSON {
+	j := quotaJSON{
+		At: o.At.UTC(), Instance: instance, Endpoints: map[string]endpointJSON{}, Waiting: map[string]int64{},
+		Later: o.Later, Paused: map[string]time.Time{}, Closed: gateOf(o.Closed), Demand: o.Demand,
+		States: map[string]int64{}, DrainedAt: o.Drain().UTC(),
+	}
+	if o.Reserve >= 0 {
+		j.Reserve = &o.Reserve
+	}
+	for e, q := range o.Quotas {
+		one := endpointJSON{Limit: q.Limit.String(), Spent: q.Spent, NextAt: q.NextAt.UTC(), Gate: gateOf(q.Gate)}
+		if q.Limit.Calls > 0 {
+			one.Left = new(q.Free())
+		}
+		j.Endpoints[string(e)] = one
+	}
+	for _, lane := range tasks.Lanes {
+		j.Waiting[lane.String()] = o.Waiting[lane]
+		if since, ok := o.Paused[lane]; ok {
+			j.Paused[lane.String()] = since.UTC()
+		}
+	}
+	for s, n := range o.States {
+		j.States[s.String()] = n
+	}
+	return j
+}
+
+func gateOf(g ledger.Gate) *gateJSON {
+	if !g.Closed() && g.CarefulUntil.IsZero() {
+		return nil
+	}
+	j := &gateJSON{Until: g.Until.UTC(), Why: g.Why}
+	if !g.CarefulUntil.IsZero() {
+		j.CarefulUntil = new(g.CarefulUntil.UTC())
+	}
+	return j
+}
+
+func (p *program) printQuota(o ledger.Overview) error {
+	c := p.console.onOut
+	var b strings.Builder
+	for _, line := range p.endpoints(o).lines(c) {
+		fmt.Fprintln(&b, line)
+	}
+	if o.Closed.Closed() {
+		fmt.Fprintf(&b, "\n%s\n", c.red(fmt.Sprintf("Nothing is sent: Clerk refuses us (%s), next try %s. Check the CLERK_SECRET_KEY of the workers.",
+			o.Closed.Why, in(o.At, o.Closed.Until))))
+	}
+	fmt.Fprintln(&b)
+	for _, line := range p.waiting(o).lines(c) {
+		fmt.Fprintln(&b, line)
+	}
+	fmt.Fprintln(&b)
+	if o.Waiting[tasks.Interactive]+o.Waiting[tasks.Import] == 0 {
+		fmt.Fprintln(&b, "Nobody waits for a turn.")
+	} else {
+		drained := o.Drain()
+		fmt.Fprintf(&b, "All of them will have been sent %s (%s).\n", in(o.At, drained), moment(drained))
+	}
+	_, err := fmt.Fprint(p.console.out, b.String())
+	return err
+}
+
+// endpoints is what Clerk's limits have left.
+func (p *program) endpoints(o ledger.Overview) table {
+	names := map[ledger.Endpoint]string{
+		ledger.Single: "single", ledger.Bulk: fmt.Sprintf("bulk (%d each)", o.Bulk), ledger.Other: "all calls",
+	}
+	var t table
+	t.header("endpoint", "limit", "spent", "left", "next call", "gate")
+	for _, e := range ledger.Endpoints {
+		q := o.Quotas[e]
+		left := text("–")
+		if q.Limit.Calls > 0 {
+			left = number(int64(q.Free()))
+		}
+		left.right = true
+		t.row(text(names[e]), text(q.Limit.String()), number(int64(q.Spent)), left, text(in(o.At, q.NextAt)), p.gate(o.At, q.Gate))
+	}
+	return t
+}
+
+// waiting is who waits for a turn, and why nobody may go.
+func (p *program) waiting(o ledger.Overview) table {
+	var t table
+	t.header("lane", "waiting", "")
+	for _, lane := range tasks.Lanes {
+		note := text("")
+		if since, ok := o.Paused[lane]; ok {
+			note = text(fmt.Sprintf("paused %s; `inviteq resume --lane %s`", ago(o.At, since), lane)).in(p.console.onOut.yellow)
+		}
+		t.row(text(lane.String()), number(o.Waiting[lane]), note)
+	}
+	if o.Later > 0 {
+		t.row(text("later"), number(o.Later), text("not before a later time"))
+	}
+	return t
+}
+
+func (p *program) gate(now time.Time, g ledger.Gate) cell {
+	switch {
+	case g.Closed() && g.Until.After(now):
+		return text(fmt.Sprintf("closed for %s (%s)", humane(g.Until.Sub(now)), g.Why)).in(p.console.onOut.red)
+	case g.Closed():
+		return text("one probe, then open").in(p.console.onOut.yellow)
+	case !g.CarefulUntil.IsZero():
+		return text("careful for " + humane(g.CarefulUntil.Sub(now))).in(p.console.onOut.yellow)
+	}
+	return text("open").in(p.console.onOut.green)
+}

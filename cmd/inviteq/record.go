@@ -1,0 +1,145 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/inviteq/inviteq/enqueue"
+	"github.com/inviteq/inviteq/worker/ledger"
+)
+
+// printStatuses writes one line an invite.
+func (p *program) printStatuses(list []enqueue.Status, asJSON bool) error {
+	if asJSON {
+		for _, s := range list {
+			if err := p.printJSON(s.JSON()); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	now := time.Now()
+	var t table
+	t.header("state", "address", "lane", "when", "id", "reason")
+	for _, s := range list {
+		t.row(p.state(s.State), text(s.EmailAddress.Raw()), text(s.Lane.String()), text(when(now, s)), text(s.ID), text(s.Reason))
+	}
+	return t.print(p.console.out, p.console.onOut)
+}
+
+// printStatus writes everything that is known of one invite.
+func (p *program) printStatus(s enqueue.Status) error {
+	c, now := p.console.onOut, time.Now()
+	var b strings.Builder
+	line := func(name, value string) {
+		if value != "" {
+			fmt.Fprintf(&b, "  %s  %s\n", c.dim(fmt.Sprintf("%-10s", name)), value)
+		}
+	}
+	fmt.Fprintln(&b, c.bold(s.EmailAddress.Raw()))
+	line("state", paintState(c, s.State, s.State.String())+", "+meaning(s.State))
+	if s.Reason != "" {
+		line("reason", strings.TrimSuffix(s.Reason+": "+advice(s.Reason), ": "))
+	}
+	line("id", s.ID)
+	line("invitation", s.InvitationID)
+	line("import", s.ImportID)
+	line("lane", s.Lane.String())
+	if s.Attempts > 0 {
+		line("attempts", fmt.Sprint(s.Attempts))
+	}
+	if !s.NotBefore.IsZero() {
+		line("not before", moment(s.NotBefore))
+	}
+	if !s.ETA.IsZero() {
+		line("sent", fmt.Sprintf("%s (%s), as things stand", in(now, s.ETA), moment(s.ETA)))
+	}
+	line("created", fmt.Sprintf("%s (%s)", moment(s.CreatedAt), ago(now, s.CreatedAt)))
+	line("changed", fmt.Sprintf("%s (%s)", moment(s.UpdatedAt), ago(now, s.UpdatedAt)))
+	_, err := fmt.Fprint(p.console.out, b.String())
+	return err
+}
+
+// when says when a waiting invite goes, or when another has changed last.
+func when(now time.Time, s enqueue.Status) string {
+	if s.ETA.IsZero() {
+		return ago(now, s.UpdatedAt)
+	}
+	return in(now, s.ETA)
+}
+
+// meaning explains a state in a few words.
+func meaning(s ledger.State) string {
+	switch s {
+	case ledger.Queued:
+		return "waits for its turn"
+	case ledger.Sending:
+		return "a call to Clerk is under way"
+	case ledger.Unknown:
+		return "may have been sent; a worker looks it up"
+	case ledger.Pending:
+		return "Clerk has sent the invitation"
+	case ledger.Accepted:
+		return "the person has signed up"
+	case ledger.Expired:
+		return "the invitation ran out"
+	case ledger.Revoked:
+		return "taken back after it was sent"
+	case ledger.Rejected:
+		return "Clerk will not take it"
+	case ledger.Canceled:
+		return "taken back before it was sent"
+	case ledger.Failed:
+		return "given up; `inviteq retry` queues it again"
+	case ledger.Parked:
+		return "waits for a person; `inviteq release` queues it again"
+	}
+	return ""
+}
+
+// state is a cell in the colour of the state.
+func (p *program) state(s ledger.State) cell {
+	return text(s.String()).in(func(t string) string { return paintState(p.console.onOut, s, t) })
+}
+
+func paintState(c paint, s ledger.State, t string) string {
+	switch s {
+	case ledger.Pending, ledger.Accepted:
+		return c.green(t)
+	case ledger.Rejected, ledger.Canceled, ledger.Revoked, ledger.Expired:
+		return c.yellow(t)
+	case ledger.Failed, ledger.Parked, ledger.Unknown:
+		return c.red(t)
+	case ledger.Sending:
+		return c.blue(t)
+	default:
+		return t
+	}
+}
+
+// advice says in plain words what a reason means and what can be done.
+func advice(reason string) string {
+	switch reason {
+	case "already_invited":
+		return "has a pending invitation already"
+	case "existing_user":
+		return "has an account already"
+	case "blocked":
+		return "Clerk's block list forbids the address; change it in Clerk's dashboard, then `inviteq retry`"
+	case "attempts_exhausted":
+		return "Clerk said \"not now\" too often; `inviteq retry` queues it again"
+	case "deadline":
+		return "its deadline passed before Clerk took it"
+	case "malformed_request":
+		return "Clerk cannot read what we send; look for a newer version, then `inviteq release`"
+	case "worker_died_three_times":
+		return "three workers died with it; see their logs, then `inviteq release`"
+	case "unknown_with_ignore_existing":
+		return "it may have been sent; look in Clerk's dashboard, then `inviteq release` sends it again"
+	}
+	if field, ok := strings.CutPrefix(reason, "invalid_"); ok {
+		return "Clerk refuses its " + field
+	}
+	return ""
+}

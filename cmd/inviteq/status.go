@@ -1,0 +1,115 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/inviteq/inviteq/enqueue"
+	"github.com/inviteq/inviteq/worker/ledger"
+)
+
+type statusCommand struct {
+	Target string `arg:"" name:"what" help:"An address, an id of ours or of Clerk's (inv_…), or the id of an import."`
+	instanceFlag
+	jsonFlag
+}
+
+func (statusCommand) Help() string {
+	return `An address shows all of its invites, the newest first. The exit code is 1 if nothing is known.
+
+Examples:
+
+  inviteq status ada@example.com
+  inviteq status imp_0123456789abcdef --json`
+}
+
+// Run finds what is meant and prints it.
+func (c *statusCommand) Run(ctx context.Context, p *program) error {
+	conn, err := p.connect(ctx, c.Instance)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	list, err := conn.client.Status(ctx, c.Target)
+	if errors.Is(err, enqueue.ErrNotFound) && !strings.Contains(c.Target, "@") {
+		imp, importErr := conn.client.Import(ctx, c.Target)
+		if importErr == nil {
+			return p.printImport(imp, c.JSON)
+		}
+		err = importErr
+	}
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		return p.printStatuses(list, true)
+	}
+	for _, s := range list {
+		if err := p.printStatus(s); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// importJSON is an import in --json. The keys are stable and always there.
+type importJSON struct {
+	ImportID  string           `json:"import_id"`
+	Total     int64            `json:"total"`
+	Open      int64            `json:"open"`
+	States    map[string]int64 `json:"states"` // every state
+	CreatedAt time.Time        `json:"created_at"`
+	ETA       *time.Time       `json:"eta"` // when the last one will be sent; null when none is open
+}
+
+func importOf(i enqueue.Import) importJSON {
+	j := importJSON{ImportID: i.ID, Total: i.Total, Open: i.Open, States: map[string]int64{}, CreatedAt: i.CreatedAt}
+	for _, s := range ledger.States {
+		j.States[s.String()] = i.States[s]
+	}
+	if !i.ETA.IsZero() {
+		j.ETA = &i.ETA
+	}
+	return j
+}
+
+// printImport writes how far an import has got.
+func (p *program) printImport(i enqueue.Import, asJSON bool) error {
+	if asJSON {
+		return p.printJSON(importOf(i))
+	}
+	now := time.Now()
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s: %s invites, begun %s\n", p.console.onOut.bold(i.ID), thousands(i.Total), ago(now, i.CreatedAt))
+	for _, line := range p.outcomes(i).lines(p.console.onOut) {
+		fmt.Fprintln(&b, line)
+	}
+	if i.Open > 0 {
+		eta := "."
+		if !i.ETA.IsZero() {
+			eta = fmt.Sprintf("; the last one goes %s (%s), as things stand.", in(now, i.ETA), moment(i.ETA))
+		}
+		fmt.Fprintf(&b, "%s still open%s\n", thousands(i.Open), eta)
+	} else {
+		fmt.Fprintf(&b, "All are settled; `inviteq list --import-id %s` lists them.\n", i.ID)
+	}
+	_, err := fmt.Fprint(p.console.out, b.String())
+	return err
+}
+
+// outcomes is the table of an import's states: the settled ones first.
+func (p *program) outcomes(i enqueue.Import) table {
+	var t table
+	t.header("state", "invites", "")
+	order := slices.Concat(ledger.States[ledger.Pending:], ledger.States[:ledger.Pending])
+	for _, s := range order {
+		if n := i.States[s]; n > 0 {
+			t.row(p.state(s), number(n), text(meaning(s)).in(p.console.onOut.dim))
+		}
+	}
+	return t
+}

@@ -1,0 +1,221 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/inviteq/inviteq/clerk"
+	"github.com/inviteq/inviteq/worker"
+	"github.com/inviteq/inviteq/worker/ledger"
+)
+
+type workerCommand struct {
+	ClerkAPIURL string `variable:"CLERK_API_URL" default:"https://api.clerk.com/v1" placeholder:"URL" help:"Where Clerk is. Plain http is for this machine, or for a key that is not live."`
+
+	LimitSingle string `default:"100/1h" placeholder:"CALLS/WINDOW" help:"Clerk's limit on single invitations; none lifts it."`
+	LimitBulk   string `default:"25/1h" placeholder:"CALLS/WINDOW" help:"Clerk's limit on bulk calls; none lifts it."`
+	LimitOther  string `default:"1000/10s" placeholder:"CALLS/WINDOW" help:"Clerk's limit on all calls together: 100/10s for a development instance."`
+	BulkSize    string `default:"10" placeholder:"N" help:"Invitations in a full bulk call; Clerk takes at most 10."`
+	Reserve     string `default:"auto" placeholder:"N" help:"Single calls a window that imports leave to interactive invites; auto follows the demand."`
+
+	RequestTimeout  string `default:"10s" placeholder:"DURATION" help:"How long one call to Clerk may take."`
+	ShutdownTimeout string `default:"35s" placeholder:"DURATION" help:"How long the worker may take to leave; it must be longer than a claim, which is the request timeout and 13s."`
+	MaxAttempts     string `default:"12" placeholder:"N" help:"How often Clerk may answer \"not now\" before an invite fails; 12 take about five hours."`
+	Calls           string `default:"4" placeholder:"N" help:"Calls to Clerk in flight."`
+	Concurrency     string `default:"32" placeholder:"N" help:"Tasks handled at a time; they wait more than they work."`
+	Screen          bool   `default:"true" negatable:"" help:"Look for existing users and invitations before a bulk call, so that no token is wasted."`
+	Unknown         string `enum:"park,resend" default:"park" help:"What becomes of an invite with ignore_existing whose call got no answer and which reading cannot find: park asks a person, resend may mail twice."`
+
+	AdminAddr string `default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Where /healthz and /readyz are; off for nowhere."`
+	LogLevel  string `enum:"debug,info,warn,error" default:"info" help:"debug, info, warn or error."`
+	LogFormat string `enum:"auto,json,text" default:"auto" help:"json or text; auto is text on a terminal."`
+	instanceFlag
+}
+
+func (workerCommand) Help() string {
+	return `Needs CLERK_SECRET_KEY, or CLERK_SECRET_KEY_FILE, which names a file that holds it. Any number of workers may share a queue: together they stay inside the limits, which must be the same for all of them.
+
+The first SIGTERM or Ctrl-C drains: no call begins, those in flight are settled. A second one leaves at once; whatever was in flight is then looked up at Clerk by the next worker, and not sent twice.
+
+Examples:
+
+  CLERK_SECRET_KEY_FILE=/run/secrets/clerk inviteq worker
+
+  CLERK_SECRET_KEY=sk_test_clerksim CLERK_API_URL=http://127.0.0.1:9090/v1 inviteq worker`
+}
+
+// Run delivers until the context ends.
+func (c *workerCommand) Run(ctx context.Context, p *program) error {
+	cfg := c.config(p)
+	if err := p.complaints.usage(); err != nil {
+		return err
+	}
+	defer cfg.Clerk.Close()
+	admin, err := c.listen(ctx)
+	if err != nil {
+		return err
+	}
+	w, err := worker.New(ctx, cfg)
+	if err != nil {
+		if admin != nil {
+			_ = admin.Close() // nobody has connected
+		}
+		return err
+	}
+	start := cfg.Log.Info().Str("version", version).Str("instance", cfg.Ledger.Instance).
+		Stringer("limit_single", cfg.Ledger.Limits.Single).Stringer("limit_bulk", cfg.Ledger.Limits.Bulk).
+		Stringer("limit_other", cfg.Ledger.Limits.Other).Str("reserve", c.Reserve).
+		Str("clerk", hostOf(c.ClerkAPIURL)).Str("redis", p.redisAddr)
+	if admin != nil {
+		server := &http.Server{Handler: w.Handler(), ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute}
+		go func() { _ = server.Serve(admin) }() // it ends by Close
+		defer server.Close()
+		start = start.Stringer("admin", admin.Addr())
+	}
+	start.Msg("worker starts")
+	err = w.Run(ctx)
+	if err == nil {
+		cfg.Log.Info().Msg("worker has left")
+	}
+	return err
+}
+
+// listen opens the admin listener before anything is started.
+func (c *workerCommand) listen(ctx context.Context) (net.Listener, error) {
+	if c.AdminAddr == "off" {
+		return nil, nil //nolint:nilnil // off is neither a listener nor an error
+	}
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", c.AdminAddr)
+	if err != nil {
+		return nil, fmt.Errorf("cannot listen on %s (%w): choose another --admin-addr ($INVITEQ_ADMIN_ADDR), or off", c.AdminAddr, innermost(err))
+	}
+	return l, nil
+}
+
+// config puts together what flags and environment say; everything that is wrong
+// with it goes to the complaints.
+func (c *workerCommand) config(p *program) worker.Config {
+	all := &p.complaints
+	cfg := worker.Config{
+		Redis: p.redisOptions(),
+		Ledger: ledger.Config{
+			Instance: p.instance(c.Instance),
+			Limits: ledger.Limits{
+				Single: setting(all, "limit-single", c.LimitSingle, ledger.ParseLimit),
+				Bulk:   setting(all, "limit-bulk", c.LimitBulk, ledger.ParseLimit),
+				Other:  setting(all, "limit-other", c.LimitOther, ledger.ParseLimit),
+			},
+			Bulk:    setting(all, "bulk-size", c.BulkSize, parseBulkSize),
+			Reserve: setting(all, "reserve", c.Reserve, parseReserve),
+		},
+		RequestTimeout:  setting(all, "request-timeout", c.RequestTimeout, span),
+		ShutdownTimeout: setting(all, "shutdown-timeout", c.ShutdownTimeout, span),
+		MaxAttempts:     setting(all, "max-attempts", c.MaxAttempts, positive),
+		Calls:           setting(all, "calls", c.Calls, positive),
+		Concurrency:     setting(all, "concurrency", c.Concurrency, positive),
+		NoScreening:     !c.Screen,
+		ResendUnknown:   c.Unknown == "resend",
+		Log:             p.logger(c.LogLevel, c.LogFormat),
+	}
+	if c.AdminAddr != "off" {
+		if _, _, err := net.SplitHostPort(c.AdminAddr); err != nil {
+			all.add(errors.New("--admin-addr ($INVITEQ_ADMIN_ADDR): must be HOST:PORT such as 127.0.0.1:8080, or off"))
+		}
+	}
+	cfg.Clerk = p.clerkClient(c.ClerkAPIURL, cfg.RequestTimeout)
+	if cfg.Clerk == nil {
+		// A stand-in that is never called, so that the rest is checked as well.
+		cfg.Clerk = standIn()
+	}
+	all.add(cfg.Check())
+	return cfg
+}
+
+// clerkClient makes the client for Clerk, or complains and returns nil.
+func (p *program) clerkClient(baseURL string, timeout time.Duration) *clerk.Client {
+	raw, err := p.env.secret("CLERK_SECRET_KEY")
+	p.complaints.add(err)
+	var key clerk.SecretKey
+	if raw != "" {
+		if key, err = clerk.ParseSecretKey(raw); err != nil {
+			p.complaints.add(errors.New("CLERK_SECRET_KEY contains a character that no key has; copy it again from Clerk's dashboard"))
+		}
+	} else if err == nil {
+		p.complaints.add(errors.New("CLERK_SECRET_KEY is not set; set it, or CLERK_SECRET_KEY_FILE, to the instance's secret key"))
+	}
+	missing := key.IsZero()
+	if missing {
+		key, _ = clerk.ParseSecretKey("sk_test_missing") // it is well-formed
+	}
+	client, err := clerk.New(clerk.Config{
+		SecretKey: key, BaseURL: baseURL, AllowHTTP: !key.Live(), Timeout: timeout, UserAgent: "inviteq/" + version,
+	})
+	if err != nil {
+		p.complaints.add(fmt.Errorf("--clerk-api-url ($CLERK_API_URL): %w", err))
+		return nil
+	}
+	return client
+}
+
+func standIn() *clerk.Client {
+	key, _ := clerk.ParseSecretKey("sk_test_missing")
+	client, _ := clerk.New(clerk.Config{SecretKey: key}) // the defaults are well-formed
+	return client
+}
+
+// logger writes JSON, or lines for people.
+func (p *program) logger(level, format string) zerolog.Logger {
+	out := p.console.err
+	if format == "text" || format == "auto" && p.console.errTTY != nil {
+		out = zerolog.ConsoleWriter{Out: p.console.err, NoColor: !bool(p.console.onErr), TimeFormat: "15:04:05.000"}
+	}
+	l, err := zerolog.ParseLevel(level)
+	if err != nil {
+		l = zerolog.InfoLevel
+	}
+	return zerolog.New(out).Level(l).With().Timestamp().Logger()
+}
+
+func parseBulkSize(s string) (int, error) {
+	n, err := strconv.Atoi(s)
+	if err != nil || n < 1 || n > ledger.BulkSize {
+		return 0, fmt.Errorf("must be 1 to %d", ledger.BulkSize)
+	}
+	return n, nil
+}
+
+func parseReserve(s string) (int, error) {
+	if s == "auto" {
+		return ledger.AutoReserve, nil
+	}
+	n, err := strconv.Atoi(s)
+	if err != nil || n < 0 {
+		return 0, errors.New("must be auto, or a whole number that is not negative")
+	}
+	return n, nil
+}
+
+// hostOf is what may be logged of a URL.
+func hostOf(raw string) string {
+	u, err := url.Parse(raw)
+	if err != nil {
+		return ""
+	}
+	return u.Host
+}
+
+// innermost strips what net puts around the reason.
+func innermost(err error) error {
+	for inner := errors.Unwrap(err); inner != nil; inner = errors.Unwrap(err) {
+		err = inner
+	}
+	return err
+}
