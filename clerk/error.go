@@ -55,6 +55,7 @@ const (
 	CauseTooLarge  Cause = "too_large"  // the answer is larger than we are willing to read
 	CauseUnread    Cause = "unreadable" // the answer is not what it should be
 	CauseMismatch  Cause = "mismatch"   // the answer speaks of other invitations than the request
+	CauseUnsettled Cause = "unsettled"  // a list has no end, or changes faster than it can be read
 )
 
 type culprit struct {
