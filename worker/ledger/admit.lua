@@ -16,7 +16,10 @@ local added = {}
 for i = 4, #ARGV, 7 do
   local id, body = ARGV[i], ARGV[i + 6]
   local known = redis.call('HGET', K.rec, id)
-  if known then
+  local tomb = not known and redis.call('GET', K.tomb .. id)
+  if tomb then
+    out[#out + 1] = tomb == redis.sha1hex(body) and 0 or -1
+  elseif known then
     local nl = string.find(known, '\n', 1, true)
     out[#out + 1] = string.sub(known, nl + 1) == body and 0 or -1
   else

@@ -39,6 +39,8 @@ var keyFamilies = []struct{ lua, redis, holds string }{
 	{"addr", "addr:", "hash address key → ids of the invites for it, in 16384 buckets"},
 	{"imp", "imp:", "hash an import: created, total, and a count per state"},
 	{"turn", "turn:", "string turn → what it claimed, for as long as the claim lasts"},
+	{"tomb", "tomb:", "string id of a trimmed invite → hash of its content"},
+	{"hold", "hold:", "string a lease that one process has at a time"},
 	{"ids", "ids:", "list of the ids of an import, in the order of the file"},
 }
 

@@ -92,7 +92,7 @@ func (l *Ledger) loadScripts() error {
 		b, _ := scripts.ReadFile(name + ".lua") // Embedded: the names are checked by the tests.
 		return string(b)
 	}
-	for _, name := range []string{"admit", "turn", "topup", "settle", "cancel", "requeue", "due", "observe", "spend"} {
+	for _, name := range []string{"admit", "turn", "topup", "settle", "cancel", "requeue", "due", "observe", "spend", "adopt", "trim"} {
 		src := l.keys.prelude() + read("lib")
 		if name == "turn" {
 			src += read("policy")

@@ -1,0 +1,25 @@
+-- adopt.lua: write records for invitations that somebody else has created at Clerk.
+--
+-- KEYS[1]  the instance's prefix
+-- ARGV     now, then per invitation 7: our id, address key, address bucket, body, Clerk's id, state, created (ms)
+-- returns  per invitation 1 if it was adopted, else 0 (it is known already)
+--
+-- Keeps: an invitation of Clerk's belongs to one invite.
+local now = num(ARGV[1])
+local out = {}
+for i = 2, #ARGV, 7 do
+  local id, inv = ARGV[i], ARGV[i + 4]
+  if redis.call('HEXISTS', K.rec, id) == 1 or redis.call('HEXISTS', K.inv, inv) == 1 then
+    out[#out + 1] = 0
+  else
+    local r = {id = id, s = 'q', lane = '0', created = ARGV[i + 6], addr = ARGV[i + 1], import = '', inv = inv,
+      revoke = '', pos = redis.call('HINCRBY', K.meta, 'pos', 1), body = '\n' .. ARGV[i + 3]}
+    redis.call('HSET', K.inv, inv, id)
+    local bucket = K.addr .. ARGV[i + 2]
+    local ids = redis.call('HGET', bucket, r.addr)
+    redis.call('HSET', bucket, r.addr, ids and (ids .. ' ' .. id) or id)
+    move(r, ARGV[i + 5], now, 'adopted')
+    out[#out + 1] = 1
+  end
+end
+return out
