@@ -17,7 +17,7 @@ import (
 
 // client is a bare HTTP client of a Sim.
 type client struct {
-	t    *testing.T
+	t    testing.TB
 	http *http.Client
 	base string
 	key  string
@@ -43,7 +43,7 @@ func inBubble(t *testing.T, cfg clerksim.Config, f func(t *testing.T, sim *clerk
 	})
 }
 
-func pipeClient(t *testing.T, sim *clerksim.Sim) *client {
+func pipeClient(t testing.TB, sim *clerksim.Sim) *client {
 	return &client{t: t, http: noRedirects(sim.Transport()), base: clerksim.PipeURL, key: clerksim.DefaultSecretKey}
 }
 
@@ -177,7 +177,7 @@ func (r reply) code(t *testing.T) string {
 	return e.Errors[0].Code
 }
 
-func decode[T any](t *testing.T, body []byte) (v T) {
+func decode[T any](t testing.TB, body []byte) (v T) {
 	t.Helper()
 	d := json.NewDecoder(bytes.NewReader(body))
 	if err := d.Decode(&v); err != nil {
@@ -209,4 +209,4 @@ func emailOf(list []invitationJSON) (out []string) {
 func query(address string) string { return "query=" + url.QueryEscape(address) }
 
 // later moves the virtual clock.
-func later(d time.Duration) { time.Sleep(d) }
+func later(d time.Duration) { time.Sleep(d) } //nolint:forbidigo // in a bubble, this is how time passes

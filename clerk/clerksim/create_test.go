@@ -1,6 +1,7 @@
 package clerksim_test
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"testing"
@@ -192,13 +193,32 @@ func TestRevokeAndExpiry(t *testing.T) {
 		if got := sim.ByAddress("a@example.com")[1]; got.Status != clerksim.StatusExpired || !got.UpdatedAt.Equal(got.ExpiresAt) {
 			t.Errorf("at expiry: %+v", got)
 		}
-		if err := sim.Accept(again.ID); err != clerksim.ErrNotPending {
+		if err := sim.Accept(again.ID); !errors.Is(err, clerksim.ErrNotPending) {
 			t.Errorf("accepting an expired invitation: %v", err)
 		}
 		if r := c.do("POST", "/invitations/"+again.ID+"/revoke", ""); r.status != 200 {
 			t.Errorf("revoking an expired invitation: %d %s", r.status, r.body)
 		}
 		c.invite("a@example.com")
+	})
+}
+
+// TestEndsStay passes the expiry of invitations that have ended otherwise.
+func TestEndsStay(t *testing.T) {
+	inBubble(t, clerksim.Config{}, func(t *testing.T, sim *clerksim.Sim, c *client) {
+		ends := map[string]func(string) error{"accepted": sim.Accept, "revoked": sim.RevokeInDashboard}
+		for status, end := range ends {
+			c.invite(status + "@example.com")
+			if err := end(status + "@example.com"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		later(31 * 24 * time.Hour)
+		for status := range ends {
+			if got := sim.ByAddress(status + "@example.com")[0].Status; string(got) != status {
+				t.Errorf("%s became %s", status, got)
+			}
+		}
 	})
 }
 
@@ -234,14 +254,14 @@ func TestWorld(t *testing.T) {
 		sim.UnblockAddress("theirs@example.com")
 		c.invite("theirs@example.com")
 		for _, err := range []error{sim.Accept("inv_none"), sim.RevokeInDashboard("none@example.com"), sim.DeleteUser("none@example.com")} {
-			if err != clerksim.ErrNotFound {
+			if !errors.Is(err, clerksim.ErrNotFound) {
 				t.Errorf("got %v, want ErrNotFound", err)
 			}
 		}
 		if _, err := sim.CreateForeign("nobody"); err == nil {
 			t.Error("an invalid foreign address was taken")
 		}
-		if err := sim.RevokeInDashboard(foreign.ID); err != clerksim.ErrNotPending {
+		if err := sim.RevokeInDashboard(foreign.ID); !errors.Is(err, clerksim.ErrNotPending) {
 			t.Errorf("revoking an accepted invitation: %v", err)
 		}
 		got := sim.Stats().Invitations

@@ -161,7 +161,7 @@ func TestSpendForeign(t *testing.T) {
 }
 
 func TestUnlimited(t *testing.T) {
-	cfg := clerksim.Config{Limits: clerksim.Limits{Single: clerksim.Unlimited, Bulk: clerksim.Unlimited, Other: clerksim.Unlimited}}
+	cfg := clerksim.Config{Limits: unlimited}
 	inBubble(t, cfg, func(t *testing.T, _ *clerksim.Sim, c *client) {
 		for i := range 1200 {
 			c.invite(fmt.Sprintf("p%d@example.com", i))

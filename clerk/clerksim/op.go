@@ -42,35 +42,32 @@ func (op Op) Endpoint() Endpoint {
 	return Other
 }
 
-// route finds the operation of a request, and the id in its path.
-func route(r *http.Request) (op Op, id string, status int) {
+// routes are the operations by path below /v1/ and method. The id of an
+// invitation is written {id}.
+var routes = map[string]map[string]Op{
+	"invitations":             {http.MethodPost: OpCreate, http.MethodGet: OpList},
+	"invitations/bulk":        {http.MethodPost: OpBulkCreate},
+	"invitations/{id}/revoke": {http.MethodPost: OpRevoke},
+	"users":                   {http.MethodGet: OpUsers},
+	"users/count":             {http.MethodGet: OpUsersCount},
+}
+
+// route finds the operation of a request and the id in its path, or the status
+// that says why there is none.
+func route(r *http.Request) (op Op, id string, miss int) {
 	path, ok := strings.CutPrefix(strings.TrimSuffix(r.URL.Path, "/"), "/v1/")
 	if !ok {
 		return OpUnknown, "", http.StatusNotFound
 	}
-	methods := map[string]Op{}
-	switch path {
-	case "invitations":
-		methods = map[string]Op{http.MethodPost: OpCreate, http.MethodGet: OpList}
-	case "invitations/bulk":
-		methods = map[string]Op{http.MethodPost: OpBulkCreate}
-	case "users":
-		methods = map[string]Op{http.MethodGet: OpUsers}
-	case "users/count":
-		methods = map[string]Op{http.MethodGet: OpUsersCount}
-	default:
-		rest, ok := strings.CutPrefix(path, "invitations/")
-		if !ok {
-			return OpUnknown, "", http.StatusNotFound
-		}
-		id, ok = strings.CutSuffix(rest, "/revoke")
-		if !ok || id == "" || strings.Contains(id, "/") {
-			return OpUnknown, "", http.StatusNotFound
-		}
-		methods = map[string]Op{http.MethodPost: OpRevoke}
+	if p := strings.Split(path, "/"); len(p) == 3 && p[1] != "" {
+		id, p[1] = p[1], "{id}"
+		path = strings.Join(p, "/")
 	}
-	op, ok = methods[r.Method]
+	methods, ok := routes[path]
 	if !ok {
+		return OpUnknown, "", http.StatusNotFound
+	}
+	if op, ok = methods[r.Method]; !ok {
 		return OpUnknown, "", http.StatusMethodNotAllowed
 	}
 	return op, id, 0

@@ -2,6 +2,7 @@ package clerksim_test
 
 import (
 	"encoding/json"
+	"errors"
 	"net/http"
 	"slices"
 	"strings"
@@ -12,6 +13,7 @@ import (
 	"github.com/clerk/clerk-sdk-go/v2"
 	"github.com/clerk/clerk-sdk-go/v2/invitation"
 	"github.com/clerk/clerk-sdk-go/v2/user"
+
 	"github.com/inviteq/inviteq/clerk/clerksim"
 )
 
@@ -37,8 +39,8 @@ func TestOfficialSDK(t *testing.T) {
 
 		meta := json.RawMessage(`{"plan":"team"}`)
 		one, err := invitations.Create(ctx, &invitation.CreateParams{
-			EmailAddress: "Ada@Example.com", PublicMetadata: &meta, RedirectURL: clerk.String("https://app.example.com/welcome"),
-			ExpiresInDays: clerk.Int64(7), TemplateSlug: clerk.String("waitlist_invitation"),
+			EmailAddress: "Ada@Example.com", PublicMetadata: &meta, RedirectURL: new("https://app.example.com/welcome"),
+			ExpiresInDays: clerk.Int64(7), TemplateSlug: new("waitlist_invitation"),
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -64,7 +66,7 @@ func TestOfficialSDK(t *testing.T) {
 		if err != nil || !gone.Revoked || gone.Status != "revoked" || gone.URL != "" {
 			t.Errorf("revoked %+v, %v", gone, err)
 		}
-		list, err := invitations.List(ctx, &invitation.ListParams{Statuses: []string{"pending", "revoked"}, OrderBy: clerk.String("+created_at")})
+		list, err := invitations.List(ctx, &invitation.ListParams{Statuses: []string{"pending", "revoked"}, OrderBy: new("+created_at")})
 		if err != nil || list.TotalCount != 4 || len(list.Invitations) != 4 || list.Invitations[0].ID != one.ID {
 			t.Errorf("list: %+v, %v", list, err)
 		}
@@ -82,7 +84,7 @@ func TestOfficialSDK(t *testing.T) {
 		}
 
 		_, err = invitations.Create(ctx, &invitation.CreateParams{EmailAddress: "b@example.com"})
-		if apiErr, ok := err.(*clerk.APIErrorResponse); !ok || apiErr.HTTPStatusCode != 400 || apiErr.Errors[0].Code != "duplicate_record" || len(apiErr.TraceID) != 32 {
+		if apiErr, ok := errors.AsType[*clerk.APIErrorResponse](err); !ok || apiErr.HTTPStatusCode != 400 || apiErr.Errors[0].Code != "duplicate_record" || len(apiErr.TraceID) != 32 {
 			t.Errorf("second create: %v", err)
 		}
 

@@ -1,10 +1,8 @@
 package clerksim
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"crypto/subtle"
-	"encoding/json"
 	"io"
 	"math/rand/v2"
 	"net/http"
@@ -66,7 +64,7 @@ func (s *Sim) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x.fault = s.faultOf(req, x.dice)
 	takes := s.cfg.Latency.draw(x.dice)
 	before := time.Duration(x.dice.Float64() * float64(takes))
-	x.call = Call{Op: x.op, Endpoint: x.op.Endpoint(), Addresses: req.Addresses, InvitationID: x.id,
+	x.call = Call{Arrived: time.Now(), Op: x.op, Endpoint: x.op.Endpoint(), Addresses: req.Addresses, InvitationID: x.id,
 		RawQuery: r.URL.RawQuery, UserAgent: r.UserAgent(), Fault: x.fault}
 
 	if !s.sleep(before + x.fault.Delay) {
@@ -208,139 +206,4 @@ func (s *Sim) throttled(wait time.Duration, now time.Time) *answer {
 
 func defaultAgent(agent string) bool {
 	return agent == "" || strings.HasPrefix(agent, "Go-http-client/")
-}
-
-// edgeAnswer is the answer of a fault that strikes before Clerk proper.
-func (x *exchange) edgeAnswer() *answer {
-	switch x.fault.Kind {
-	case Overload:
-		return x.retryAfter(plain(http.StatusTooManyRequests, "Too Many Requests\n"))
-	case EdgeBlock:
-		return plain(http.StatusForbidden, "error code: 1010")
-	case Unauthorized:
-		return x.sim.keyInvalid()
-	}
-	return x.gateway()
-}
-
-// faultAnswer is the answer of a fault that strikes behind the limits.
-func (x *exchange) faultAnswer() *answer {
-	s, f := x.sim, x.fault
-	switch f.Kind {
-	case GatewayAfter:
-		return x.gateway()
-	case Throttle:
-		a := s.throttled(time.Second, time.Now())
-		a.header = http.Header{"Retry-After": {"1"}}
-		return x.retryAfter(a)
-	case Locked:
-		return s.refuse(http.StatusConflict, codeLocked, "The resource is locked", "Another request is changing this resource. Please try again.", nil)
-	case Redirect:
-		a := plain(or(f.Status, http.StatusTemporaryRedirect), "")
-		a.header.Set("Location", "/v1/elsewhere")
-		return a
-	case Malformed:
-		return &answer{status: http.StatusOK, raw: []byte(`{"object":"invitation","id":`), header: http.Header{"Content-Type": {"application/json"}}}
-	case Empty:
-		return &answer{status: http.StatusOK, raw: []byte{}, header: http.Header{"Content-Type": {"application/json"}}}
-	}
-	return x.retryAfter(s.serverError(or(f.Status, http.StatusInternalServerError), f.Code))
-}
-
-func (x *exchange) gateway() *answer {
-	status := or(x.fault.Status, http.StatusBadGateway)
-	page := "<html>\r\n<head><title>" + strconv.Itoa(status) + " " + http.StatusText(status) + "</title></head>\r\n<body></body>\r\n</html>\r\n"
-	return x.retryAfter(&answer{status: status, raw: []byte(page), header: http.Header{"Content-Type": {"text/html"}}})
-}
-
-func (x *exchange) retryAfter(a *answer) *answer {
-	if x.fault.RetryAfter != "" {
-		if a.header == nil {
-			a.header = make(http.Header)
-		}
-		a.header.Set("Retry-After", x.fault.RetryAfter)
-	}
-	return a
-}
-
-func plain(status int, text string) *answer {
-	return &answer{status: status, raw: []byte(text), header: http.Header{"Content-Type": {"text/plain; charset=UTF-8"}}}
-}
-
-// shorten drops the last element of a list.
-func shorten(a *answer) *answer {
-	switch v := a.value.(type) {
-	case []wireInvitation:
-		a.value = v[:max(0, len(v)-1)]
-	case *wireInvitationPage:
-		v.Data = v.Data[:max(0, len(v.Data)-1)]
-	}
-	return a
-}
-
-func or(a, b int) int {
-	if a != 0 {
-		return a
-	}
-	return b
-}
-
-// deliver writes the answer, or does to the connection what the fault says.
-func (x *exchange) deliver(w http.ResponseWriter, a *answer) {
-	if x.fault.drops() {
-		drop(w, x.fault.Reset)
-		return
-	}
-	body := a.raw
-	if body == nil {
-		var err error
-		if body, err = json.Marshal(a.value); err != nil {
-			drop(w, false) // values are ours and marshal
-			return
-		}
-	}
-	h := w.Header()
-	h.Set("Content-Type", "application/json")
-	h.Set("Clerk-Trace-Id", x.trace)
-	if a.raw != nil {
-		h.Del("Clerk-Trace-Id")
-	}
-	for k, v := range a.header {
-		h[k] = v
-	}
-	switch x.fault.Kind {
-	case Truncate:
-		h.Set("Content-Length", strconv.Itoa(len(body)))
-		w.WriteHeader(a.status)
-		_, _ = w.Write(body[:len(body)/2]) // the server closes the connection over the missing half
-	case Huge:
-		w.WriteHeader(a.status)
-		blanks := bytes.Repeat([]byte(" "), 64<<10)
-		for range hugeSize / len(blanks) {
-			if _, err := w.Write(blanks); err != nil {
-				return
-			}
-		}
-		_, _ = w.Write(body)
-	default:
-		h.Set("Content-Length", strconv.Itoa(len(body)))
-		w.WriteHeader(a.status)
-		_, _ = w.Write(body) // a client that has gone needs no answer
-	}
-}
-
-// hugeSize is how many blanks Huge sends.
-const hugeSize = 32 << 20
-
-// drop closes the connection of a request without an answer.
-func drop(w http.ResponseWriter, reset bool) {
-	conn, _, err := http.NewResponseController(w).Hijack()
-	if err != nil {
-		// Not HTTP/1: this is how net/http is told to break off the stream.
-		panic(http.ErrAbortHandler)
-	}
-	if tcp, ok := conn.(interface{ SetLinger(int) error }); ok && reset {
-		_ = tcp.SetLinger(0) // if it fails, the connection ends instead
-	}
-	_ = conn.Close()
 }

@@ -64,7 +64,7 @@ func New(cfg Config) (*Sim, error) {
 			Other:  newGate(cfg.Switches.Limiter, cfg.Limits.Other),
 		},
 	}
-	s.history.max = cfg.MaxHistory
+	s.history = newHistory(cfg.MaxHistory)
 	s.pipe.init(s)
 	return s, nil
 }

@@ -1,0 +1,145 @@
+package clerksim
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// A Switch is one field of Switches as text, for command lines, logs and draws.
+type Switch struct {
+	Name string
+	// Values are the values to choose from, the default first. For a duration
+	// they are the ones to draw from.
+	Values []string
+
+	get func(*Switches) string
+	set func(*Switches, string) error
+}
+
+// AllSwitches are all switches with their values, the default first.
+func AllSwitches() []Switch { return slices.Clone(switchTable) }
+
+var switchTable = []Switch{
+	enum("limiter", func(s *Switches) *Limiter { return &s.Limiter },
+		LimiterSliding, LimiterFixedAligned, LimiterFixedAnchored, LimiterWeighted, LimiterBucket, LimiterHalfBucket),
+	boolean("refused-count", func(s *Switches) *bool { return &s.RefusedCount }),
+	enum("retry-after", func(s *Switches) *RetryAfter { return &s.RetryAfter },
+		RetryAfterSeconds, RetryAfterDate, RetryAfterWindow, RetryAfterShort, RetryAfterNone),
+	enum("bulk-user", func(s *Switches) *BulkUser { return &s.BulkUser }, BulkUser422, BulkUser400, BulkUserDuplicate),
+	enum("bulk-user-naming", func(s *Switches) *Naming { return &s.BulkUserNaming }, Unnamed, NamedFirst, NamedAll),
+	enum("bulk-invalid-naming", func(s *Switches) *Naming { return &s.BulkInvalidNaming }, Unnamed, NamedFirst, NamedAll),
+	enum("blocked-naming", func(s *Switches) *Naming { return &s.BlockedNaming }, NamedAll, NamedFirst, Unnamed),
+	boolean("bulk-partial", func(s *Switches) *bool { return &s.BulkPartial }),
+	boolean("bulk-in-order", func(s *Switches) *bool { return &s.BulkInOrder }),
+	{
+		Name: "bulk-size-status", Values: []string{"400", "422"},
+		get: func(s *Switches) string { return strconv.Itoa(s.BulkSizeStatus) },
+		set: func(s *Switches, v string) (err error) { s.BulkSizeStatus, err = strconv.Atoi(v); return err },
+	},
+	enum("equal-in-body", func(s *Switches) *EqualInBody { return &s.EqualInBody }, EqualAccepted, EqualDuplicate, EqualInvalid),
+	enum("user-bypass", func(s *Switches) *UserBypass { return &s.UserBypass }, UserBypassDocumented, UserBypassNever, UserBypassAlways),
+	boolean("duplicate-sees-expired", func(s *Switches) *bool { return &s.DuplicateSeesExpired }),
+	boolean("refuse-revoke-expired", func(s *Switches) *bool { return &s.RefuseRevokeExpired }),
+	boolean("unfamiliar-codes", func(s *Switches) *bool { return &s.UnfamiliarCodes }),
+	boolean("echo-case", func(s *Switches) *bool { return &s.EchoCase }),
+	enum("query", func(s *Switches) *Query { return &s.Query }, QueryExact, QueryPrefix, QuerySubstring),
+	boolean("unstable-ties", func(s *Switches) *bool { return &s.UnstableTies }),
+	{
+		Name: "lag", Values: []string{"0s", "500ms", "3s"},
+		get: func(s *Switches) string { return shortDuration(s.Lag) },
+		set: func(s *Switches, v string) (err error) {
+			s.Lag, err = time.ParseDuration(v)
+			if err == nil && s.Lag < 0 {
+				err = errors.New("negative")
+			}
+			return err
+		},
+	},
+	boolean("lag-varies", func(s *Switches) *bool { return &s.LagVaries }),
+	boolean("edge-agent", func(s *Switches) *bool { return &s.EdgeAgent }),
+}
+
+func enum[T ~string](name string, field func(*Switches) *T, values ...T) Switch {
+	sw := Switch{Name: name}
+	for _, v := range values {
+		sw.Values = append(sw.Values, string(v))
+	}
+	sw.get = func(s *Switches) string { return string(*field(s)) }
+	sw.set = func(s *Switches, v string) error {
+		if !slices.Contains(values, T(v)) {
+			return errors.New("unknown value")
+		}
+		*field(s) = T(v)
+		return nil
+	}
+	return sw
+}
+
+func boolean(name string, field func(*Switches) *bool) Switch {
+	return Switch{
+		Name: name, Values: []string{"false", "true"},
+		get: func(s *Switches) string { return strconv.FormatBool(*field(s)) },
+		set: func(s *Switches, v string) (err error) { *field(s), err = strconv.ParseBool(v); return err },
+	}
+}
+
+// normalize replaces zero values by the defaults they stand for and refuses
+// values that no switch has.
+func (s *Switches) normalize() error {
+	var errs []error
+	for _, sw := range switchTable {
+		v := sw.get(s)
+		if v == "" || v == "0" {
+			v = sw.Values[0]
+		}
+		if err := sw.apply(s, v); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (sw Switch) apply(s *Switches, v string) error {
+	err := sw.set(s, v)
+	if err == nil && sw.Name == "bulk-size-status" && !slices.Contains(sw.Values, v) {
+		err = errors.New("unknown value")
+	}
+	if err != nil {
+		return fmt.Errorf("clerksim: switch %s=%q: want one of %s", sw.Name, v, strings.Join(sw.Values, ", "))
+	}
+	return nil
+}
+
+// String lists the switches that differ from the defaults, as ParseSwitches
+// reads them; with none it is empty.
+func (s Switches) String() string {
+	_ = s.normalize() // an odd value is printed as it is
+	var b []string
+	for _, sw := range switchTable {
+		switch v := sw.get(&s); {
+		case v == sw.Values[0]:
+		case v == "true":
+			b = append(b, sw.Name)
+		default:
+			b = append(b, sw.Name+"="+v)
+		}
+	}
+	return strings.Join(b, ",")
+}
+
+// DrawSwitches draws every switch with equal chances for its values. EdgeAgent
+// keeps its default: it is about a client's configuration, not its behaviour.
+func DrawSwitches(r *rand.Rand) Switches {
+	var s Switches
+	for _, sw := range switchTable {
+		if sw.Name != "edge-agent" {
+			_ = sw.apply(&s, sw.Values[r.IntN(len(sw.Values))]) // its own values are valid
+		}
+	}
+	return s
+}
