@@ -86,14 +86,21 @@ type Decision struct {
 	RetryAt time.Time // When not allowed: the earliest moment to ask again.
 }
 
-// keptForCreates is the share of the overall limit that reads leave alone.
-const keptForCreates = 0.2
+// readShare is the share of the overall limit that reads may take: creates need
+// the rest.
+const readShare = 0.8
 
 // Spend asks for one read or revoke. Creates are paid for by Turn.
 func (l *Ledger) Spend(ctx context.Context, now time.Time) (Decision, error) {
+	return l.SpendShare(ctx, now, readShare)
+}
+
+// SpendShare asks for one read, and is content with a share of the overall limit,
+// over 0 to 1: it waits as long as others have spent that much.
+func (l *Ledger) SpendShare(ctx context.Context, now time.Time, share float64) (Decision, error) {
 	lim := l.cfg.Limits.Other
-	at, err := l.run(ctx, "spend", now.UnixMilli(), tasks.NewID("read"), lim.Calls, lim.span().Milliseconds(),
-		int(keptForCreates*float64(lim.Calls))).Int64()
+	most := max(1, int(share*float64(lim.Calls)))
+	at, err := l.run(ctx, "spend", now.UnixMilli(), tasks.NewID("read"), lim.Calls, lim.span().Milliseconds(), lim.Calls-most).Int64()
 	if err != nil || at == 0 {
 		return Decision{Allowed: err == nil}, err
 	}

@@ -1,0 +1,25 @@
+// Package reconcile makes the ledger and Clerk agree. Clerk has no webhook for
+// application invitations, people revoke in its dashboard, other programs use
+// the same key, and Redis can be lost: so from time to time it looks at the
+// whole state of both sides, and settles every difference. It never acts on
+// events, and never on an absence that it has seen only once.
+//
+// A recent pass reads the newest invitations down to known ground, every few
+// minutes. A full pass reads all of them, daily and at start. Both spend a share
+// of the read quota and leave the rest to deliveries.
+//
+// What a difference means stands in one table (table.go):
+//
+//	ledger \ Clerk   pending   accepted   expired    revoked
+//	pending          agree     accepted   expired    revoked
+//	expired          lag       accepted   agree      revoked
+//	revoked          lag       accepted   agree      agree
+//	accepted         lag       agree      agree      agree
+//	unknown          pending   accepted   expired    revoked   (found: same address, created after it was sent)
+//	anything else    leave
+//
+// "lag" is a list that is behind what Clerk has told us already: it is counted and
+// left alone. An invitation that is pending in the ledger and absent from a full
+// pass whose two scans agreed is nominated, looked for by its id twice some time
+// apart, and only then reported as missing.
+package reconcile

@@ -1,0 +1,112 @@
+package reconcile
+
+import (
+	"context"
+	"hash/maphash"
+	"time"
+
+	"github.com/inviteq/inviteq/clerk"
+	"github.com/inviteq/inviteq/worker/ledger"
+)
+
+// missing looks for invites that are pending in the ledger and were not in
+// Clerk's list. An absence is never acted on at once: each nominee is looked for
+// by its id twice, some time apart.
+func (p *Pass) missing(ctx context.Context) error {
+	var nominees []ledger.Record
+	for cursor := ""; ; {
+		page, err := p.Ledger.ListState(ctx, ledger.Pending, cursor, batchSize)
+		if err != nil {
+			return err
+		}
+		for _, r := range page.Records {
+			_, seen := p.seen[maphash.String(p.seed, r.InvitationID)]
+			if !seen && r.UpdatedAt.Before(p.report.StartedAt.Add(-clockSlack)) {
+				nominees = append(nominees, r)
+			}
+		}
+		if cursor = page.Next; cursor == "" {
+			break
+		}
+	}
+	for look := range 2 {
+		if len(nominees) == 0 {
+			return nil
+		}
+		if look > 0 {
+			if err := pause(ctx, lookApart); err != nil {
+				return err
+			}
+		}
+		absent := nominees[:0]
+		for _, r := range nominees {
+			inv, found, err := p.find(ctx, r.InvitationID)
+			if err != nil {
+				return err
+			}
+			if !found {
+				absent = append(absent, r)
+				continue
+			}
+			if f, to := compare(r.State, inv.Status); f == settle && !p.DryRun {
+				p.report.settled(r.State, to)
+				if _, err := p.Ledger.Observe(ctx, time.Now(), ledger.Observation{ID: r.Invite.ID, From: r.State, To: to, Reason: "seen_at_clerk"}); err != nil {
+					return err
+				}
+			}
+		}
+		nominees = absent
+	}
+	return p.declare(ctx, nominees)
+}
+
+// declare reports what is missing, and queues it again if that was asked for.
+func (p *Pass) declare(ctx context.Context, missing []ledger.Record) error {
+	for _, r := range missing {
+		p.report.Missing++
+		if len(p.report.MissingIDs) < idsKept {
+			p.report.MissingIDs = append(p.report.MissingIDs, r.Invite.ID)
+		}
+		if !p.RequeueMissing || p.DryRun {
+			continue
+		}
+		again, err := p.Ledger.Requeue(ctx, time.Now(), "missing_at_clerk", []ledger.State{ledger.Pending}, r.Invite.ID)
+		if err != nil {
+			return err
+		}
+		if again[0] {
+			p.report.Requeued++
+		}
+	}
+	return nil
+}
+
+// find reads one invitation by its id. There is no GET by id: the query finds
+// ids as well as addresses, in a way that is not documented, so compare again.
+func (p *Pass) find(ctx context.Context, id string) (clerk.Invitation, bool, error) {
+	if err := p.waitForRead(ctx); err != nil {
+		return clerk.Invitation{}, false, err
+	}
+	p.report.Reads++
+	page, err := p.Clerk.List(ctx, clerk.ListOptions{Statuses: clerk.AllStatuses(), Query: id, Limit: 10})
+	if err != nil {
+		return clerk.Invitation{}, false, err
+	}
+	for _, inv := range page.Data {
+		if inv.ID == id {
+			return inv, true, nil
+		}
+	}
+	return clerk.Invitation{}, false, nil
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

@@ -1,0 +1,321 @@
+package reconcile
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"time"
+
+	"github.com/inviteq/inviteq/clerk"
+	"github.com/inviteq/inviteq/tasks"
+	"github.com/inviteq/inviteq/worker/ledger"
+)
+
+// Clerk is what a pass needs of a Clerk client.
+type Clerk interface {
+	List(ctx context.Context, o clerk.ListOptions) (clerk.Page, error)
+	Revoke(ctx context.Context, invitationID string) (clerk.Invitation, error)
+}
+
+// Pass is one comparison. Fill in Ledger and Clerk, and call Run once.
+type Pass struct {
+	Ledger *ledger.Ledger
+	Clerk  Clerk
+
+	Full           bool          // Read everything. Default: the newest, down to known ground.
+	DryRun         bool          // Find, and change nothing.
+	Adopt          bool          // Record invitations that we did not create.
+	RevokeExtra    bool          // Of several pending invitations for one person revoke all but the newest.
+	RequeueMissing bool          // Queue again what Clerk turns out not to have.
+	Retention      time.Duration // Forget what was settled longer ago. Default: forget nothing.
+	Tombstones     time.Duration // How long ids of forgotten invites go on deduping.
+	ReadShare      float64       // Share of the read quota that it may use. Defaults to 0.2.
+	Progress       func(Report)  // Called now and then.
+
+	report  Report
+	seed    maphash.Seed
+	seen    map[uint64]struct{}  // Clerk's ids
+	pending map[uint64]candidate // by person
+}
+
+// candidate is the newest pending invitation that was seen for a person.
+type candidate struct {
+	id      string
+	created int64
+}
+
+const (
+	batchSize  = 200
+	lookApart  = 15 * time.Second // between two looks for one that is missing: the list may lag
+	recentBack = 15 * time.Minute // how far a recent pass reads beyond the start of the last one
+	clockSlack = 30 * time.Second // how far Clerk's clock may be behind ours
+)
+
+// Run makes the pass. The report says what was done even if there is an error.
+func (p *Pass) Run(ctx context.Context) (Report, error) {
+	p.seed = maphash.MakeSeed()
+	p.seen, p.pending = map[uint64]struct{}{}, map[uint64]candidate{}
+	p.report = Report{Kind: p.kind(), DryRun: p.DryRun, StartedAt: time.Now()}
+	if p.ReadShare <= 0 || p.ReadShare > 1 {
+		p.ReadShare = 0.2
+	}
+	err := p.scan(ctx)
+	if err == nil && p.Full && p.report.Agreed {
+		err = p.missing(ctx)
+	}
+	if err == nil && p.Retention > 0 && !p.DryRun {
+		err = p.trim(ctx)
+	}
+	p.report.Took = time.Since(p.report.StartedAt)
+	if err == nil && !p.DryRun {
+		err = p.Ledger.SaveReport(ctx, p.report.Kind, p.report)
+	}
+	return p.report, err
+}
+
+func (p *Pass) kind() string {
+	if p.Full {
+		return "full"
+	}
+	return "recent"
+}
+
+// scan reads Clerk's list and settles it a batch at a time.
+func (p *Pass) scan(ctx context.Context) error {
+	scan := &clerk.Scan{Lister: p.Clerk, Before: p.waitForRead}
+	rows := scan.All(ctx)
+	if !p.Full {
+		since, err := p.knownGround(ctx)
+		if err != nil {
+			return err
+		}
+		rows = scan.Recent(ctx, since)
+	}
+	batch := make([]clerk.Invitation, 0, batchSize)
+	for inv, err := range rows {
+		if err != nil {
+			return fmt.Errorf("list invitations: %w", err)
+		}
+		p.seen[maphash.String(p.seed, inv.ID)] = struct{}{}
+		if batch = append(batch, inv); len(batch) == batchSize {
+			if err := p.settle(ctx, batch); err != nil {
+				return err
+			}
+			batch = batch[:0]
+			p.note(scan.Report())
+		}
+	}
+	if err := p.settle(ctx, batch); err != nil {
+		return err
+	}
+	p.note(scan.Report())
+	return nil
+}
+
+func (p *Pass) note(r clerk.Report) {
+	p.report.Reads, p.report.Passes, p.report.Agreed, p.report.Doubt = r.Reads, r.Passes, r.Agreed, r.Doubt
+	p.report.Scanned = len(p.seen)
+	if p.Progress != nil {
+		p.report.Took = time.Since(p.report.StartedAt)
+		p.Progress(p.report)
+	}
+}
+
+// knownGround is where a recent pass stops: a while before the last one began.
+func (p *Pass) knownGround(ctx context.Context) (time.Time, error) {
+	var last Report
+	ground := time.Time{}
+	for _, kind := range []string{"recent", "full"} {
+		err := p.Ledger.LastReport(ctx, kind, &last)
+		if err != nil && !errors.Is(err, ledger.ErrNotFound) {
+			return ground, err
+		}
+		if err == nil && last.StartedAt.After(ground) {
+			ground = last.StartedAt
+		}
+	}
+	if ground.IsZero() {
+		ground = p.report.StartedAt.Add(-24 * time.Hour)
+	}
+	return ground.Add(-recentBack), nil
+}
+
+// settle compares a batch of invitations with the ledger.
+func (p *Pass) settle(ctx context.Context, batch []clerk.Invitation) error {
+	if len(batch) == 0 {
+		return nil
+	}
+	ids := make([]string, len(batch))
+	for i, inv := range batch {
+		ids[i] = inv.ID
+	}
+	owners, err := p.Ledger.FindInvitations(ctx, ids...)
+	if err != nil {
+		return err
+	}
+	var ours []string
+	for _, id := range owners {
+		ours = append(ours, id)
+	}
+	records, err := p.Ledger.Get(ctx, ours...)
+	if err != nil {
+		return err
+	}
+	byID := make(map[string]ledger.Record, len(records))
+	for _, r := range records {
+		byID[r.Invite.ID] = r
+	}
+	var changes []ledger.Observation
+	var strangers []clerk.Invitation
+	for _, inv := range batch {
+		if err := p.double(ctx, inv); err != nil {
+			return err
+		}
+		r, ok := byID[owners[inv.ID]]
+		if !ok {
+			strangers = append(strangers, inv)
+			continue
+		}
+		switch f, to := compare(r.State, inv.Status); f {
+		case agree, leave:
+			p.report.Same++
+		case lag:
+			p.report.Lagging++
+		case settle:
+			p.report.settled(r.State, to)
+			changes = append(changes, ledger.Observation{ID: r.Invite.ID, From: r.State, To: to, Reason: "seen_at_clerk"})
+		}
+		if r.RevokeWanted && inv.Status == clerk.Pending && !p.DryRun {
+			// A worker asks Clerk; this only makes sure that the wish is on its list.
+			if _, err := p.Ledger.Cancel(ctx, time.Now(), r.Invite.ID); err != nil {
+				return err
+			}
+		}
+	}
+	if !p.DryRun {
+		if _, err := p.Ledger.Observe(ctx, time.Now(), changes...); err != nil {
+			return err
+		}
+	}
+	return p.meet(ctx, strangers)
+}
+
+// meet looks at invitations that no record names. One may be the answer to an
+// unknown invite for its address; the others were created by somebody else.
+func (p *Pass) meet(ctx context.Context, strangers []clerk.Invitation) error {
+	var adopt []ledger.Stranger
+	for _, inv := range strangers {
+		email, err := tasks.ParseEmail(inv.EmailAddress)
+		if err != nil {
+			p.report.Foreign++ // Ours would have been refused.
+			continue
+		}
+		records, err := p.Ledger.FindAddress(ctx, email)
+		if err != nil {
+			return err
+		}
+		if r, ok := awaits(records, inv); ok {
+			if err := p.found(ctx, r, inv); err != nil {
+				return err
+			}
+			continue
+		}
+		p.report.Foreign++
+		if _, to := compare(ledger.Unknown, inv.Status); p.Adopt && !p.DryRun {
+			adopt = append(adopt, ledger.Stranger{
+				Invite:       tasks.Invite{ID: tasks.NewID("inq"), EmailAddress: email, PublicMetadata: inv.PublicMetadata},
+				InvitationID: inv.ID, State: to, CreatedAt: inv.CreatedAt,
+			})
+		}
+	}
+	n, err := p.Ledger.Adopt(ctx, time.Now(), adopt...)
+	p.report.Adopted += n
+	return err
+}
+
+// awaits returns the unknown invite whose answer the invitation is.
+func awaits(records []ledger.Record, inv clerk.Invitation) (ledger.Record, bool) {
+	for _, r := range records {
+		if r.State == ledger.Unknown && !inv.CreatedAt.Before(r.SentAt.Add(-clockSlack)) {
+			return r, true
+		}
+	}
+	return ledger.Record{}, false
+}
+
+func (p *Pass) found(ctx context.Context, r ledger.Record, inv clerk.Invitation) error {
+	_, to := compare(r.State, inv.Status)
+	p.report.settled(r.State, to)
+	if p.DryRun {
+		return nil
+	}
+	_, err := p.Ledger.Settle(ctx, time.Now(), ledger.Turn{}, ledger.KeepToken, ledger.GateChange{}, []ledger.Settlement{
+		{ID: r.Invite.ID, Turn: r.Turn, To: to, Reason: "found", InvitationID: inv.ID},
+	})
+	return err
+}
+
+// double notices a second pending invitation for one person: somebody used
+// ignore_existing, or another program.
+func (p *Pass) double(ctx context.Context, inv clerk.Invitation) error {
+	person := maphash.String(p.seed, tasks.EmailKey(inv.EmailAddress))
+	first, ok := p.pending[person]
+	if inv.Status != clerk.Pending {
+		if ok && first.id == inv.ID {
+			delete(p.pending, person)
+		}
+		return nil
+	}
+	this := candidate{inv.ID, inv.CreatedAt.UnixMilli()}
+	if !ok || first.id == this.id {
+		p.pending[person] = this
+		return nil
+	}
+	older := first
+	if this.created < first.created {
+		older = this
+	} else {
+		p.pending[person] = this
+	}
+	p.report.Doubled++
+	if !p.RevokeExtra || p.DryRun {
+		return nil
+	}
+	if err := p.waitForRead(ctx); err != nil {
+		return err
+	}
+	p.report.Reads++
+	if _, err := p.Clerk.Revoke(ctx, older.id); err != nil && !clerk.KindOf(err).Permanent() {
+		return fmt.Errorf("revoke an extra invitation: %w", err)
+	}
+	p.report.Revoked++
+	return nil
+}
+
+// waitForRead waits for a token of the share of the read quota that passes have.
+func (p *Pass) waitForRead(ctx context.Context) error {
+	for {
+		d, err := p.Ledger.SpendShare(ctx, time.Now(), p.ReadShare)
+		if err != nil || d.Allowed {
+			return err
+		}
+		timer := time.NewTimer(max(time.Until(d.RetryAt), 10*time.Millisecond))
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return ctx.Err()
+		}
+	}
+}
+
+func (p *Pass) trim(ctx context.Context) error {
+	for {
+		n, err := p.Ledger.Trim(ctx, time.Now().Add(-p.Retention), p.Tombstones, batchSize)
+		p.report.Trimmed += n
+		if err != nil || n < batchSize {
+			return err
+		}
+	}
+}

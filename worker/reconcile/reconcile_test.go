@@ -1,0 +1,160 @@
+package reconcile
+
+import (
+	"fmt"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/inviteq/inviteq/clerk"
+	"github.com/inviteq/inviteq/clerk/clerksim"
+	"github.com/inviteq/inviteq/tasks"
+	"github.com/inviteq/inviteq/worker/ledger"
+	"github.com/inviteq/inviteq/worker/ledger/redistest"
+)
+
+func TestMain(m *testing.M) { os.Exit(redistest.Main(m)) }
+
+// world is a ledger and a simulated Clerk that agree, until a test makes them
+// disagree.
+type world struct {
+	*testing.T
+	sim    *clerksim.Sim
+	clerk  *clerk.Client
+	ledger *ledger.Ledger
+}
+
+func newWorld(t *testing.T, cfg clerksim.Config) *world {
+	t.Helper()
+	sim, err := clerksim.New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(sim.Close)
+	key, err := clerk.ParseSecretKey(clerksim.DefaultSecretKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := clerk.New(clerk.Config{SecretKey: key, BaseURL: "http://127.0.0.1/v1", DialContext: sim.DialContext})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	l, err := ledger.Open(t.Context(), redistest.Shared(t), ledger.Config{Instance: redistest.Instance(), Limits: ledger.Limits{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &world{t, sim, c, l}
+}
+
+// deliver invites n people by bulk calls, through both sides, some time ago.
+func (w *world) deliver(n int) []string {
+	w.Helper()
+	ago := time.Now().Add(-time.Hour)
+	var ids []string
+	for i := range n {
+		e, err := tasks.ParseEmail(fmt.Sprintf("p%d@example.com", i))
+		if err != nil {
+			w.Fatal(err)
+		}
+		inv, err := w.sim.CreateForeign(e.Raw())
+		if err != nil {
+			w.Fatal(err)
+		}
+		one := tasks.Invite{ID: tasks.NewID("inq"), EmailAddress: e}
+		if _, _, err := w.ledger.Admit(w.Context(), ago, []tasks.Invite{one}); err != nil {
+			w.Fatal(err)
+		}
+		turn, err := w.ledger.Turn(w.Context(), ago, tasks.NewID("turn"))
+		if err != nil || len(turn.Batch) != 1 {
+			w.Fatalf("got turn %+v, %v", turn, err)
+		}
+		if _, err := w.ledger.Settle(w.Context(), ago, turn, ledger.StampToken, ledger.GateChange{}, []ledger.Settlement{
+			{ID: one.ID, Turn: turn.Batch[0].Turn, To: ledger.Pending, InvitationID: inv.ID},
+		}); err != nil {
+			w.Fatal(err)
+		}
+		ids = append(ids, one.ID)
+	}
+	return ids
+}
+
+func (w *world) run(p Pass) Report {
+	w.Helper()
+	p.Ledger, p.Clerk = w.ledger, w.clerk
+	r, err := p.Run(w.Context())
+	if err != nil {
+		w.Fatal(err)
+	}
+	return r
+}
+
+func (w *world) state(id string) ledger.State {
+	w.Helper()
+	r, err := w.ledger.Get(w.Context(), id)
+	if err != nil || len(r) != 1 {
+		w.Fatalf("got %v, %v", r, err)
+	}
+	return r[0].State
+}
+
+func TestDriftIsSettledInOnePass(t *testing.T) {
+	w := newWorld(t, clerksim.Config{})
+	ids := w.deliver(30)
+	if err := w.sim.Accept("p3@example.com"); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.sim.RevokeInDashboard("p7@example.com"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.sim.CreateForeign("stranger@example.com"); err != nil {
+		t.Fatal(err)
+	}
+	dry := w.run(Pass{Full: true, DryRun: true})
+	if w.state(ids[3]) != ledger.Pending {
+		t.Error("a dry run has changed the ledger")
+	}
+	got := w.run(Pass{Full: true, Adopt: true})
+	for _, r := range []Report{dry, got} {
+		if !r.Agreed || r.Scanned != 31 || r.Same != 28 || r.Foreign != 1 || r.Settled["pending→accepted"] != 1 || r.Settled["pending→revoked"] != 1 || r.Missing != 0 {
+			t.Errorf("got %+v", r)
+		}
+	}
+	if w.state(ids[3]) != ledger.Accepted || w.state(ids[7]) != ledger.Revoked || got.Adopted != 1 {
+		t.Errorf("got %s, %s, %d adopted", w.state(ids[3]), w.state(ids[7]), got.Adopted)
+	}
+	if again := w.run(Pass{Full: true}); again.Differences() != 0 || again.Same != 31 || again.Foreign != 0 {
+		t.Errorf("a second pass finds %+v", again)
+	}
+}
+
+func TestCompareIsExhaustive(t *testing.T) {
+	for _, have := range ledger.States {
+		for _, seen := range append(clerk.AllStatuses(), "new_in_clerk") {
+			f, to := compare(have, seen)
+			if (f == settle) == (to == have) {
+				t.Errorf("%s × %s: finding %d goes to %s", have, seen, f, to)
+			}
+			if f == settle && !to.Delivered() {
+				t.Errorf("%s × %s: goes to %s, which no invitation can be", have, seen, to)
+			}
+			if seen == "new_in_clerk" && f != leave {
+				t.Errorf("%s × an unknown status: got %d, want to leave it", have, f)
+			}
+		}
+	}
+	rows := map[string]ledger.State{ // Every row that acts.
+		"pending×accepted": ledger.Accepted, "pending×expired": ledger.Expired, "pending×revoked": ledger.Revoked,
+		"unknown×pending": ledger.Pending, "unknown×accepted": ledger.Accepted, "unknown×expired": ledger.Expired, "unknown×revoked": ledger.Revoked,
+		"expired×accepted": ledger.Accepted, "expired×revoked": ledger.Revoked, "revoked×accepted": ledger.Accepted,
+	}
+	for _, have := range ledger.States {
+		for _, seen := range clerk.AllStatuses() {
+			key := have.String() + "×" + string(seen)
+			f, to := compare(have, seen)
+			if want, acts := rows[key]; (f == settle) != acts || acts && to != want {
+				t.Errorf("%s: got finding %d to %s", key, f, to)
+			}
+		}
+	}
+}

@@ -1,0 +1,53 @@
+package reconcile
+
+import (
+	"time"
+
+	"github.com/inviteq/inviteq/worker/ledger"
+)
+
+// Report is what a pass has found and done.
+type Report struct {
+	Kind      string        `json:"kind"` // full or recent
+	DryRun    bool          `json:"dry_run"`
+	StartedAt time.Time     `json:"started_at"`
+	Took      time.Duration `json:"took_ns"`
+
+	Scanned int    `json:"scanned"` // invitations at Clerk
+	Passes  int    `json:"passes"`  // times that the list was read to its end
+	Reads   int    `json:"reads"`   // calls to Clerk
+	Agreed  bool   `json:"agreed"`  // two scans saw the same list, so that an absence means something
+	Doubt   string `json:"doubt"`   // why not
+
+	Same    int            `json:"same"`    // no difference
+	Settled map[string]int `json:"settled"` // differences that were settled, by "from→to"
+	Lagging int            `json:"lagging"` // Clerk's list was behind
+	Foreign int            `json:"foreign"` // invitations that we did not create
+	Adopted int            `json:"adopted"` // of those, recorded now
+	Doubled int            `json:"doubled"` // further pending invitations for a person who has one
+	Revoked int            `json:"revoked"` // of those, revoked now
+
+	Missing    int      `json:"missing"`     // pending in the ledger, nowhere at Clerk
+	MissingIDs []string `json:"missing_ids"` // our ids, at most idsKept
+	Requeued   int      `json:"requeued"`    // of those, queued again
+	Trimmed    int      `json:"trimmed"`     // records whose retention has passed
+}
+
+const idsKept = 100
+
+func (r *Report) settled(from, to ledger.State) {
+	if r.Settled == nil {
+		r.Settled = map[string]int{}
+	}
+	r.Settled[from.String()+"→"+to.String()]++
+}
+
+// Differences returns how many differences were found that somebody may want to
+// know of.
+func (r *Report) Differences() int {
+	n := r.Missing + r.Doubled
+	for _, c := range r.Settled {
+		n += c
+	}
+	return n
+}
