@@ -1,6 +1,7 @@
 package enqueue
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -76,9 +77,9 @@ func (e *RowInvalidError) Error() string {
 func (e *RowInvalidError) Unwrap() error { return e.Err }
 
 // BulkInvite accepts a list of any length as one import. It reads the list as
-// it goes and holds two chunks of tasks.ChunkSize invites at a time; each takes
-// one round trip for its records, and its one task goes out while the next
-// chunk is read. The invites are sent in the order of the list.
+// it goes and holds two chunks of tasks.ChunkSize invites at a time: while one
+// is written (a round trip for its records, another for its one task), the next
+// is read. The invites are sent in the order of the list.
 //
 // An invite without an id gets one made of the import's id and its address. The
 // same list under the same ImportID therefore makes no second invite, even if
@@ -103,33 +104,36 @@ func (c *Client) BulkInvite(ctx context.Context, list iter.Seq2[tasks.Invite, er
 	return in.result, err
 }
 
-// importer is one run of BulkInvite.
+// importer is one run of BulkInvite. The goroutine that called it reads the
+// list and keeps the result; another one writes.
 type importer struct {
-	client *Client
-	ledger *ledger.Ledger
-	opts   BulkOptions
-	result BulkResult
-	tasks  chan task
-	failed chan error // Gets the first error of a task, and is closed after the last.
+	client  *Client
+	opts    BulkOptions
+	result  BulkResult
+	chunks  chan []tasks.Invite
+	written chan written
+	pending bool // A chunk is being written.
 }
 
-type task struct {
-	chunk     tasks.BulkCreate
-	notBefore time.Time
+// written is what became of a chunk.
+type written struct {
+	chunk      []tasks.Invite
+	admissions []ledger.Admission
+	taskErr    error
+	err        error
 }
 
 func (in *importer) run(ctx context.Context, list iter.Seq2[tasks.Invite, error]) (err error) {
-	if in.ledger, err = in.client.open(ctx); err != nil {
+	l, err := in.client.open(ctx)
+	if err != nil {
 		return err
 	}
-	in.tasks, in.failed = make(chan task, 1), make(chan error, 1)
-	go in.giveTasks(ctx)
-	defer func() {
-		close(in.tasks)
-		in.result.TaskErr = <-in.failed
-	}()
-	chunk := make([]tasks.Invite, 0, tasks.ChunkSize)
-	position := 0
+	in.chunks, in.written = make(chan []tasks.Invite), make(chan written)
+	go in.write(ctx, l)
+	defer close(in.chunks)
+	defer func() { err = cmp.Or(in.settle(), err) }() // What is being written counts, whatever happened.
+
+	chunk, position := in.newChunk(), 0
 	for i, err := range list {
 		if err != nil {
 			return err
@@ -139,13 +143,75 @@ func (in *importer) run(ctx context.Context, list iter.Seq2[tasks.Invite, error]
 		}
 		position++
 		if chunk = append(chunk, i); len(chunk) == tasks.ChunkSize {
-			if err := in.admit(ctx, chunk); err != nil {
+			if err := in.hand(ctx, chunk); err != nil {
 				return err
 			}
-			chunk = chunk[:0]
+			chunk = in.newChunk()
 		}
 	}
-	return in.admit(ctx, chunk)
+	return in.hand(ctx, chunk)
+}
+
+func (*importer) newChunk() []tasks.Invite { return make([]tasks.Invite, 0, tasks.ChunkSize) }
+
+// hand gives a chunk to the writer once the last one is written.
+func (in *importer) hand(ctx context.Context, chunk []tasks.Invite) error {
+	if err := in.settle(); err != nil || len(chunk) == 0 {
+		return err
+	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	in.chunks <- chunk
+	in.pending = true
+	return nil
+}
+
+// settle waits for the chunk that is being written, if any, and counts it.
+func (in *importer) settle() error {
+	if !in.pending {
+		return nil
+	}
+	w := <-in.written
+	in.pending = false
+	if w.err != nil {
+		return w.err
+	}
+	in.result.count(w)
+	if in.opts.Progress != nil {
+		in.opts.Progress(in.result)
+	}
+	return nil
+}
+
+func (r *BulkResult) count(w written) {
+	for n, a := range w.admissions {
+		switch a {
+		case ledger.Admitted:
+			r.Admitted++
+		case ledger.Known:
+			r.Known++
+		case ledger.Conflict:
+			if r.Conflicting++; len(r.Conflicts) < MaxConflicts {
+				r.Conflicts = append(r.Conflicts, Conflict{r.Done() - 1, w.chunk[n].ID})
+			}
+		}
+	}
+	r.TaskErr = cmp.Or(r.TaskErr, w.taskErr)
+}
+
+// write is the other goroutine. That a task could not be left stops nothing: the
+// records are there, and if it is Redis that is gone, the next chunk says so.
+func (in *importer) write(ctx context.Context, l *ledger.Ledger) {
+	for chunk := range in.chunks {
+		w := written{chunk: chunk}
+		var fresh tasks.BulkCreate
+		w.admissions, fresh, w.err = l.Admit(ctx, time.Now(), chunk)
+		if w.err == nil && fresh.Count > 0 {
+			w.taskErr = in.client.giveChunk(ctx, fresh, earliest(chunk))
+		}
+		in.written <- w
+	}
 }
 
 // prepare fills in what the import decides, and validates.
@@ -168,53 +234,6 @@ func (in *importer) prepare(i *tasks.Invite) error {
 		return &tasks.ValidationError{Problems: problems}
 	}
 	return nil
-}
-
-// admit writes the records of a chunk and hands its task over.
-func (in *importer) admit(ctx context.Context, chunk []tasks.Invite) error {
-	if len(chunk) == 0 {
-		return nil
-	}
-	if err := context.Cause(ctx); err != nil {
-		return err
-	}
-	admissions, fresh, err := in.ledger.Admit(ctx, time.Now(), chunk)
-	if err != nil {
-		return err
-	}
-	if fresh.Count > 0 {
-		in.tasks <- task{fresh, earliest(chunk)}
-	}
-	r := &in.result
-	for n, a := range admissions {
-		switch a {
-		case ledger.Admitted:
-			r.Admitted++
-		case ledger.Known:
-			r.Known++
-		case ledger.Conflict:
-			if r.Conflicting++; len(r.Conflicts) < MaxConflicts {
-				r.Conflicts = append(r.Conflicts, Conflict{r.Done() - 1, chunk[n].ID})
-			}
-		}
-	}
-	if in.opts.Progress != nil {
-		in.opts.Progress(*r)
-	}
-	return nil
-}
-
-// giveTasks enqueues the tasks of the chunks until there are no more, and then
-// reports the first error. A task that could not be left stops nothing: the
-// records are there, and if it is Redis that is gone, the next chunk says so.
-func (in *importer) giveTasks(ctx context.Context) {
-	var first error
-	for t := range in.tasks {
-		if err := in.client.giveChunk(ctx, t.chunk, t.notBefore); err != nil && first == nil {
-			first = err
-		}
-	}
-	in.failed <- first
 }
 
 // earliest is when the first of the invites may be sent; the zero time when one

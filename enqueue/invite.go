@@ -97,7 +97,7 @@ func (c *Client) giveCreate(ctx context.Context, i tasks.Invite) error {
 }
 
 func (c *Client) giveChunk(ctx context.Context, chunk tasks.BulkCreate, notBefore time.Time) error {
-	opts := tasks.Options(c.queues.Import, fmt.Sprintf("%s:%d", chunk.ImportID, chunk.From))
+	opts := tasks.Options(c.queues.Import, chunk.TaskID())
 	if !notBefore.IsZero() {
 		opts = append(opts, asynq.ProcessAt(notBefore))
 	}
