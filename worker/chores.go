@@ -8,17 +8,13 @@ import (
 	"github.com/inviteq/inviteq/clerk"
 )
 
-// choresPoll is how often a worker looks for unknown outcomes and wanted revokes
-// that nobody has told it of. While there are some it looks every second.
-const choresPoll = 5 * time.Second
-
 // chores settles unknown outcomes and carries out revokes until ctx ends.
 func (w *Worker) chores(ctx context.Context) error {
 	said := reasonToWait(nil) // One line a change, not one a failure.
 	for {
 		looked, err := w.verify(ctx)
 		revoked, rerr := w.revokes(ctx)
-		pause := choresPoll
+		pause := w.tempo.chores
 		if looked+revoked > 0 && err == nil && rerr == nil {
 			pause = time.Second
 		}

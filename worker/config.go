@@ -25,7 +25,13 @@ type Config struct {
 	ShutdownTimeout time.Duration // How long Run may take to return once its context has ended. Defaults to 35 s.
 	MaxAttempts     int           // Answered attempts before an invite fails. Defaults to 12, about five hours.
 	NoScreening     bool          // Do not look for existing users and invitations before a bulk call.
-	ResendUnknown   bool          // With ignore_existing: send again what reading cannot find. Default: park it.
+
+	ReconcileEvery     time.Duration // How often the newest invitations are compared. Defaults to 5 min; negative: never.
+	ReconcileFullEvery time.Duration // How often all are. Defaults to 24 h.
+	Retention          time.Duration // How long settled invites are remembered. Defaults to 90 days.
+	Tombstones         time.Duration // How long the ids of forgotten ones go on deduping. Defaults to a year.
+
+	ResendUnknown bool // With ignore_existing: send again what reading cannot find. Default: park it.
 }
 
 // Check says everything that is wrong with the configuration, as New would, and
@@ -46,6 +52,10 @@ func (c Config) withDefaults() (Config, error) {
 	setDefault(&c.RequestTimeout, clerk.DefaultTimeout)
 	setDefault(&c.ShutdownTimeout, 35*time.Second)
 	setDefault(&c.MaxAttempts, 12)
+	setDefault(&c.ReconcileEvery, 5*time.Minute)
+	setDefault(&c.ReconcileFullEvery, 24*time.Hour)
+	setDefault(&c.Retention, 90*24*time.Hour)
+	setDefault(&c.Tombstones, 365*24*time.Hour)
 	setDefault(&c.Ledger.ClaimTTL, c.RequestTimeout+screenTimeout+claimMargin)
 	for name, n := range map[string]int{"Calls": c.Calls, "Concurrency": c.Concurrency, "MaxAttempts": c.MaxAttempts} {
 		if n < 1 {

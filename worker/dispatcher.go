@@ -19,10 +19,6 @@ type dispatcher struct {
 	next  string        // the id of the next turn
 }
 
-// idlePoll is how long the dispatcher sleeps when the ledger knows of nothing to
-// come: a nudge may have been given to another process.
-const idlePoll = 10 * time.Second
-
 // nudge says that something may have come. It never blocks.
 func (d *dispatcher) nudge() {
 	select {
@@ -84,8 +80,8 @@ func (d *dispatcher) turn(ctx context.Context, inFlight *sync.WaitGroup) (time.T
 		if t.Why == "key" {
 			return d.askForTheKey(ctx, t.Wake), nil
 		}
-		if t.Wake.IsZero() || t.Wake.After(now.Add(idlePoll)) {
-			return now.Add(idlePoll), nil
+		if t.Wake.IsZero() || t.Wake.After(now.Add(d.tempo.idle)) {
+			return now.Add(d.tempo.idle), nil
 		}
 		return t.Wake, nil
 	}

@@ -22,6 +22,7 @@ func (w *Worker) mux() *asynq.ServeMux {
 	mux.HandleFunc(tasks.TypeCreate, w.handleCreate)
 	mux.HandleFunc(tasks.TypeBulkCreate, w.handleBulkCreate)
 	mux.HandleFunc(tasks.TypeRevoke, w.handleRevoke)
+	mux.HandleFunc(tasks.TypeReconcile, w.handleReconcile)
 	return mux
 }
 

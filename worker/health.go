@@ -82,7 +82,7 @@ const maxSkew = time.Second
 // watch looks at Redis's clock and at the gate over everything, from time to
 // time, until ctx ends.
 func (w *Worker) watch(ctx context.Context) error {
-	tick := time.NewTicker(15 * time.Second)
+	tick := time.NewTicker(w.tempo.watch)
 	defer tick.Stop()
 	for {
 		w.checkUp(ctx)
@@ -132,17 +132,17 @@ func (w *Worker) askForTheKey(ctx context.Context, due time.Time) time.Time {
 	if o, err := w.ledger.Overview(ctx, now); err == nil {
 		w.keyHealth(o.Closed)
 	}
-	if now.Before(due) && due.Before(now.Add(idlePoll)) {
+	if now.Before(due) && due.Before(now.Add(w.tempo.idle)) {
 		return due
 	}
 	if now.Before(due) {
-		return now.Add(idlePoll)
+		return now.Add(w.tempo.idle)
 	}
 	gate := ledger.GateChange{Endpoint: ledger.All, Open: true}
 	if err := w.clerk.Probe(ctx); err != nil && asError(err).Kind.ClosesEverything() {
 		gate = ledger.GateChange{Endpoint: ledger.All, Until: now.Add(keyGate), Why: asError(err).Kind.String()}
 	} else if err != nil {
-		return now.Add(idlePoll)
+		return now.Add(w.tempo.idle)
 	}
 	w.health.redis(w.ledger.SetGate(ctx, time.Now(), gate))
 	return now.Add(time.Second)

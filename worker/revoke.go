@@ -198,3 +198,11 @@ func waitForClerk(err error) error {
 	}
 	return &snooze{until, e.Kind.String()}
 }
+
+// waitForClerkOr is waitForClerk for an error that may also be Redis's.
+func waitForClerkOr(err error) error {
+	if _, ok := errors.AsType[*clerk.Error](err); ok {
+		return waitForClerk(err)
+	}
+	return err
+}

@@ -10,16 +10,13 @@ import (
 	"github.com/inviteq/inviteq/tasks"
 )
 
-const (
-	sweepEvery  = 30 * time.Second
-	sweepAtOnce = 200
-)
+const sweepAtOnce = 200
 
 // sweep gives a task to every record that lacks one: its producer died between
 // writing the record and enqueueing the task, or Redis lost the task. Every
 // worker sweeps; a task that is there already is no harm.
 func (w *Worker) sweep(ctx context.Context) error {
-	tick := time.NewTicker(sweepEvery)
+	tick := time.NewTicker(w.tempo.sweep)
 	defer tick.Stop()
 	for {
 		n, err := w.retask(ctx)

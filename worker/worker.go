@@ -24,6 +24,7 @@ type Worker struct {
 	clerk  *clerk.Client
 	ledger *ledger.Ledger
 	queues tasks.Queues
+	tempo  tempo
 
 	rdb        *redis.Client // for the ledger
 	asynqRedis *redis.Client // for asynq's server, with the hooks of redis.go
@@ -47,6 +48,7 @@ func New(ctx context.Context, cfg Config) (*Worker, error) {
 		cfg: cfg, log: cfg.Log, clerk: cfg.Clerk,
 		rdb: redis.NewClient(cfg.Redis), asynqRedis: redis.NewClient(cfg.Redis),
 		choresWake: make(chan struct{}, 1),
+		tempo:      shippedTempo,
 	}
 	w.asynqRedis.AddHook(finishWrites{})
 	w.asynqRedis.AddHook(slowErrors{})
@@ -70,14 +72,19 @@ func (w *Worker) Run(ctx context.Context) (err error) {
 	if err := w.ledger.Publish(ctx); err != nil {
 		return fmt.Errorf("publish the limits: %w", err)
 	}
-	server := asynq.NewServerFromRedisClient(w.asynqRedis, w.serverConfig())
-	if err := server.Start(w.mux()); err != nil {
-		return fmt.Errorf("start asynq: %w", err)
-	}
 	var parts sync.WaitGroup
+	stop := func() {}
+	if !w.tempo.deaf {
+		server := asynq.NewServerFromRedisClient(w.asynqRedis, w.serverConfig())
+		if err := server.Start(w.mux()); err != nil {
+			return fmt.Errorf("start asynq: %w", err)
+		}
+		// Beside the others, not after them: both may take their time.
+		stop = func() { parts.Go(server.Shutdown) }
+	}
 	var mu sync.Mutex
 	for name, part := range map[string]func(context.Context) error{
-		"dispatcher": w.dispatcher.run, "chores": w.chores, "sweep": w.sweep, "watch": w.watch,
+		"dispatcher": w.dispatcher.run, "chores": w.chores, "sweep": w.sweep, "watch": w.watch, "schedule": w.schedule,
 	} {
 		parts.Go(func() {
 			if e := part(ctx); e != nil {
@@ -90,19 +97,17 @@ func (w *Worker) Run(ctx context.Context) (err error) {
 	<-ctx.Done()
 	w.log.Info().Msg("draining: no new turn, calls in flight are settled")
 	w.health.draining()
-	server.Stop()
+	stop()
 	parts.Wait()
-	server.Shutdown()
 	return err
 }
 
 func (w *Worker) serverConfig() asynq.Config {
 	return asynq.Config{
-		Concurrency: w.cfg.Concurrency,
-		Queues:      map[string]int{w.queues.Interactive: 6, w.queues.Control: 3, w.queues.Import: 1},
-		// asynq's default of a second costs every lone invite 0.6 s.
-		TaskCheckInterval:        150 * time.Millisecond,
-		DelayedTaskCheckInterval: time.Second,
+		Concurrency:              w.cfg.Concurrency,
+		Queues:                   map[string]int{w.queues.Interactive: 6, w.queues.Control: 3, w.queues.Import: 1},
+		TaskCheckInterval:        w.tempo.tasks,
+		DelayedTaskCheckInterval: w.tempo.due,
 		RetryDelayFunc:           retryDelay,
 		IsFailure:                isFailure,
 		ShutdownTimeout:          w.cfg.ShutdownTimeout - time.Second,

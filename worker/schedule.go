@@ -1,0 +1,106 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/hibiken/asynq"
+
+	"github.com/inviteq/inviteq/tasks"
+	"github.com/inviteq/inviteq/worker/ledger"
+	"github.com/inviteq/inviteq/worker/reconcile"
+)
+
+const (
+	scheduleEvery  = time.Minute
+	reconcileLease = 30 * time.Minute // a pass that takes longer may be joined by another, which does no harm
+	reconcileTime  = 25 * time.Minute
+	fullStartTick  = 10 * time.Minute // so that a rolling restart makes one full pass, not one a worker
+)
+
+// schedule enqueues the passes of reconciliation. Every worker does; a task's id
+// is that of its tick, so one of them succeeds and the others find it taken.
+func (w *Worker) schedule(ctx context.Context) error {
+	if w.cfg.ReconcileEvery < 0 {
+		return nil
+	}
+	tick := time.NewTicker(min(scheduleEvery, w.cfg.ReconcileEvery))
+	defer tick.Stop()
+	for {
+		if err := w.enqueuePasses(ctx, time.Now()); err != nil && ctx.Err() == nil {
+			w.health.redis(err)
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+func (w *Worker) enqueuePasses(ctx context.Context, now time.Time) error {
+	var last reconcile.Report
+	err := w.ledger.LastReport(ctx, "full", &last)
+	if err != nil && !errors.Is(err, ledger.ErrNotFound) {
+		return err
+	}
+	if now.Sub(last.StartedAt) >= w.cfg.ReconcileFullEvery {
+		return w.enqueuePass(ctx, true, now.UnixNano()/int64(min(fullStartTick, w.cfg.ReconcileFullEvery)))
+	}
+	return w.enqueuePass(ctx, false, now.UnixNano()/int64(w.cfg.ReconcileEvery))
+}
+
+func (w *Worker) enqueuePass(ctx context.Context, full bool, tick int64) error {
+	id := fmt.Sprintf("reconcile:%s:%d", passKind(full), tick)
+	opts := append(tasks.Options(w.queues.Control, id), asynq.Timeout(reconcileTime))
+	_, err := w.client.EnqueueContext(ctx, asynq.NewTask(tasks.TypeReconcile, tasks.Reconcile{Full: full}.Encode()), opts...)
+	if errors.Is(err, asynq.ErrTaskIDConflict) {
+		return nil
+	}
+	return err
+}
+
+func passKind(full bool) string {
+	if full {
+		return "full"
+	}
+	return "recent"
+}
+
+// handleReconcile makes one pass. While another is going on anywhere, this one is
+// skipped: the state will be looked at again soon.
+func (w *Worker) handleReconcile(ctx context.Context, task *asynq.Task) error {
+	p, err := tasks.ParseReconcile(task.Payload())
+	if err != nil {
+		return hopeless(err)
+	}
+	if ok, retryAt := w.clerk.Ready(); !ok {
+		return &snooze{retryAt, "Clerk is not well"}
+	}
+	release, held, err := w.ledger.Hold(ctx, "reconcile", reconcileLease)
+	if err != nil {
+		return err
+	}
+	if !held {
+		return report(task, map[string]string{"skipped": "another pass is going on"})
+	}
+	defer release()
+	pass := reconcile.Pass{
+		Ledger: w.ledger, Clerk: w.clerk, Full: p.Full,
+		Retention: w.cfg.Retention, Tombstones: w.cfg.Tombstones,
+	}
+	got, err := pass.Run(ctx)
+	if err != nil {
+		return waitForClerkOr(err)
+	}
+	line := w.log.Info()
+	if got.Missing > 0 || got.Doubled > 0 {
+		line = w.log.Warn()
+	}
+	line.Str("kind", got.Kind).Int("scanned", got.Scanned).Int("same", got.Same).Interface("settled", got.Settled).
+		Int("foreign", got.Foreign).Int("doubled", got.Doubled).Int("missing", got.Missing).Int("trimmed", got.Trimmed).
+		Int("reads", got.Reads).Bool("agreed", got.Agreed).Dur("took", got.Took).Msg("reconciled")
+	return report(task, got)
+}
