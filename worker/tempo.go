@@ -1,0 +1,25 @@
+package worker
+
+import "time"
+
+// tempo says how often a worker looks around by itself. What is decided never
+// depends on it, only how soon a worker sees what nobody has told it: a virtual
+// day of the simulation takes longer steps.
+type tempo struct {
+	idle   time.Duration // The dispatcher, when the ledger knows of nothing to come: a nudge may have gone to another process.
+	chores time.Duration // Unknown outcomes and wanted revokes. While there are some it is a second.
+	sweep  time.Duration // Records without a task.
+	watch  time.Duration // Redis's clock and the gate over everything.
+	tasks  time.Duration // asynq's fetch loop; its default of a second costs every lone invite 0.6 s.
+	due    time.Duration // asynq's loop over tasks that have slept enough.
+	deaf   bool          // No asynq server: the dispatcher alone, as for a process whose tasks others run.
+}
+
+var shippedTempo = tempo{
+	idle:   10 * time.Second,
+	chores: 5 * time.Second,
+	sweep:  30 * time.Second,
+	watch:  15 * time.Second,
+	tasks:  150 * time.Millisecond,
+	due:    time.Second,
+}
