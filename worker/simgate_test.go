@@ -1,0 +1,110 @@
+package worker
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// gateWatch looks at every turn that is taken: none goes through a closed gate
+// but the one probe. It compares with the gate as it stood before and after the
+// script, because gates change at any time.
+type gateWatch struct {
+	world *world
+	mu    sync.Mutex
+	found []string
+	turns int
+	asked map[string]bool // ids of turns
+}
+
+const gateKey = "inviteq:{default}:gate"
+
+func (g *gateWatch) hook() redis.Hook { return turnHook{g} }
+
+type turnHook struct{ *gateWatch }
+
+func (turnHook) DialHook(next redis.DialHook) redis.DialHook {
+	return func(ctx context.Context, network, addr string) (net.Conn, error) { return next(ctx, network, addr) }
+}
+
+func (turnHook) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return next
+}
+
+func (h turnHook) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		if name := cmd.Name(); name != "evalsha" && name != "eval" {
+			return next(ctx, cmd)
+		}
+		again := h.again(cmd.Args())
+		single, bulk := h.gate("single"), h.gate("bulk")
+		err := next(ctx, cmd)
+		c, ok := cmd.(*redis.Cmd)
+		if err != nil || !ok {
+			return err
+		}
+		reply, _ := c.Val().([]any)
+		// A claim that is told again, because its answer was lost, was taken earlier.
+		if len(reply) < 4 || reply[0] != "claim" || again {
+			return nil
+		}
+		endpoint, _ := reply[1].(string)
+		before := single
+		if endpoint == "bulk" {
+			before = bulk
+		}
+		h.judge(endpoint, before, h.gate(endpoint), reply[3] == "1")
+		return nil
+	}
+}
+
+// again reports whether this is a turn that has been asked for before.
+func (g *gateWatch) again(args []any) bool {
+	if len(args) < 6 {
+		return false
+	}
+	turn, ok := args[5].(string)
+	if !ok || !strings.HasPrefix(turn, "turn_") {
+		return false
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.asked == nil {
+		g.asked = map[string]bool{}
+	}
+	was := g.asked[turn]
+	g.asked[turn] = true
+	return was
+}
+
+// gateState is one endpoint's gate.
+type gateState struct{ until, probe int64 }
+
+func (g *gateWatch) gate(endpoint string) gateState {
+	read := func(field string) int64 {
+		n, _ := strconv.ParseInt(g.world.mini.HGet(gateKey, endpoint+"."+field), 10, 64)
+		return n
+	}
+	return gateState{read("until"), read("probe")}
+}
+
+func (g *gateWatch) judge(endpoint string, before, after gateState, probe bool) {
+	now := time.Now().UnixMilli()
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.turns++
+	switch closed := before.until > 0 && before.until == after.until; {
+	case closed && before.until > now:
+		g.found = append(g.found, fmt.Sprintf("at %d: a call to %s is claimed although its gate is closed until %d", now, endpoint, before.until))
+	case closed && !probe:
+		g.found = append(g.found, fmt.Sprintf("at %d: a call to %s goes through a gate that waits for its probe", now, endpoint))
+	case closed && probe && before.probe > now:
+		g.found = append(g.found, fmt.Sprintf("at %d: a second probe of %s", now, endpoint))
+	}
+}

@@ -1,0 +1,271 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"net"
+	"os"
+	"sync"
+	"time"
+)
+
+// wire is the network of one process in a simulated world: what it says to
+// Redis and to Clerk passes here. Cutting it is how a process dies: nothing that
+// its goroutines do afterwards reaches the world, and none of them can tell.
+type wire struct {
+	mu    sync.Mutex
+	dice  *rand.Rand
+	dead  bool
+	fatal int // awaits until it is cut; 0: not
+	died  func()
+	lines map[*line]struct{}
+	hurts *hurts
+}
+
+// hurts says how often something goes wrong on a wire, and counts it. All wires
+// of a world share it, and phase 2 clears it.
+type hurts struct {
+	mu sync.Mutex
+
+	latency time.Duration // of a command, at most
+	drop    float64       // the connection breaks before the command arrives
+	mute    float64       // the command is executed, the reply lost
+	late    float64       // the command arrives long after its sender has given up
+	stall   float64       // the reply comes late, perhaps too late
+	refuse  bool          // new connections are refused, old ones break
+
+	lost map[string]int // what happened, by name
+}
+
+func (h *hurts) count(name string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.lost == nil {
+		h.lost = map[string]int{}
+	}
+	h.lost[name]++
+}
+
+func (h *hurts) rates() (latency time.Duration, drop, mute, late, stall float64, refuse bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.latency, h.drop, h.mute, h.late, h.stall, h.refuse
+}
+
+func (h *hurts) set(f func(*hurts)) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	f(h)
+}
+
+// errCut is what a connection says that the simulation has broken.
+var errCut = &net.OpError{Op: "read", Net: "pipe", Err: errors.New("connection reset by the simulation")}
+
+func newWire(seed uint64, h *hurts) *wire {
+	return &wire{dice: rand.New(rand.NewPCG(seed, 11)), lines: map[*line]struct{}{}, hurts: h}
+}
+
+func (w *wire) roll(p float64) bool {
+	if p <= 0 {
+		return false
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.dice.Float64() < p
+}
+
+func (w *wire) upTo(d time.Duration) time.Duration {
+	if d <= 0 {
+		return 0
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return time.Duration(w.dice.Int64N(int64(d)))
+}
+
+// arm makes the process die at one of its next n awaits.
+func (w *wire) arm(n int, died func()) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.fatal, w.died = 1+w.dice.IntN(n), died
+}
+
+// await is called at every point at which the process waits for the world. It
+// reports whether the process is dead, and kills it if its time has come.
+func (w *wire) await() bool {
+	w.mu.Lock()
+	if w.fatal > 0 {
+		if w.fatal--; w.fatal == 0 && !w.dead {
+			died := w.died
+			w.mu.Unlock()
+			w.cut()
+			died()
+			return true
+		}
+	}
+	defer w.mu.Unlock()
+	return w.dead
+}
+
+// cut breaks everything for good.
+func (w *wire) cut() {
+	w.mu.Lock()
+	w.dead = true
+	lines := w.lines
+	w.lines = map[*line]struct{}{}
+	w.mu.Unlock()
+	for l := range lines {
+		_ = l.Close()
+	}
+}
+
+// dialer wraps the connections that dial makes.
+func (w *wire) dialer(redis bool, dial func(ctx context.Context, network, addr string) (net.Conn, error)) func(context.Context, string, string) (net.Conn, error) {
+	return func(ctx context.Context, network, addr string) (net.Conn, error) {
+		_, _, _, _, _, refuse := w.hurts.rates()
+		if w.await() || redis && refuse {
+			return nil, &net.OpError{Op: "dial", Net: network, Err: errors.New("connection refused by the simulation")}
+		}
+		c, err := dial(ctx, network, addr)
+		if err != nil {
+			return nil, err
+		}
+		l := &line{Conn: c, wire: w, redis: redis}
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		if w.dead {
+			_ = c.Close()
+			return nil, errCut
+		}
+		w.lines[l] = struct{}{}
+		return l, nil
+	}
+}
+
+// line is one connection of a wire.
+type line struct {
+	net.Conn
+	wire  *wire
+	redis bool
+
+	mu       sync.Mutex
+	deadline time.Time // for reading
+	mute     bool      // the next answer is lost
+	stall    time.Duration
+	late     sync.WaitGroup // commands that are still on their way
+	isLate   bool
+}
+
+// Write is where a request leaves, or does not.
+func (l *line) Write(b []byte) (int, error) {
+	if l.wire.await() {
+		_ = l.Close()
+		return 0, errCut
+	}
+	if !l.redis {
+		n, err := l.Conn.Write(b)
+		if l.wire.await() {
+			return 0, errCut
+		}
+		return n, err
+	}
+	latency, drop, mute, late, stall, refuse := l.wire.hurts.rates()
+	if d := l.wire.upTo(latency); d > 0 {
+		time.Sleep(d)
+	}
+	switch {
+	case refuse || l.wire.roll(drop):
+		l.wire.hurts.count("redis: connection broke before the command")
+		_ = l.Close()
+		return 0, errCut
+	case l.wire.roll(late):
+		l.wire.hurts.count("redis: command arrived late")
+		copied := append([]byte(nil), b...)
+		d := l.wire.upTo(time.Minute)
+		l.mu.Lock()
+		l.isLate = true
+		l.mu.Unlock()
+		l.late.Go(func() {
+			time.Sleep(d)
+			_, _ = l.Conn.Write(copied) // it closes soon after, and is not answered
+			time.Sleep(time.Millisecond)
+		})
+		return len(b), nil
+	}
+	l.mu.Lock()
+	if l.wire.roll(mute) {
+		l.mute = true
+	} else if l.wire.roll(stall) {
+		l.stall = l.wire.upTo(8 * time.Second)
+	}
+	l.mu.Unlock()
+	n, err := l.Conn.Write(b)
+	if l.wire.await() {
+		_ = l.Close()
+		return 0, errCut
+	}
+	return n, err
+}
+
+// Read is where an answer arrives, or does not.
+func (l *line) Read(b []byte) (int, error) {
+	l.mu.Lock()
+	mute, stall, deadline := l.mute, l.stall, l.deadline
+	l.mute, l.stall = false, 0
+	l.mu.Unlock()
+	n, err := l.Conn.Read(b)
+	switch {
+	case err != nil:
+		return n, err
+	case mute:
+		l.wire.hurts.count("redis: reply lost")
+		_ = l.Close()
+		return 0, errCut
+	case stall > 0:
+		l.wire.hurts.count("redis: reply stalled")
+		if !deadline.IsZero() && time.Until(deadline) < stall {
+			time.Sleep(time.Until(deadline))
+			return 0, os.ErrDeadlineExceeded
+		}
+		time.Sleep(stall)
+	}
+	if l.wire.await() {
+		_ = l.Close()
+		return 0, errCut
+	}
+	return n, nil
+}
+
+func (l *line) SetReadDeadline(t time.Time) error {
+	l.mu.Lock()
+	l.deadline = t
+	l.mu.Unlock()
+	return l.Conn.SetReadDeadline(t)
+}
+
+func (l *line) SetDeadline(t time.Time) error {
+	l.mu.Lock()
+	l.deadline = t
+	l.mu.Unlock()
+	return l.Conn.SetDeadline(t)
+}
+
+// Close closes the connection, once what is on its way has arrived.
+func (l *line) Close() error {
+	l.wire.mu.Lock()
+	delete(l.wire.lines, l)
+	l.wire.mu.Unlock()
+	l.mu.Lock()
+	isLate := l.isLate
+	l.mu.Unlock()
+	if !isLate {
+		return l.Conn.Close()
+	}
+	_ = l.Conn.SetReadDeadline(time.Unix(1, 0)) // its reader has closed it
+	go func() {
+		l.late.Wait()
+		_ = l.Conn.Close()
+	}()
+	return nil
+}
