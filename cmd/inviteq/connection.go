@@ -26,13 +26,17 @@ func (p *program) connect(ctx context.Context, instance string) (*connection, er
 	if err := p.complaints.usage(); err != nil {
 		return nil, err
 	}
+	return open(ctx, opts, cfg)
+}
+
+func open(ctx context.Context, opts *redis.Options, cfg ledger.Config) (*connection, error) {
 	rdb := redis.NewClient(opts)
 	l, err := ledger.Open(ctx, rdb, cfg)
 	if err != nil {
 		_ = rdb.Close() // nothing was written
 		return nil, err
 	}
-	client, err := enqueue.New(enqueue.Config{Redis: rdb, Instance: instance})
+	client, err := enqueue.New(enqueue.Config{Redis: rdb, Instance: cfg.Instance})
 	if err != nil {
 		_ = rdb.Close() // nothing was written
 		return nil, err

@@ -42,12 +42,16 @@ func variableOf(f *kong.Flag) string {
 func underscored(s string) string { return strings.ReplaceAll(s, "-", "_") }
 func dashed(s string) string      { return strings.ReplaceAll(s, "_", "-") }
 
-// flagHelp adds the variable to the help of a flag.
+// flagHelp adds default and variable to the help of a flag.
 func flagHelp(v *kong.Value) string {
 	if v.Flag == nil || variableOf(v.Flag) == "" {
 		return v.Help
 	}
-	return strings.TrimSuffix(v.Help, ".") + " ($" + variableOf(v.Flag) + ")."
+	note := "$" + variableOf(v.Flag)
+	if v.HasDefault && !v.IsBool() {
+		note = "default " + v.Default + ", " + note
+	}
+	return strings.TrimSuffix(v.Help, ".") + " (" + note + ")."
 }
 
 // resolver gives flags that are not on the command line their value from the

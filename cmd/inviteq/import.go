@@ -19,7 +19,7 @@ type importCommand struct {
 	File string `arg:"" help:"A CSV or JSON Lines file; - is standard input."`
 
 	Format      string `placeholder:"FORMAT" help:"csv or jsonl. Defaults to what the file's name or beginning tells."`
-	Lane        string `enum:"interactive,import" default:"import" help:"The lane of rows that name none: import, or interactive for a short list that somebody waits for."`
+	Lane        string `enum:"interactive,import" default:"import" placeholder:"LANE" help:"The lane of rows that name none: import, or interactive for a short list that somebody waits for."`
 	ImportID    string `placeholder:"ID" help:"Names the import. Defaults to one made of the file's content, so that the same file again is the same import."`
 	SkipInvalid bool   `help:"Leave bad rows out, instead of enqueueing nothing."`
 	DryRun      bool   `help:"Check every row and do nothing; needs no Redis."`

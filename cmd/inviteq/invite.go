@@ -16,7 +16,7 @@ type invitesCommand struct {
 	Address []string `arg:"" help:"Whom to invite."`
 
 	ID             string `placeholder:"ID" help:"The idempotency key, for one address: the same id and content is the same invite. Defaults to a new one."`
-	Lane           string `enum:"interactive,import" default:"interactive" help:"interactive, or import, which lets everybody else go first."`
+	Lane           string `enum:"interactive,import" default:"interactive" placeholder:"LANE" help:"interactive, or import, which lets everybody else go first."`
 	RedirectURL    string `placeholder:"URL" help:"Where the link in the mail leads: an absolute http(s) URL, or a path that begins with /."`
 	Metadata       string `placeholder:"JSON" help:"The public_metadata of the user to be, a JSON object of at most 8 KB."`
 	ExpiresInDays  string `placeholder:"DAYS" help:"How long the link is good, 1 to 365 days. Defaults to Clerk's 30."`

@@ -9,7 +9,7 @@ import (
 )
 
 type laneFlag struct {
-	Lane string `enum:"interactive,import,all" default:"all" help:"Which lane: interactive, import or all."`
+	Lane string `enum:"interactive,import,all" default:"all" placeholder:"LANE" help:"Which lane: interactive, import or all."`
 }
 
 func (f laneFlag) lanes() []tasks.Lane {

@@ -62,12 +62,15 @@ type importJSON struct {
 	Total     int64            `json:"total"`
 	Open      int64            `json:"open"`
 	States    map[string]int64 `json:"states"` // every state
-	CreatedAt time.Time        `json:"created_at"`
+	CreatedAt *time.Time       `json:"created_at"`
 	ETA       *time.Time       `json:"eta"` // when the last one will be sent; null when none is open
 }
 
 func importOf(i enqueue.Import) importJSON {
-	j := importJSON{ImportID: i.ID, Total: i.Total, Open: i.Open, States: map[string]int64{}, CreatedAt: i.CreatedAt}
+	j := importJSON{ImportID: i.ID, Total: i.Total, Open: i.Open, States: map[string]int64{}}
+	if !i.CreatedAt.IsZero() {
+		j.CreatedAt = &i.CreatedAt
+	}
 	for _, s := range ledger.States {
 		j.States[s.String()] = i.States[s]
 	}

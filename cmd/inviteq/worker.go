@@ -18,7 +18,7 @@ import (
 )
 
 type workerCommand struct {
-	ClerkAPIURL string `variable:"CLERK_API_URL" default:"https://api.clerk.com/v1" placeholder:"URL" help:"Where Clerk is. Plain http is for this machine, or for a key that is not live."`
+	ClerkAPIURL string `name:"clerk-api-url" variable:"CLERK_API_URL" default:"https://api.clerk.com/v1" placeholder:"URL" help:"Where Clerk is. Plain http is for this machine, or for a key that is not live."`
 
 	LimitSingle string `default:"100/1h" placeholder:"CALLS/WINDOW" help:"Clerk's limit on single invitations; none lifts it."`
 	LimitBulk   string `default:"25/1h" placeholder:"CALLS/WINDOW" help:"Clerk's limit on bulk calls; none lifts it."`
@@ -32,11 +32,11 @@ type workerCommand struct {
 	Calls           string `default:"4" placeholder:"N" help:"Calls to Clerk in flight."`
 	Concurrency     string `default:"32" placeholder:"N" help:"Tasks handled at a time; they wait more than they work."`
 	Screen          bool   `default:"true" negatable:"" help:"Look for existing users and invitations before a bulk call, so that no token is wasted."`
-	Unknown         string `enum:"park,resend" default:"park" help:"What becomes of an invite with ignore_existing whose call got no answer and which reading cannot find: park asks a person, resend may mail twice."`
+	Unknown         string `enum:"park,resend" default:"park" placeholder:"WORD" help:"What becomes of an invite with ignore_existing whose call got no answer and which reading cannot find: park asks a person, resend may mail twice."`
 
 	AdminAddr string `default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Where /healthz and /readyz are; off for nowhere."`
-	LogLevel  string `enum:"debug,info,warn,error" default:"info" help:"debug, info, warn or error."`
-	LogFormat string `enum:"auto,json,text" default:"auto" help:"json or text; auto is text on a terminal."`
+	LogLevel  string `enum:"debug,info,warn,error" default:"info" placeholder:"LEVEL" help:"debug, info, warn or error."`
+	LogFormat string `enum:"auto,json,text" default:"auto" placeholder:"FORMAT" help:"json or text; auto is text on a terminal."`
 	instanceFlag
 }
 
