@@ -290,19 +290,19 @@ func TestWaitGrowsWhenItReopensSoon(t *testing.T) {
 		w := &ward{}
 		c := w.client(t)
 		wait := func() time.Duration { _, at := c.Ready(); return time.Until(at) }
-		recover := func() {
+		mend := func() {
 			<-time.After(wait())
 			w.set(wellAnswer, 0)
 			if err := c.Probe(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 		}
-		for _, want := range []time.Duration{15, 30, 60, 120, 120} { // reads succeed, writes do not
+		for _, want := range []string{"15s", "30s", "1m0s", "2m0s", "2m0s"} { // reads succeed, writes do not
 			open(t, w, c)
-			if wait() != want*time.Second {
-				t.Errorf("waits %v, want %ds", wait(), want)
+			if wait().String() != want {
+				t.Errorf("waits %v, want %s", wait(), want)
 			}
-			recover()
+			mend()
 		}
 		<-time.After(2 * time.Minute)
 		open(t, w, c)

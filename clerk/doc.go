@@ -25,6 +25,21 @@
 // One function, classify, decides this from status, headers and body, and one
 // table test runs it over every status there is.
 //
+// That a refused bulk call created nothing at all is inferred, not documented. If
+// it is ever wrong, the invitations that it did create answer KindDuplicate to the
+// next attempt, unless that asks to ignore existing ones.
+//
+// # When Clerk is down
+//
+// The client has a [Breaker], which refuses calls while Clerk is down and asks
+// again with a read, less and less often. [Client.Ready] says when it is worth
+// asking.
+//
+// # Reading the whole list
+//
+// A [Scan] reads all invitations, or the recent ones, though Clerk's list moves
+// while it is read, and says honestly whether it can vouch for what is absent.
+//
 // # Privacy
 //
 // Invitations, parameters and keys mask themselves in fmt, JSON and loggers. An

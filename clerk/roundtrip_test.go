@@ -340,14 +340,14 @@ func TestNotSent(t *testing.T) {
 	closed := httptest.NewServer(nil)
 	closed.Close()
 	untrusted := httptest.NewUnstartedServer(answerWith(200, "application/json", okCreate))
-	untrusted.Config.ErrorLog = log.New(io.Discard, "", 0) //nolint:forbidigo // httptest takes no other logger
+	untrusted.Config.ErrorLog = log.New(io.Discard, "", 0)
 	untrusted.StartTLS()
 	t.Cleanup(untrusted.Close)
 	plain := httptest.NewServer(answerWith(200, "application/json", okCreate))
 	t.Cleanup(plain.Close)
 	old := httptest.NewUnstartedServer(answerWith(200, "application/json", okCreate))
-	old.TLS = &tls.Config{MaxVersion: tls.VersionTLS11, MinVersion: tls.VersionTLS10} //nolint:gosec // the point of the test
-	old.Config.ErrorLog = log.New(io.Discard, "", 0)                                  //nolint:forbidigo // httptest takes no other logger
+	old.TLS = &tls.Config{MaxVersion: tls.VersionTLS11, MinVersion: tls.VersionTLS10}
+	old.Config.ErrorLog = log.New(io.Discard, "", 0)
 	old.StartTLS()
 	t.Cleanup(old.Close)
 
@@ -437,7 +437,7 @@ func TestAnswerThatIsNotJSON(t *testing.T) {
 	c := newClient(t, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Retry-After", "36")
 		w.Header().Set("Clerk-Trace-Id", "0123456789abcdef")
-		w.WriteHeader(429)
+		w.WriteHeader(http.StatusTooManyRequests)
 		_, _ = io.WriteString(w, "Too Many Requests for a@b.example")
 	})
 	before := time.Now()
