@@ -101,7 +101,7 @@ const (
 
 // inferredCodes are those that UnfamiliarCodes replaces.
 var inferredCodes = map[string]bool{
-	codeValueInvalid: true, codeBulkSize: true, codeNotAllowed: true, codeContentType: true,
+	codeValueInvalid: true, codeBulkSize: true, codeNotAllowed: true, codeContentType: true, codeBodyTooLarge: true, codeMethodNotAllowed: true,
 	codeAlreadyAccepted: true, codeAlreadyExpired: true, codeTooManyRequests: true,
 }
 

@@ -51,7 +51,7 @@ func (x *exchange) deliver(w http.ResponseWriter, a *answer) {
 }
 
 // hugeSize is how many blanks Huge sends.
-const hugeSize = 32 << 20
+const hugeSize = 8 << 20
 
 // drop closes the connection of a request without an answer.
 func drop(w http.ResponseWriter, reset bool) {

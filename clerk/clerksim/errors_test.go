@@ -184,17 +184,27 @@ func TestSeveralProblemsAtOnce(t *testing.T) {
 }
 
 func TestConfigRefused(t *testing.T) {
+	locked := clerksim.Fault{Kind: clerksim.Locked}
 	_, err := clerksim.New(clerksim.Config{
 		SecretKey: "sk_live_x",
 		Limits:    clerksim.Limits{Bulk: clerksim.Limit{N: 5}},
 		Switches:  clerksim.Switches{Limiter: "leaky", BulkSizeStatus: 418, Lag: -1},
 		Latency:   clerksim.Latency{Median: -1},
-		Rules:     []clerksim.Rule{{}, {Fault: clerksim.Fault{Kind: "odd"}}},
+		Rules: []clerksim.Rule{
+			{},
+			{Fault: clerksim.Fault{Kind: "odd"}},
+			{Fault: locked, Rate: 1.5},
+			{Fault: locked, Times: -1},
+			{Fault: locked, From: time.Hour, Until: time.Minute},
+			{Fault: clerksim.Fault{Hold: -1}},
+		},
+		MaxHistory: -1,
 	})
 	if err == nil {
 		t.Fatal("no error")
 	}
-	for _, want := range []string{"live secret key", "limit bulk", "limiter=", "bulk-size-status", "lag=", "latency", "no fault", `unknown fault "odd"`} {
+	for _, want := range []string{"live secret key", "limit bulk", "limiter=", "bulk-size-status", "lag=", "latency", "MaxHistory",
+		"no fault", `unknown fault "odd"`, "rate 1.5", "number of times", "not after", "negative duration"} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("error lacks %q:\n%v", want, err)
 		}

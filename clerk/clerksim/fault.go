@@ -52,10 +52,10 @@ const (
 	Malformed FaultKind = "malformed"
 	// Empty answers 200 with an empty body, after commit.
 	Empty FaultKind = "empty"
-	// Short answers a bulk create or a list without its last element, after
-	// commit; other calls it leaves alone.
+	// Short answers a bulk create or a list of invitations without its last
+	// element, after commit; other calls it leaves alone.
 	Short FaultKind = "short"
-	// Huge puts 32 MiB of blanks before the answer, after commit.
+	// Huge puts 8 MiB of blanks before the answer, after commit.
 	Huge FaultKind = "huge"
 	// PartialBulk commits the first half of a bulk call, then answers as
 	// ErrorBefore does; a bulk call of one, and any other call, it fails before

@@ -142,7 +142,7 @@ func TestTruncate(t *testing.T) {
 func TestHuge(t *testing.T) {
 	inBubble(t, clerksim.Config{}, func(t *testing.T, sim *clerksim.Sim, c *client) {
 		sim.Inject(clerksim.OpCreate, clerksim.Fault{Kind: clerksim.Huge}, 1)
-		if r := c.create(oneInvitation); len(r.body) < 32<<20 || !bytes.HasPrefix(bytes.TrimSpace(r.body), []byte(`{"object":"invitation"`)) {
+		if r := c.create(oneInvitation); len(r.body) < 8<<20 || !bytes.HasPrefix(bytes.TrimSpace(r.body), []byte(`{"object":"invitation"`)) {
 			t.Errorf("%d bytes", len(r.body))
 		}
 	})

@@ -69,11 +69,11 @@ func TestRetryAfter(t *testing.T) {
 	const wait = 40*60*time.Second - 500*time.Millisecond
 	tests := []struct {
 		mode  clerksim.RetryAfter
-		want  time.Duration // announced
+		want  time.Duration // announced, or up to a second more
 		opens time.Duration // truly
 	}{
-		{clerksim.RetryAfterSeconds, 40 * time.Minute, wait},
-		{clerksim.RetryAfterDate, 40 * time.Minute, wait},
+		{clerksim.RetryAfterSeconds, wait, wait},
+		{clerksim.RetryAfterDate, wait, wait},
 		{clerksim.RetryAfterWindow, time.Hour, time.Hour},
 		{clerksim.RetryAfterShort, time.Second, wait},
 		{clerksim.RetryAfterNone, 0, wait},
@@ -90,7 +90,7 @@ func TestRetryAfter(t *testing.T) {
 				refused := time.Now()
 				r := c.create(oneInvitation)
 				got := announced(t, r.header, refused)
-				if got < tt.want || got > tt.want+time.Second {
+				if got < tt.want || got >= tt.want+time.Second {
 					t.Errorf("Retry-After %q is in %v, want %v", r.header.Get("Retry-After"), got, tt.want)
 				}
 				later(tt.opens - time.Millisecond)
@@ -163,7 +163,7 @@ func TestSpendForeign(t *testing.T) {
 func TestUnlimited(t *testing.T) {
 	cfg := clerksim.Config{Limits: unlimited}
 	inBubble(t, cfg, func(t *testing.T, _ *clerksim.Sim, c *client) {
-		for i := range 1200 {
+		for i := range 1001 {
 			c.invite(fmt.Sprintf("p%d@example.com", i))
 		}
 	})

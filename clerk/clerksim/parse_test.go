@@ -2,6 +2,8 @@ package clerksim_test
 
 import (
 	"math/rand/v2"
+	"os"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -152,4 +154,17 @@ func FuzzParse(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestSwitchesAreDocumented keeps the table in the package documentation true.
+func TestSwitchesAreDocumented(t *testing.T) {
+	doc, err := os.ReadFile("doc.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, sw := range clerksim.AllSwitches() {
+		if !regexp.MustCompile(`//\t\S.*\s` + sw.Name + `(,|\s).*\S`).Match(doc) {
+			t.Errorf("doc.go has no row for %s", sw.Name)
+		}
+	}
 }

@@ -191,15 +191,14 @@ func (s *Sim) keyInvalid() *answer {
 func (s *Sim) throttled(wait time.Duration, now time.Time) *answer {
 	a := s.refuse(http.StatusTooManyRequests, codeTooManyRequests, "Too many requests. Please try again in a bit.",
 		"Too many requests. Please try again in a bit.", nil)
-	wait = (wait + time.Second - 1).Truncate(time.Second)
-	switch s.cfg.Switches.RetryAfter {
+	// Both forms have whole seconds: rounded down, they would be too early.
+	switch up := time.Second - 1; s.cfg.Switches.RetryAfter {
 	case RetryAfterNone:
 	case RetryAfterDate:
-		// A date has whole seconds, so round up, or it would be too early.
-		at := now.Add(wait).Add(time.Second - 1).Truncate(time.Second)
+		at := now.Add(wait + up).Truncate(time.Second)
 		a.header = http.Header{"Retry-After": {at.UTC().Format(http.TimeFormat)}}
 	default:
-		a.header = http.Header{"Retry-After": {strconv.Itoa(int(wait / time.Second))}}
+		a.header = http.Header{"Retry-After": {strconv.Itoa(int((wait + up) / time.Second))}}
 	}
 	return a
 }

@@ -119,9 +119,10 @@ func (p *person) tally(status uint8, n int) {
 }
 
 // tick brings the state up to now and returns it: what is past its expiry
-// expires. Every method that reads or writes invitations begins with it.
+// expires. Every method that reads or writes invitations begins with it. Its
+// time never goes back, even when the machine's clock is set back.
 func (s *Sim) tick() time.Time {
-	now := time.Now()
+	now := s.start.Add(time.Since(s.start))
 	ms := now.UnixMilli()
 	for len(s.expiry) > 0 && s.expiry[0].expiresAt <= ms {
 		inv := heap.Pop(&s.expiry).(*invitation)
