@@ -11,6 +11,8 @@ local NAME = {q='queued', s='sending', u='unknown', p='pending', a='accepted', e
 local LETTER = {}
 for letter, name in pairs(NAME) do LETTER[name] = letter end
 
+local OPEN = {queued = true, sending = true, unknown = true}
+
 local EVENTS_KEPT = '100000'
 
 local function num(v) return tonumber(v) or 0 end
@@ -21,6 +23,9 @@ local function str(n)
   if type(n) == 'number' then return string.format('%.0f', n) end
   return n
 end
+
+-- real writes a number with every digit.
+local function real(n) return string.format('%.17g', n) end
 
 local function parse(id, v)
   local nl = string.find(v, '\n', 1, true)
@@ -111,6 +116,16 @@ local function move(r, to, now, reason, score)
   if from ~= to then
     redis.call('XADD', K.events, 'MAXLEN', '~', EVENTS_KEPT, '*', 'id', r.id, 'ver', str(r.ver),
       'from', from, 'to', to, 'reason', r.reason, 'invitation_id', r.inv, 'import_id', r.import, 'at', str(now))
+    if r.import ~= '' and OPEN[from] and not OPEN[to] then
+      local open = 0
+      for _, n in ipairs(redis.call('HMGET', K.imp .. r.import, 'n:queued', 'n:sending', 'n:unknown')) do
+        open = open + num(n)
+      end
+      if open == 0 then
+        redis.call('XADD', K.events, 'MAXLEN', '~', EVENTS_KEPT, '*', 'id', '', 'ver', str(r.ver),
+          'from', '', 'to', 'import_completed', 'reason', '', 'invitation_id', '', 'import_id', r.import, 'at', str(now))
+      end
+    end
   end
   return save(r)
 end
