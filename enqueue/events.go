@@ -1,0 +1,65 @@
+package enqueue
+
+import (
+	"context"
+	"fmt"
+	"iter"
+
+	"github.com/inviteq/inviteq/worker/ledger"
+)
+
+// Event is one change of state of an invite, or the completion of an import. It
+// holds no address: ask Status for that.
+type Event = ledger.Event
+
+// ImportCompleted is the To of the event that an import has no open invites.
+const ImportCompleted = ledger.ImportCompleted
+
+// Events yields what happens to invites, to a group of consumers that share the
+// work: each event reaches one of them, at least once. An event counts as handled
+// when the next one is asked for; what a consumer has not handled when it dies
+// comes again, to itself when it starts again under the same name, or to another
+// after a minute. A new group begins with the oldest event that is kept (about the
+// last hundred thousand). It ends with ctx, or after it has yielded an error: range
+// over it again to go on.
+//
+// Because an event may come twice, use its ID, or its Version for the order of one
+// invite's events.
+func (c *Client) Events(ctx context.Context, group, consumer string) iter.Seq2[Event, error] {
+	return func(yield func(Event, error) bool) {
+		l, err := c.open(ctx)
+		if err != nil {
+			yield(Event{}, fmt.Errorf("events: %w", err))
+			return
+		}
+		for e, err := range l.ConsumeEvents(ctx, group, consumer) {
+			if err != nil {
+				err = fmt.Errorf("events: %w", err)
+			}
+			if !yield(e, err) {
+				return
+			}
+		}
+	}
+}
+
+// FollowEvents yields events to this caller alone, from a position in the stream
+// on: Event.Position of the last one that was seen, "0" for all that are kept, or
+// "$" for new ones only. It ends as Events does.
+func (c *Client) FollowEvents(ctx context.Context, from string) iter.Seq2[Event, error] {
+	return func(yield func(Event, error) bool) {
+		l, err := c.open(ctx)
+		if err != nil {
+			yield(Event{}, fmt.Errorf("events: %w", err))
+			return
+		}
+		for e, err := range l.FollowEvents(ctx, from) {
+			if err != nil {
+				err = fmt.Errorf("events: %w", err)
+			}
+			if !yield(e, err) {
+				return
+			}
+		}
+	}
+}
