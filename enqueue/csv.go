@@ -137,6 +137,9 @@ func openTable(r io.Reader) (*table, error) {
 	if err != nil {
 		return nil, err
 	}
+	if json := bytes.TrimSpace(head); len(json) > 0 && (json[0] == '{' || json[0] == '[') {
+		return nil, errors.New("the file is JSON and not CSV; its format is jsonl")
+	}
 	t := &table{in: in, csv: csv.NewReader(br)}
 	t.csv.FieldsPerRecord = -1 // next says it better.
 	t.csv.ReuseRecord = true

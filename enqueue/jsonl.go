@@ -25,13 +25,17 @@ func JSONLines(r io.Reader) Source {
 			return
 		}
 		var long []byte
+		isFirst := true
 		for number := 1; ; number++ {
 			in.start = in.read - int64(br.Buffered())
 			line, err := br.ReadSlice('\n')
-			for long = long[:0]; errors.Is(err, bufio.ErrBufferFull); line = long {
+			for long = long[:0]; errors.Is(err, bufio.ErrBufferFull); {
 				long = append(long, line...)
 				line, err = br.ReadSlice('\n')
+			}
+			if len(long) > 0 {
 				long = append(long, line...)
+				line = long
 			}
 			if err != nil && !errors.Is(err, io.EOF) {
 				yield(Row{}, fmt.Errorf("row %d: %w", number, err))
@@ -41,8 +45,13 @@ func JSONLines(r io.Reader) Source {
 				line = bytes.TrimPrefix(line, bom)
 			}
 			if line = bytes.TrimSpace(line); len(line) > 0 {
-				row, problems := jsonRow(number, line)
-				if !yield(row, problems) {
+				if isFirst && line[0] != '{' {
+					yield(Row{}, fmt.Errorf("the file is not JSON Lines: row %d must be one JSON object, such as "+
+						`{"email_address":"ada@example.com"}`, number))
+					return
+				}
+				isFirst = false
+				if !yield(jsonRow(number, line)) {
 					return
 				}
 			}
