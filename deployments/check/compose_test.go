@@ -162,10 +162,10 @@ func TestPlayground(t *testing.T) {
 		})
 	}
 
-	const exec1 = "#   docker compose --profile sim exec worker-sim /inviteq "
+	const prefix = "#   docker compose --profile sim exec worker-sim /inviteq "
 	tried := 0
 	for line := range bytes.Lines(read(t, "docker-compose.yml")) {
-		words, ok := strings.CutPrefix(strings.TrimSpace(string(line)), exec1)
+		words, ok := strings.CutPrefix(strings.TrimSpace(string(line)), prefix)
 		if !ok {
 			continue
 		}
@@ -184,11 +184,15 @@ func TestPlayground(t *testing.T) {
 }
 
 // TestVariablesAreKnown keeps the deployed environment true: each variable must
-// be one that the worker's help names.
+// be one that the program's or the worker's help names.
 func TestVariablesAreKnown(t *testing.T) {
-	help, err := exec.CommandContext(t.Context(), program(t), "worker", "--help").CombinedOutput()
-	if err != nil {
-		t.Fatalf("inviteq worker --help: %v\n%s", err, help)
+	var help []byte
+	for _, args := range [][]string{{"--help"}, {"worker", "--help"}} {
+		text, err := exec.CommandContext(t.Context(), program(t), args...).CombinedOutput()
+		if err != nil {
+			t.Fatalf("inviteq %q: %v\n%s", args, err, text)
+		}
+		help = append(help, text...)
 	}
 	used := map[string][]string{}
 	for name, service := range compose(t, "sim", "live").Services {
@@ -201,7 +205,7 @@ func TestVariablesAreKnown(t *testing.T) {
 	}
 	for variable, places := range used {
 		if !regexp.MustCompile(`\b` + variable + `\b`).Match(help) {
-			t.Errorf("%q set %s, which inviteq worker --help does not name", places, variable)
+			t.Errorf("%q set %s, which neither inviteq --help nor inviteq worker --help names", places, variable)
 		}
 	}
 }
