@@ -18,9 +18,10 @@ type Result struct {
 	Scenario   *Scenario
 	Deliveries []Delivery // in the order of SentAt
 	Arrived    int
-	Refused    int           // calls that were answered 429
-	Calls      int           // calls that were admitted
-	Ended      time.Duration // when it ended
+	Refused    int             // calls that were answered 429
+	RefusedAt  []time.Duration // when
+	Calls      int             // calls that were admitted
+	Ended      time.Duration   // when it ended
 }
 
 // ceiling is what Clerk grants an hour on the published limits.

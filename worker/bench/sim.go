@@ -165,6 +165,7 @@ func (r *run) arrive(now float64, group []Arrival) {
 		r.model.Waiting[a.Lane]++
 		if a.Lane == tasks.Interactive {
 			r.model.Arrived++
+			r.model.ArrivedAt = now
 		}
 	}
 	r.turns(now, r.random.IntN(len(r.workers)))
@@ -216,6 +217,7 @@ func (r *run) call(now float64, w int, c policy.Claim) {
 			}
 		} else {
 			r.Refused++
+			r.RefusedAt = append(r.RefusedAt, r.since(later).Round(time.Minute))
 			r.model.Refused(later, c, later+retry)
 			r.lanes[0] = append(append([]Arrival{}, people[:c.Interactive]...), r.lanes[0]...)
 			r.lanes[1] = append(append([]Arrival{}, people[c.Interactive:]...), r.lanes[1]...)

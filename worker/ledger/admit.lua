@@ -10,7 +10,7 @@
 -- Keeps: an id belongs to one content for ever; a record is written together with every index that
 -- leads to it, and with a hint that a task is still missing.
 local now, look, import = num(ARGV[1]), ARGV[2], ARGV[3]
-local first, fresh, out = -1, 0, {}
+local first, fresh, arrived, out = -1, 0, 0, {}
 local added = {}
 
 for i = 4, #ARGV, 7 do
@@ -39,9 +39,7 @@ for i = 4, #ARGV, 7 do
       ids = id
     end
     redis.call('HSET', bucket, r.addr, ids)
-    if ARGV[i + 1] == '0' then
-      if r.ready <= now then redis.call('HINCRBY', K.pace, 'arrived', 1) end
-    end
+    if ARGV[i + 1] == '0' and r.ready <= now then arrived = arrived + 1 end
     if import == '' then
       redis.call('ZADD', K.untasked, look, 'c:' .. id)
     end
@@ -51,6 +49,10 @@ for i = 4, #ARGV, 7 do
   end
 end
 
+if arrived > 0 then
+  redis.call('HINCRBY', K.pace, 'arrived', arrived)
+  redis.call('HSET', K.pace, 'arrived.at', now)
+end
 if import ~= '' and fresh > 0 then
   if redis.call('ZADD', K.imports, 'NX', now, import) == 1 then
     redis.call('HSET', K.imp .. import, 'created', str(now))

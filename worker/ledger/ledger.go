@@ -22,6 +22,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/inviteq/inviteq/tasks"
+	"github.com/inviteq/inviteq/worker/ledger/policy"
 )
 
 // Config says which ledger to open and under which limits it is spent. Producers
@@ -94,8 +95,8 @@ func (l *Ledger) loadScripts() error {
 	}
 	for _, name := range []string{"admit", "turn", "topup", "settle", "cancel", "requeue", "due", "observe", "spend", "adopt", "trim"} {
 		src := l.keys.prelude() + read("lib")
-		if name == "turn" {
-			src += read("policy")
+		if name == "turn" || name == "settle" {
+			src += policy.Lua
 		}
 		body := read(name)
 		if body == "" {

@@ -2,36 +2,69 @@
 --
 -- KEYS[1]  the instance's prefix
 -- ARGV     1 now, 2 endpoint or '', 3 turn id, 4 token: stamp | refund | '' (leave),
---          5 gate: open | close | '' (leave), 6 closed until (ms), 7 careful until (ms or 0), 8 why,
---          9 gate's endpoint (single, bulk, other, all),
+--          5 gate: open | close | '' (leave), 6 closed until (ms), 7 surprise (1: the log did not predict the
+--          refusal), 8 why, 9 gate's endpoint (single, bulk, other, all),
+--          10-12 single, 13-15 bulk: limit (0: none), window, span (ms),
 --          then per invite 8: id, its turn, to (state), reason, Clerk's id, at (ms: queued: not before; unknown:
 --          next read), charge (0 none | 1 an attempt | hold: charge it if the reading finds nothing | release:
 --          charge what was held | absent: count one clean reading), solo (1: only by a single call from now on)
 -- returns  per invite its record, or '' where the claim was not ours any more
 --
 -- Keeps: only the turn that claimed an invite may settle it, and an outcome is never taken back; the token is
--- counted from the answer on, or given back only when nothing was sent.
+-- counted from the answer on, or given back only when nothing was sent; after a surprise the log is full, since
+-- Clerk has counted more than we have, and both endpoints are careful.
 local now, ep, turn = num(ARGV[1]), ARGV[2], ARGV[3]
 
 if ARGV[4] == 'stamp' then
   redis.call('ZADD', K[ep], 'XX', now, turn)
+  redis.call('ZADD', K.other, 'XX', now, turn)
 elseif ARGV[4] == 'refund' then
-  redis.call('ZREM', K[ep], turn)
+  if redis.call('ZREM', K[ep], turn) == 1 then
+    -- The soft buckets get back what turn.lua took from them.
+    local told = {}
+    for f in string.gmatch(redis.call('GET', K.turn .. turn) or '', '[^ ]+') do told[#told + 1] = f end
+    for field, n in pairs({[ep .. '.tat'] = num(told[6]), ['import.tat'] = num(told[5])}) do
+      if n > 0 then redis.call('HSET', K.pace, field, real(num(redis.call('HGET', K.pace, field)) - n)) end
+    end
+    if told[4] == '1' then redis.call('HDEL', K.gate, ep .. '.probe', 'other.probe') end
+  end
   redis.call('ZREM', K.other, turn)
 end
 
 local gate = ARGV[9]
+local function closed_until(name)
+  return num(redis.call('HGET', K.gate, name .. '.until'))
+end
 if ARGV[5] == 'open' then
   redis.call('HDEL', K.gate, gate .. '.until', gate .. '.probe', gate .. '.why')
+  -- What went through has gone through the gate over everything, too.
+  if gate ~= 'all' and gate ~= 'other' and closed_until('other') <= now then
+    redis.call('HDEL', K.gate, 'other.until', 'other.probe', 'other.why')
+  end
 elseif ARGV[5] == 'close' then
-  local until_ = math.max(num(ARGV[6]), num(redis.call('HGET', K.gate, gate .. '.until')))
-  redis.call('HSET', K.gate, gate .. '.until', str(until_), gate .. '.why', ARGV[8])
+  redis.call('HSET', K.gate, gate .. '.until', str(max(num(ARGV[6]), closed_until(gate))), gate .. '.why', ARGV[8])
   redis.call('HDEL', K.gate, gate .. '.probe')
-  if num(ARGV[7]) > 0 then redis.call('HSET', K.gate, gate .. '.careful', ARGV[7]) end
+end
+
+if ARGV[5] == 'close' and ARGV[7] == '1' then
+  for i, name in ipairs({'single', 'bulk'}) do
+    local limit, window, span = num(ARGV[7 + 3 * i]), num(ARGV[8 + 3 * i]), num(ARGV[9 + 3 * i])
+    if limit > 0 then
+      redis.call('HSET', K.gate, name .. '.careful', str(now + care(window)))
+      local tat = max(now, closed_until(name)) + (depth(limit) - 1) * soft_interval(limit, span, true)
+      redis.call('HSET', K.pace, name .. '.tat', real(max(tat, num(redis.call('HGET', K.pace, name .. '.tat')))))
+      if name == gate then
+        redis.call('ZREMRANGEBYSCORE', K[name], '-inf', now - span)
+        for n = 1, limit - redis.call('ZCARD', K[name]) do
+          redis.call('ZADD', K[name], now, 'unseen:' .. str(now) .. ':' .. n)
+        end
+      end
+    end
+  end
 end
 
 local out = {}
-for i = 10, #ARGV, 8 do
+for i = 16, #ARGV, 8 do
   local id, claim, to, reason, inv, at, charge = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4],
     num(ARGV[i + 5]), ARGV[i + 6]
   local r = load(id)

@@ -117,11 +117,18 @@ const (
 // GateChange opens or closes an endpoint for all workers. The zero value leaves
 // it as it is.
 type GateChange struct {
-	Endpoint     Endpoint
-	Open         bool
-	Until        time.Time // Close until then.
-	CarefulUntil time.Time // Space calls evenly until then.
-	Why          string    // A stable word: quota, overload, key, edge.
+	Endpoint Endpoint
+	Open     bool
+	Until    time.Time // Close until then.
+	Why      string    // A stable word: quota, overload, key, edge.
+
+	// Surprise says that Clerk refused the call for its quota although the log had
+	// a token: the limiter is stricter than we know, or somebody else spends the
+	// same key. Both endpoints then keep to their soft buckets for a day.
+	Surprise bool
+	// CarefulUntil, unless zero, is the same as Surprise. How long it lasts is the
+	// ledger's business.
+	CarefulUntil time.Time
 }
 
 // Settle writes the outcome of a turn: the token, the gate and every member, in
@@ -136,7 +143,10 @@ func (l *Ledger) Settle(ctx context.Context, now time.Time, t Turn, token Token,
 		verb = "close"
 	}
 	args := []any{now.UnixMilli(), string(t.Endpoint), t.ID, string(token),
-		verb, millis(gate.Until), millis(gate.CarefulUntil), gate.Why, string(gate.Endpoint)}
+		verb, millis(gate.Until), gate.Surprise || !gate.CarefulUntil.IsZero(), gate.Why, string(gate.Endpoint)}
+	for _, lim := range []Limit{l.cfg.Limits.Single, l.cfg.Limits.Bulk} {
+		args = append(args, lim.Calls, lim.Window.Milliseconds(), lim.span().Milliseconds())
+	}
 	for _, m := range members {
 		args = append(args, m.ID, m.Turn, m.To.String(), m.Reason, m.InvitationID, strconv.FormatInt(millis(m.At), 10), string(m.Charge), m.Solo)
 	}

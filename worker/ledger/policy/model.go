@@ -28,7 +28,6 @@ type Quota struct {
 	Until     float64   // gate: closed until; 0: open
 	Probe     float64   // gate: deadline of the probe under way
 	Careful   float64   // calls are spaced until then
-	Surprised float64   // the latest refusal that the log did not predict
 }
 
 // Model is the twin of the state that turn.lua and settle.lua keep about quotas,
@@ -39,6 +38,7 @@ type Model struct {
 	SingleQ, BulkQ, OtherQ Quota
 	Demand                 Demand
 	Arrived                float64 // interactive arrivals since the last turn
+	ArrivedAt              float64 // the newest of them
 	ImportTat              float64
 	Waiting                [2]int // interactive, import
 }
@@ -101,11 +101,9 @@ func (q *Quota) facts(now float64) Endpoint {
 	if q.Calls > 0 {
 		e.Interval = q.Span / float64(q.Calls)
 		e.HardAt = q.when(now, 1)
-		if float64(len(q.Log)) >= OpenShare*float64(q.Calls) {
-			i, _ := slices.BinarySearch(q.Log, math.Nextafter(now, math.Inf(1)))
-			if flying := len(q.Log) - i; flying >= InFlight(q.Calls, q.Span) {
-				e.HardAt = math.Max(e.HardAt, q.Log[i])
-			}
+		e.Free, e.NextAt = max(0, q.Calls-len(q.Log)), now
+		if len(q.Log) > 0 {
+			e.NextAt = q.Log[0] + q.Span
 		}
 	}
 	e.SoftAt = q.Tat - (Depth(q.Calls)-1)*q.interval(now)
@@ -118,6 +116,21 @@ func (q *Quota) facts(now float64) Endpoint {
 	return e
 }
 
+// landed returns when one more call may be made, as far as those in flight are
+// concerned.
+func (q *Quota) landed(now, ttl float64) float64 {
+	if q.Calls == 0 || float64(len(q.Log)) < Depth(q.Calls) {
+		return now
+	}
+	fresh := now + ttl - AnswerTime // the deadline of a call that was made AnswerTime ago
+	i, _ := slices.BinarySearch(q.Log, math.Nextafter(fresh, math.Inf(1)))
+	flying, most := len(q.Log)-i, InFlight(q.Calls, q.Span)
+	if flying < most {
+		return now
+	}
+	return q.Log[len(q.Log)-most] - ttl + AnswerTime
+}
+
 // Turn takes a token and the invites to spend it on, as turn.lua does.
 func (m *Model) Turn(now float64) Claim {
 	window := m.Single.Window
@@ -128,7 +141,7 @@ func (m *Model) Turn(now float64) Claim {
 	m.Arrived = 0
 	demand, changes := m.Demand.At(now, window)
 	s := State{
-		Now: now, Size: m.Size, Interactive: m.Waiting[0], Import: m.Waiting[1], Demand: demand, Reserve: m.Reserve,
+		Now: now, Size: m.Size, Interactive: m.Waiting[0], Import: m.Waiting[1], ArrivedAt: m.ArrivedAt, Demand: demand, Reserve: m.Reserve,
 		Single: m.SingleQ.facts(now), Bulk: m.BulkQ.facts(now),
 	}
 	kept := Kept(m.Reserve, m.Single.Calls, demand)
@@ -139,8 +152,10 @@ func (m *Model) Turn(now float64) Claim {
 	if action == Idle {
 		return Claim{Wake: Never}
 	}
-	if action != Wait && other.HardAt > now {
-		action, at = Wait, other.HardAt
+	if action != Wait {
+		if at = math.Max(other.HardAt, m.quota(action).landed(now, m.TTL)); at > now {
+			action = Wait
+		}
 	}
 	if action == Wait {
 		if m.Waiting[1] > 0 {
@@ -160,7 +175,7 @@ func (m *Model) Turn(now float64) Claim {
 	m.Waiting[0] -= c.Interactive
 	m.Waiting[1] -= c.Import
 	if action == Single && c.Interactive == 0 && m.Single.Calls > 0 {
-		c.Paced = m.Single.Span / math.Max(1, float64(m.Single.Calls-kept))
+		c.Paced = Spacing(m.Single.Calls, m.Single.Span, demand, kept)
 		m.ImportTat = math.Max(m.ImportTat, now) + c.Paced
 	}
 	q.Last, q.Tat = now, math.Max(q.Tat, now)+q.interval(now)
@@ -219,17 +234,6 @@ func (m *Model) Refund(c Claim) {
 	m.Waiting[1] += c.Import
 }
 
-// The lessons of a refusal that the log did not predict: a stricter limiter, or
-// somebody else on the same key.
-const (
-	// CarefulWindows is how many windows the endpoint is careful for at first.
-	CarefulWindows = 1
-	// CarefulLong is how long (ms) if it happens again within twice that; at
-	// least CarefulLongWindows.
-	CarefulLong        = 24 * 3600 * 1000
-	CarefulLongWindows = 24
-)
-
 // Refused notes a 429 that came for a claim, which Clerk wants to be asked again
 // after until. The members go back.
 func (m *Model) Refused(now float64, c Claim, until float64) {
@@ -242,25 +246,26 @@ func (m *Model) Refused(now float64, c Claim, until float64) {
 	}
 	m.Waiting[0] += c.Interactive
 	m.Waiting[1] += c.Import
-	q.refused(now, until)
+	q.Until, q.Probe = math.Max(q.Until, until), 0
+	// Whatever counts calls so strictly counts those of the other endpoint, too.
+	for _, e := range []*Quota{&m.SingleQ, &m.BulkQ} {
+		e.beCareful(now)
+	}
+	q.surprise(now)
 }
 
-func (q *Quota) refused(now, until float64) {
-	q.Until, q.Probe = math.Max(q.Until, until), 0
+func (q *Quota) beCareful(now float64) {
 	if q.Calls == 0 {
 		return
 	}
-	care := CarefulWindows * q.Window
-	long := math.Max(CarefulLong, CarefulLongWindows*q.Window)
-	if q.Surprised > 0 && now < q.Surprised+2*long {
-		care = long
-	}
-	q.Surprised, q.Careful = now, math.Max(q.Careful, now+care)
-	// What Clerk has counted and we have not: spread over the window.
+	q.Careful = now + Care(q.Window)
+	q.Tat = math.Max(q.Tat, math.Max(q.Until, now)+(Depth(q.Calls)-1)*q.interval(now))
+}
+
+// surprise writes what Clerk has counted and we have not.
+func (q *Quota) surprise(now float64) {
 	q.trim(now)
-	missing := q.Calls - len(q.Log)
-	for k := 1; k <= missing; k++ {
-		q.add(now - q.Span + math.Floor(q.Span*float64(k)/float64(missing+1)))
+	for range q.Calls - len(q.Log) {
+		q.add(now)
 	}
-	q.Tat = q.Until + (Depth(q.Calls)-1)*q.interval(now)
 }

@@ -22,20 +22,35 @@ const Never = 9e15
 const (
 	// SoftShare is the depth of an endpoint's soft bucket, as a share of its limit.
 	SoftShare = 0.08
-	// ReserveShare of the singles is kept for people as long as anybody has come
-	// in the last two windows, and IdleShare when nobody has.
+	// ReserveShare of the singles is kept free for people as long as anybody has
+	// come in the last two windows, IdleShare when nobody has.
 	ReserveShare, IdleShare = 0.10, 0.02
-	// CoverShare: up to this share of the singles, the reserve covers the demand.
-	CoverShare = 0.80
+	// KeptSigmas: and never fewer than so many standard deviations of the demand.
+	KeptSigmas = 1.25
+	// LeastShare of the singles may go to imports in any window, if that many are
+	// free beyond the reserve.
+	LeastShare = 0.10
+	// CoverShare: up to this share of the singles, they alone carry the demand, and
+	// imports take every bulk at once.
+	CoverShare = 0.90
+	// UseShare of the singles is planned for people; whoever comes beyond it is
+	// left to wait for the next bulk, the nearest to it first. It is more than 1
+	// because a plan that falls short loses tokens.
+	UseShare = 1.1
 	// DemandSteps is in how many steps a window's demand fades. Between two of
 	// them nothing changes but tokens, which makes wake-up times exact.
 	DemandSteps = 32
-	// OpenShare of a limit is spent without waiting for answers; beyond it calls
-	// go one after the other, so that a limiter that is stricter than we know
-	// refuses one call and not as many as are in flight.
-	OpenShare = 0.5
-	// AnswerTime is how many milliseconds of calls may be in flight beyond that.
+	// AnswerTime (ms) is how long a call waits for the answer to one before it, once
+	// the soft bucket's depth has been spent in the window: a limiter that is
+	// stricter than we know then refuses one call, and not as many as are in flight.
 	AnswerTime = 2000
+	// CareTime (ms) is how long an endpoint is careful after a refusal that its log
+	// did not predict, and at least two windows: its calls then keep to the soft
+	// bucket, at a rate that leaves room for the bucket's depth.
+	CareTime = 24 * 3600 * 1000
+	// LingerTime (ms) is how long a bulk that is not full waits for more of a
+	// burst, counted from the newest arrival.
+	LingerTime = 100
 )
 
 // Action is what a turn does.
@@ -59,6 +74,8 @@ type Endpoint struct {
 	Last     float64 `json:"last"`     // its latest call
 	SpareAt  float64 `json:"spare_at"` // single: when there is a token beyond the reserve
 	ImportAt float64 `json:"import_at"`
+	Free     int     `json:"free"`    // tokens
+	NextAt   float64 `json:"next_at"` // when the next call leaves the log
 }
 
 // State is what a decision is made from.
@@ -67,10 +84,11 @@ type State struct {
 	Size        int      `json:"size"` // of a full bulk
 	Interactive int      `json:"ni"`   // waiting
 	Import      int      `json:"nm"`
-	Solo        int      `json:"ns"`      // 1 if the head of the solo lane may go, else 0
-	SoloLane    int      `json:"ns_lane"` // its lane
-	Demand      float64  `json:"demand"`  // interactive invites in the last window
-	Reserve     int      `json:"reserve"` // singles kept for them; -1: follow the demand
+	Solo        int      `json:"ns"`         // 1 if the head of the solo lane may go, else 0
+	SoloLane    int      `json:"ns_lane"`    // its lane
+	ArrivedAt   float64  `json:"arrived_at"` // the newest interactive invite
+	Demand      float64  `json:"demand"`     // interactive invites in the last window
+	Reserve     int      `json:"reserve"`    // singles kept for them; -1: follow the demand
 	Single      Endpoint `json:"single"`
 	Bulk        Endpoint `json:"bulk"`
 }
@@ -78,10 +96,15 @@ type State struct {
 // Depth of the soft bucket of a limit, in calls.
 func Depth(limit int) float64 { return math.Max(1, math.Floor(SoftShare*float64(limit))) }
 
-// InFlight is how many calls of an endpoint may be under way beyond OpenShare.
+// InFlight is how many calls of an endpoint may wait for their answers beyond
+// the depth of its soft bucket: those that are due in AnswerTime.
 func InFlight(limit int, span float64) int {
 	return int(math.Max(1, math.Ceil(float64(limit)*AnswerTime/span)))
 }
+
+// Care is for how long (ms) an endpoint is careful after a refusal that its log
+// did not predict.
+func Care(window float64) float64 { return math.Max(CareTime, 2*window) }
 
 func need(demand float64) float64 { return demand + math.Sqrt(demand) }
 
@@ -94,7 +117,17 @@ func Kept(reserve, limit int, demand float64) int {
 	if demand > 0 {
 		share = ReserveShare
 	}
-	return int(math.Min(math.Ceil(math.Max(share*float64(limit), need(demand))), float64(limit)))
+	return int(math.Min(math.Ceil(math.Max(share*float64(limit), KeptSigmas*math.Sqrt(demand))), float64(limit)))
+}
+
+// Spacing is the time between two singles of an import: what the limit leaves
+// beside the demand and what is kept.
+func Spacing(limit int, span, demand float64, kept int) float64 {
+	if limit == 0 {
+		return 0
+	}
+	l := float64(limit)
+	return span / math.Max(LeastShare*l, l-demand-float64(kept))
 }
 
 func covered(s *State) bool {
@@ -122,28 +155,33 @@ func Decide(s *State) (Action, float64) {
 		return Wait, soloAt
 	}
 
+	// The next bulk that need not be full.
+	joinAt := math.Max(bulk.HardAt, bulk.SoftAt)
 	bulkAt := Never
 	if waiting >= s.Size {
 		bulkAt = bulk.HardAt
 		if s.Interactive < s.Size && !covered(s) {
-			bulkAt = math.Max(bulkAt, bulk.Last+bulk.Interval)
+			bulkAt = math.Max(bulkAt, bulk.Last+math.Max(bulk.Interval, (bulk.NextAt-bulk.Last)/float64(bulk.Free+1)))
 		}
+		joinAt = bulkAt
 	} else if waiting >= 2 || single.HardAt > s.Now {
-		bulkAt = math.Max(bulk.HardAt, bulk.SoftAt)
+		bulkAt = math.Max(joinAt, s.ArrivedAt+math.Min(LingerTime, bulk.Interval/4))
 	}
 	if bulkAt <= s.Now {
 		return Bulk, s.Now
 	}
 
-	near := bulkAt-s.Now < bulk.Interval/2
+	// So near to a bulk that singles are better kept for others.
+	near := joinAt > s.Now && s.Demand > 0 &&
+		joinAt-s.Now < bulk.Interval*(1-UseShare*float64(single.Limit)/s.Demand)
 	var singleAt float64
 	switch {
 	case s.Interactive == 0:
 		singleAt = math.Max(single.HardAt, math.Max(single.SpareAt, single.ImportAt))
 	case s.Interactive >= s.Size || (waiting >= s.Size && covered(s)):
 		singleAt = single.HardAt
-	case near && waiting > 1:
-		singleAt = bulkAt
+	case near:
+		singleAt = joinAt
 	default:
 		singleAt = math.Max(single.HardAt, single.SoftAt)
 	}
