@@ -77,7 +77,7 @@ func (r *register) List(_ context.Context, o ListOptions) (Page, error) {
 // TestNoRowIsMissed runs many lists that change under the scan. A row that is
 // there before the first read and after the last must be yielded.
 func TestNoRowIsMissed(t *testing.T) {
-	seeds := uint64(3000)
+	seeds := uint64(1500)
 	if testing.Short() {
 		seeds = 500
 	}
