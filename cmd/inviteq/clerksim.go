@@ -50,7 +50,7 @@ func (c *clerksimCommand) Run(ctx context.Context, p *program) error {
 	defer sim.Close()
 	l, err := new(net.ListenConfig).Listen(ctx, "tcp", c.Addr)
 	if err != nil {
-		return fmt.Errorf("cannot listen on %s: %w; choose another --addr", c.Addr, innermost(err))
+		return fmt.Errorf("cannot listen on %s: %v; choose another --addr", c.Addr, innermost(err))
 	}
 	p.console.note("simulated Clerk at http://%s/v1 (nobody is mailed); limits: %s", l.Addr(), shownLimits(cfg))
 	if err := sim.Serve(ctx, l); err != nil {

@@ -55,7 +55,8 @@ func (v *demoView) show(ctx context.Context, sh show) error {
 	width := min(v.live.width()-1, 72)
 	eta := "all settled"
 	if !sh.list.ETA.IsZero() {
-		eta = "done " + in(time.Now(), sh.list.ETA)
+		left := float64(max(time.Until(sh.list.ETA), 0)) / float64(v.stage.hour)
+		eta = "done in " + clock(time.Duration(left*float64(time.Hour)))
 	}
 	gauge := func(name string, q ledger.Quota) string {
 		return fmt.Sprintf("%-7s %s %d of %d", name, bar(width-20, int64(q.Limit.Calls), c, part{int64(q.Spent), "▇", c.blue}), q.Spent, q.Limit.Calls)

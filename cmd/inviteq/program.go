@@ -172,6 +172,7 @@ func (p *program) redisOptions() *redis.Options {
 	}
 	opts.ClientName = "inviteq"
 	opts.DisableIdentity = true
+	opts.DialerRetries = 1 // Commands are tried again as it is; a worker waits and goes on.
 	// Notifications of managed Redis services, which plain ones answer with an error.
 	opts.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
 	return opts

@@ -95,7 +95,7 @@ func (c *workerCommand) listen(ctx context.Context) (net.Listener, error) {
 	}
 	l, err := new(net.ListenConfig).Listen(ctx, "tcp", c.AdminAddr)
 	if err != nil {
-		return nil, fmt.Errorf("cannot listen on %s (%w): choose another --admin-addr ($INVITEQ_ADMIN_ADDR), or off", c.AdminAddr, innermost(err))
+		return nil, fmt.Errorf("cannot listen on %s (%v): choose another --admin-addr ($INVITEQ_ADMIN_ADDR), or off", c.AdminAddr, innermost(err))
 	}
 	return l, nil
 }
