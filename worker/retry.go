@@ -39,6 +39,10 @@ const (
 	reasonCrashes   = "worker_died_three_times"
 	reasonResend    = "unknown_with_ignore_existing"
 	reasonBusy      = "busy"
+
+	// These stand while an invite is unknown, and say what a read has to tell.
+	reasonDuplicate   = "duplicate"    // whether the pending invitation is ours
+	reasonRefusedBulk = "refused_bulk" // whether a refused bulk was all or nothing
 )
 
 // judge maps every outcome of a create call to a verdict. batch is what was
@@ -109,34 +113,45 @@ func (v verdict) refused(now time.Time, batch []ledger.Record, e *clerk.Error, c
 		v.members = append(v.members, refusal(now, batch[0], e.Kind, e.Param, cfg))
 		return v
 	}
-	named := 0
 	for _, r := range batch {
 		if kind, ok := e.KindFor(r.Invite.EmailAddress.Raw()); ok {
 			v.members = append(v.members, refusal(now, r, kind, e.Param, cfg))
-			named++
 		} else {
 			v.suspect = append(v.suspect, r)
 		}
 	}
-	if named == 0 {
+	if len(v.members) == 0 {
 		return v
 	}
 	for _, r := range v.suspect {
-		v.members = append(v.members, settled(r, ledger.Queued, e.Kind.String(), ""))
+		v.members = append(v.members, innocent(now, r, e.Kind.String(), false))
 	}
 	v.suspect = nil
 	return v
+}
+
+// innocent sends a member of a refused bulk to the queue again, uncharged. That a
+// bulk is all or nothing is only inferred. Where it is not, Clerk's refusal of a
+// duplicate tells us on the next attempt; with ignore_existing nothing would, so
+// there a read comes first.
+func innocent(now time.Time, r ledger.Record, why string, solo bool) ledger.Settlement {
+	s := settled(r, ledger.Queued, why, "")
+	if r.Invite.IgnoreExisting {
+		s = settled(r, ledger.Unknown, reasonRefusedBulk, "")
+		s.At = now.Add(firstLook)
+	}
+	s.Solo = solo
+	return s
 }
 
 // refusal settles the one invite that a refusal is about.
 func refusal(now time.Time, r ledger.Record, kind clerk.Kind, param string, cfg *Config) ledger.Settlement {
 	switch kind {
 	case clerk.KindDuplicate:
-		if r.Attempts+r.Crashes > 0 {
-			// A call before this one may have made it: look.
-			s := unknown(now, r, kind.String())
-			s.At = now
-			return s
+		if r.Version > 1 {
+			// It has been claimed before. A call before this one may have made the
+			// invitation that is in the way: look.
+			return settled(r, ledger.Unknown, reasonDuplicate, "")
 		}
 		return settled(r, ledger.Rejected, reasonInvited, "")
 	case clerk.KindExists:

@@ -73,8 +73,7 @@ func (w *Worker) isolate(ctx context.Context, suspects []ledger.Record, e *clerk
 	for _, r := range suspects {
 		s, ok := out[r.Invite.ID]
 		if !ok {
-			s = settled(r, ledger.Queued, e.Kind.String(), "")
-			s.Solo = !found
+			s = innocent(time.Now(), r, e.Kind.String(), !found)
 		}
 		members = append(members, s)
 	}

@@ -26,13 +26,7 @@ func (w *Worker) verify(ctx context.Context) (int, error) {
 	if err != nil || len(due) == 0 {
 		return 0, err
 	}
-	since := due[0].SentAt
-	for _, r := range due {
-		if r.SentAt.Before(since) {
-			since = r.SentAt
-		}
-	}
-	listed, err := w.invitationsSince(ctx, since.Add(-clockSlack))
+	listed, err := w.shownFor(ctx, due)
 	if err != nil {
 		return len(due), err // They come up again when the lease ends.
 	}
@@ -58,28 +52,66 @@ func (w *Worker) verify(ctx context.Context) (int, error) {
 	return len(due), nil
 }
 
+// shownFor lists every invitation that may be the answer to one of the invites.
+func (w *Worker) shownFor(ctx context.Context, due []ledger.Record) ([]clerk.Invitation, error) {
+	var all []clerk.Invitation
+	var since time.Time
+	for _, r := range due {
+		if r.Reason == reasonDuplicate {
+			// The invitation in the way may be as old as the invite: ask for the address.
+			shown, err := w.invitationsFor(ctx, r.Invite.EmailAddress)
+			if err != nil {
+				return nil, err
+			}
+			all = append(all, shown...)
+		} else if since.IsZero() || r.SentAt.Before(since) {
+			since = r.SentAt
+		}
+	}
+	if since.IsZero() {
+		return all, nil
+	}
+	newest, err := w.invitationsSince(ctx, since.Add(-clockSlack))
+	return append(all, newest...), err
+}
+
+// invitationsFor lists what Clerk shows for one address, whatever its status.
+func (w *Worker) invitationsFor(ctx context.Context, e tasks.Email) ([]clerk.Invitation, error) {
+	if err := w.spendRead(ctx); err != nil {
+		return nil, err
+	}
+	page, err := w.clerk.List(ctx, clerk.ListOptions{Statuses: clerk.AllStatuses(), Query: e.Raw(), OrderBy: "-created_at", Limit: listAtOnce})
+	return page.Data, err
+}
+
 // look decides about one unknown invite, given the invitations that Clerk shows
 // for its address.
 func look(now time.Time, r ledger.Record, shown []clerk.Invitation, owners map[string]string, cfg *Config) ledger.Settlement {
+	since := lookBack(r)
 	for _, inv := range shown {
 		owner, taken := owners[inv.ID]
-		if inv.CreatedAt.Before(r.SentAt.Add(-clockSlack)) || (taken && owner != r.Invite.ID) {
+		if inv.CreatedAt.Before(since.Add(-clockSlack)) || (taken && owner != r.Invite.ID) {
 			continue
 		}
 		return settled(r, stateOf(inv.Status), "found", inv.ID)
 	}
+	noFence := r.Invite.IgnoreExisting && r.Reason != reasonRefusedBulk
 	if r.Absent+1 < cleanReads {
 		s := settled(r, ledger.Unknown, r.Reason, "")
 		s.At, s.Charge = now.Add(secondLook), ledger.CountAbsent
-		if r.Invite.IgnoreExisting {
+		if noFence {
 			s.At = now.Add(resendLook)
 		}
 		return s
 	}
+	if r.Reason == reasonDuplicate {
+		return settled(r, ledger.Rejected, reasonInvited, "") // Somebody else's, from before.
+	}
 	s := settled(r, ledger.Queued, "not_found", "")
 	s.Charge = ledger.ChargeRelease
 	switch {
-	case r.Invite.IgnoreExisting && !cfg.ResendUnknown:
+	case r.Reason == reasonRefusedBulk: // It goes on as if nothing had happened.
+	case noFence && !cfg.ResendUnknown:
 		s.To, s.Reason = ledger.Parked, reasonResend
 	case r.Crashes >= maxCrashes:
 		s.To, s.Reason = ledger.Parked, reasonCrashes
@@ -89,6 +121,14 @@ func look(now time.Time, r ledger.Record, shown []clerk.Invitation, owners map[s
 		s.At = now.Add(backoff(r.Attempts) / 4)
 	}
 	return s
+}
+
+// lookBack is how far back an invitation may be the answer to an unknown invite.
+func lookBack(r ledger.Record) time.Time {
+	if r.Reason == reasonDuplicate {
+		return r.CreatedAt // It may stem from any call since it was admitted.
+	}
+	return r.SentAt
 }
 
 // stateOf gives Clerk's status its name in the ledger. What a later version of
