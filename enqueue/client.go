@@ -8,6 +8,7 @@ import (
 
 	"github.com/hibiken/asynq"
 	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
 
 	"github.com/inviteq/inviteq/tasks"
 	"github.com/inviteq/inviteq/worker/ledger"
@@ -64,6 +65,8 @@ func New(cfg Config) (*Client, error) {
 			errs = append(errs, errors.New("the Redis URL must look like redis://user:password@host:6379/0, rediss://host:6379 or unix:///path"))
 			break
 		}
+		// Only Redis's cloud knows these; elsewhere they cost a call a connection.
+		opts.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
 		if errors.Join(errs...) == nil {
 			rdb, owned = redis.NewClient(opts), true
 		}

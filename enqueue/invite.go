@@ -21,6 +21,10 @@ type Result struct {
 	// added, and Status tells how far the invite has got.
 	Existing bool `json:"existing"`
 
+	// Forgotten says that the known invite was settled so long ago that its
+	// record is gone: of the Status only the ID is set.
+	Forgotten bool `json:"forgotten,omitzero"`
+
 	// TaskErr says why the asynq task could not be left beside the record. The
 	// invite is accepted all the same: a worker sends what is in the ledger
 	// and gives the record a task within a few minutes. It is worth a log
@@ -71,12 +75,16 @@ func (c *Client) Invite(ctx context.Context, i tasks.Invite) (Result, error) {
 // existing answers for an id that the ledger knew. Its first producer may have
 // died before it left a task, so one is left again as long as it is of use.
 func (c *Client) existing(ctx context.Context, l *ledger.Ledger, id string) (Result, error) {
-	named := Result{Status: Status{ID: id}, Existing: true}
+	r := Result{Status: Status{ID: id}, Existing: true}
 	records, err := l.Get(ctx, id)
-	if err != nil || len(records) == 0 {
-		return named, fmt.Errorf("invite %s is accepted, but its state cannot be read: %w", id, orNotFound(err))
+	if err != nil {
+		return r, fmt.Errorf("invite %s is accepted, but its state cannot be read: %w", id, err)
 	}
-	r := Result{Status: newStatus(records[0]), Existing: true}
+	if len(records) == 0 {
+		r.Forgotten = true
+		return r, nil
+	}
+	r = Result{Status: newStatus(records[0]), Existing: true}
 	if records[0].State == ledger.Queued && records[0].Invite.ImportID == "" {
 		r.TaskErr = c.giveCreate(ctx, records[0].Invite)
 	}
@@ -102,11 +110,4 @@ func (c *Client) giveChunk(ctx context.Context, chunk tasks.BulkCreate, notBefor
 		opts = append(opts, asynq.ProcessAt(notBefore))
 	}
 	return c.give(ctx, tasks.TypeBulkCreate, chunk.Encode(), opts)
-}
-
-func orNotFound(err error) error {
-	if err == nil {
-		return ErrNotFound
-	}
-	return err
 }

@@ -29,8 +29,11 @@ func (c *Client) Wait(ctx context.Context, id string) (Status, error) {
 			return last, fmt.Errorf("invite %s: %w", id, err)
 		}
 		records, err := l.Get(ctx, id)
-		if err != nil || len(records) == 0 {
-			return last, fmt.Errorf("invite %s: %w", id, orNotFound(err))
+		if err == nil && len(records) == 0 {
+			err = ErrNotFound
+		}
+		if err != nil {
+			return last, fmt.Errorf("invite %s: %w", id, err)
 		}
 		last = newStatus(records[0])
 		if !last.State.Open() {

@@ -1,0 +1,126 @@
+package enqueue_test
+
+import (
+	"fmt"
+	"iter"
+	"runtime"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/hibiken/asynq"
+
+	"github.com/inviteq/inviteq/enqueue"
+	"github.com/inviteq/inviteq/tasks"
+)
+
+// The floors, in invites per second against a bare asynq.Client.Enqueue of the
+// same invite in the same run, on the same Redis.
+//
+//	Invite      0.45, because it is two round trips
+//	BulkInvite  3
+//
+// Each round times both, so that a busy machine slows both, and the median of
+// the rounds counts, so that a hiccup on one side does not.
+
+// BenchmarkInvite compares one caller with one caller.
+func BenchmarkInvite(b *testing.B) { compare(b, 100, 1, oneByOne) }
+
+// BenchmarkInviteParallel compares many callers at once with as many.
+func BenchmarkInviteParallel(b *testing.B) { compare(b, 400, 4*runtime.GOMAXPROCS(0), oneByOne) }
+
+// BenchmarkBulkInvite compares a list with a loop over it.
+func BenchmarkBulkInvite(b *testing.B) {
+	compare(b, 1000, 1, func(b *testing.B, s side, invites []tasks.Invite) {
+		r, err := s.BulkInvite(b.Context(), listOf(invites), enqueue.BulkOptions{})
+		if err != nil || r.Admitted != len(invites) || r.TaskErr != nil {
+			b.Error(r.Admitted, err, r.TaskErr)
+		}
+	})
+}
+
+func oneByOne(b *testing.B, s side, invites []tasks.Invite) {
+	for _, i := range invites {
+		if r, err := s.Invite(b.Context(), i); err != nil || r.TaskErr != nil {
+			b.Error(err, r.TaskErr)
+		}
+	}
+}
+
+// compare times rounds of n invites, split among callers: first bare, then ours.
+func compare(b *testing.B, n, callers int, ours func(*testing.B, side, []tasks.Invite)) {
+	s := newSide(b)
+	bare := asynq.NewClientFromRedisClient(s.rdb)
+	warm := people(b, n, "warm")
+	ours(b, s, warm) // Scripts are loaded, connections made.
+	enqueueBare(b, bare, warm)
+
+	var bareTimes, ourTimes, ratios []float64
+	for b.Loop() {
+		invites := people(b, n, fmt.Sprint(len(ratios)))
+		bareTime := timed(callers, invites, func(part []tasks.Invite) { enqueueBare(b, bare, part) })
+		ourTime := timed(callers, invites, func(part []tasks.Invite) { ours(b, s, part) })
+		bareTimes, ourTimes = append(bareTimes, bareTime), append(ourTimes, ourTime)
+		ratios = append(ratios, bareTime/ourTime)
+	}
+	b.ReportMetric(median(ratios), "x-bare")
+	b.ReportMetric(float64(n)/median(ourTimes), "invites/s")
+	b.ReportMetric(float64(n)/median(bareTimes), "bare/s")
+	b.ReportMetric(0, "ns/op") // It would be that of both together.
+}
+
+func median(v []float64) float64 {
+	slices.Sort(v)
+	return v[len(v)/2]
+}
+
+// timed runs f on equal parts, one for each caller, and returns the seconds.
+func timed(callers int, invites []tasks.Invite, f func([]tasks.Invite)) float64 {
+	runtime.GC() // Each side pays for its own garbage.
+	done := make(chan struct{})
+	start := time.Now()
+	size := len(invites) / callers
+	for n := range callers {
+		go func() {
+			f(invites[n*size : (n+1)*size])
+			done <- struct{}{}
+		}()
+	}
+	for range callers {
+		<-done
+	}
+	return time.Since(start).Seconds()
+}
+
+func enqueueBare(b testing.TB, c *asynq.Client, invites []tasks.Invite) {
+	for n := range invites {
+		task := asynq.NewTask(tasks.TypeCreate, tasks.Create{Invite: &invites[n]}.Encode())
+		if _, err := c.EnqueueContext(b.Context(), task, asynq.Queue("bare")); err != nil {
+			b.Error(err)
+		}
+	}
+}
+
+// people makes invites as a signup form would, with a hundred bytes of metadata.
+func people(b testing.TB, n int, round string) []tasks.Invite {
+	b.Helper()
+	invites := make([]tasks.Invite, n)
+	for i := range invites {
+		invites[i] = tasks.Invite{
+			EmailAddress:   email(b, fmt.Sprintf("person-%d-%s@example.com", i, round)),
+			RedirectURL:    "https://app.example.com/welcome",
+			PublicMetadata: []byte(`{"plan":"pro","team":"analytics","invited_by":"user_2fYQm1xUzE","seats":12,"beta":true}`),
+		}
+	}
+	return invites
+}
+
+func listOf(invites []tasks.Invite) iter.Seq2[tasks.Invite, error] {
+	return func(yield func(tasks.Invite, error) bool) {
+		for _, i := range invites {
+			if !yield(i, nil) {
+				return
+			}
+		}
+	}
+}
