@@ -33,12 +33,9 @@ func (s Setup) withDefaults() Setup {
 	return s
 }
 
-// PolicyConfig is a scenario's configuration for the policy's twin.
-func PolicyConfig(l ledger.Limits, reserve int) policy.Config {
-	return policy.Config{
-		Single: l.Single.Policy(), Bulk: l.Bulk.Policy(), Other: l.Other.Policy(),
-		Size: ledger.BulkSize, Reserve: reserve, TTL: 25000,
-	}
+// policyConfig is a scenario's configuration for the policy's twin.
+func policyConfig(s *Scenario) policy.Config {
+	return ledger.Config{Limits: s.Limits, Reserve: s.Reserve, Bulk: ledger.BulkSize, ClaimTTL: 25 * time.Second}.Policy()
 }
 
 // latency draws how long a call takes (ms), as seen at Clerk: 160 to 250 ms,
@@ -112,7 +109,7 @@ func Run(s *Scenario, setup Setup) Result {
 	r := rand.New(rand.NewPCG(setup.Seed, 1))
 	run := &run{
 		Result: Result{Scenario: s}, setup: setup, random: r,
-		model: policy.NewModel(PolicyConfig(s.Limits, s.Reserve)), clerk: newClerkSide(s, setup.Limiter, r),
+		model: policy.NewModel(policyConfig(s)), clerk: newClerkSide(s, setup.Limiter, r),
 		workers: make([]worker, setup.Workers),
 	}
 	// The ledger's first window begins with its first arrival, at any time of day.

@@ -84,16 +84,8 @@ func (q *Quota) when(now float64, n int) float64 {
 	return q.Log[i] + q.Span
 }
 
-// interval is what the soft bucket gains a token in; longer while careful.
-func (q *Quota) interval(now float64) float64 {
-	if q.Calls == 0 {
-		return 0
-	}
-	if q.Careful > now {
-		return q.Span / math.Max(1, float64(q.Calls)-Depth(q.Calls))
-	}
-	return q.Span / float64(q.Calls)
-}
+// interval is what the soft bucket gains a token in.
+func (q *Quota) interval(now float64) float64 { return SoftInterval(q.Calls, q.Span, q.Careful > now) }
 
 func (q *Quota) facts(now float64) Endpoint {
 	e := Endpoint{Limit: q.Calls, HardAt: now, Last: q.Last}

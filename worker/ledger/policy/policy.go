@@ -96,6 +96,19 @@ type State struct {
 // Depth of the soft bucket of a limit, in calls.
 func Depth(limit int) float64 { return math.Max(1, math.Floor(SoftShare*float64(limit))) }
 
+// SoftInterval is what the soft bucket gains a token in: longer while careful, so
+// that no window sees more than the limit.
+func SoftInterval(limit int, span float64, careful bool) float64 {
+	switch l := float64(limit); {
+	case limit == 0:
+		return 0
+	case careful:
+		return span / math.Max(1, l-Depth(limit))
+	default:
+		return span / l
+	}
+}
+
 // InFlight is how many calls of an endpoint may wait for their answers beyond
 // the depth of its soft bucket: those that are due in AnswerTime.
 func InFlight(limit int, span float64) int {
@@ -164,7 +177,7 @@ func Decide(s *State) (Action, float64) {
 			bulkAt = math.Max(bulkAt, bulk.Last+math.Max(bulk.Interval, (bulk.NextAt-bulk.Last)/float64(bulk.Free+1)))
 		}
 		joinAt = bulkAt
-	} else if waiting >= 2 || single.HardAt > s.Now {
+	} else if waiting >= 2 || single.HardAt > s.Now || (s.Interactive == 0 && single.SpareAt > s.Now) {
 		bulkAt = math.Max(joinAt, s.ArrivedAt+math.Min(LingerTime, bulk.Interval/4))
 	}
 	if bulkAt <= s.Now {

@@ -86,7 +86,7 @@ local function decide(s)
       bulk_at = max(bulk_at, bulk.last + max(bulk.interval, (bulk.next_at - bulk.last) / (bulk.free + 1)))
     end
     join_at = bulk_at
-  elseif waiting >= 2 or single.hard_at > s.now then
+  elseif waiting >= 2 or single.hard_at > s.now or (s.ni == 0 and single.spare_at > s.now) then
     bulk_at = max(join_at, s.arrived_at + min(LINGER_TIME, bulk.interval / 4))
   end
   if bulk_at <= s.now then return 'bulk', s.now end
