@@ -25,10 +25,7 @@ import (
 func bent(t *testing.T) side {
 	t.Helper()
 	mini := miniredis.NewMiniRedis()
-	if err := mini.StartAddr("127.0.0.1:0"); err != nil {
-		t.Fatal(err)
-	}
-	mini.Close() // The listener; connections come from Dial.
+	t.Cleanup(mini.Close)
 	rdb := redis.NewClient(&redis.Options{
 		Addr:                     "127.0.0.1:6379",
 		Dialer:                   func(context.Context, string, string) (net.Conn, error) { return mini.Dial() },
