@@ -29,7 +29,10 @@ type grammar struct {
 
 	Status statusCommand `cmd:"" group:"ask" help:"Say what became of an invite or an import."`
 	List   listCommand   `cmd:"" group:"ask" help:"List invites by state or import."`
+	Events eventsCommand `cmd:"" group:"ask" help:"Show what happens to invites."`
 	Quota  quotaCommand  `cmd:"" group:"ask" help:"Show what Clerk's limits have left, and who waits."`
+
+	Reconcile reconcileCommand `cmd:"" group:"mend" help:"Compare the ledger with Clerk now, or Clerk with a list."`
 
 	Retry   retryCommand   `cmd:"" group:"mend" help:"Queue failed, parked or rejected invites again."`
 	Release releaseCommand `cmd:"" group:"mend" help:"Queue parked invites again, once their cause is mended."`

@@ -39,7 +39,6 @@ func newWorld(t testing.TB, env ...string) *world {
 	w.env = append([]string{
 		"REDIS_URL=unix://" + redistest.Shared(t).Options().Addr,
 		"INVITEQ_INSTANCE=" + w.instance,
-		"TMPDIR=" + t.TempDir(),
 	}, env...)
 	return w
 }

@@ -1,0 +1,257 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/inviteq/inviteq/clerk"
+	"github.com/inviteq/inviteq/enqueue"
+	"github.com/inviteq/inviteq/tasks"
+	"github.com/inviteq/inviteq/worker/ledger"
+	"github.com/inviteq/inviteq/worker/reconcile"
+)
+
+type reconcileCommand struct {
+	Full    bool   `help:"Read every invitation, not only the newest."`
+	DryRun  bool   `help:"Find the differences, and change nothing."`
+	Adopt   bool   `help:"Record invitations that somebody else has made."`
+	Extra   bool   `name:"revoke-extra" help:"Of several pending invitations for one person, revoke all but the newest."`
+	Requeue bool   `name:"requeue-missing" help:"Queue again what Clerk turns out not to have."`
+	Desired string `placeholder:"FILE" type:"existingfile" help:"A list (CSV or JSON Lines) of who should be invited: print what it takes to get there."`
+	Apply   bool   `help:"With --desired: invite who is missing."`
+	Revoke  bool   `name:"revoke-missing" help:"With --desired --apply: revoke who is pending and not on the list."`
+	Yes     bool   `help:"With --revoke-missing: revoke even if that is more than a tenth of all that is pending."`
+
+	ClerkAPIURL string `name:"clerk-api-url" variable:"CLERK_API_URL" default:"https://api.clerk.com/v1" placeholder:"URL" help:"Where Clerk is."`
+	instanceFlag
+	jsonFlag
+}
+
+func (reconcileCommand) Help() string {
+	return `Compares the ledger with Clerk's list and settles every difference. Workers do so by themselves, every five minutes with the newest invitations and once a day with all; this does it now. It needs CLERK_SECRET_KEY or CLERK_SECRET_KEY_FILE, and uses at most a fifth of the read quota.
+
+With --desired it compares Clerk with a list of who should be invited and prints the plan. Nothing happens without --apply, and nobody is revoked without --revoke-missing.
+
+Examples:
+
+  inviteq reconcile --full --dry-run
+  inviteq reconcile --desired people.csv
+  inviteq reconcile --desired people.csv --apply --revoke-missing`
+}
+
+// mostRevoked is the share of the pending invitations that a plan may revoke
+// without --yes.
+const mostRevoked = 0.1
+
+// Run makes one pass, or one plan.
+func (c *reconcileCommand) Run(ctx context.Context, p *program) error {
+	if c.Desired == "" && (c.Apply || c.Revoke || c.Yes) {
+		p.complaints.add(usagef("--apply, --revoke-missing and --yes belong to --desired FILE"))
+	}
+	if c.Desired != "" && (c.Adopt || c.Extra || c.Requeue) {
+		p.complaints.add(usagef("--desired makes a plan; --adopt, --revoke-extra and --requeue-missing belong to a pass without it"))
+	}
+	if c.Revoke && !c.Apply {
+		p.complaints.add(usagef("--revoke-missing needs --apply"))
+	}
+	api := p.clerkClient(c.ClerkAPIURL, clerk.DefaultTimeout)
+	conn, err := p.connect(ctx, c.Instance)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	defer api.Close()
+	pass := reconcile.Pass{
+		Ledger: conn.ledger, Clerk: api, Full: c.Full, DryRun: c.DryRun,
+		Adopt: c.Adopt, RevokeExtra: c.Extra, RequeueMissing: c.Requeue,
+	}
+	if c.Desired != "" {
+		return c.desired(ctx, p, conn, &pass)
+	}
+	screen := newLive(p.console)
+	defer screen.clear()
+	if screen != nil {
+		pass.Progress = func(r reconcile.Report) {
+			screen.draw(fmt.Sprintf("%s invitations read, pass %d, %s", thousands(int64(r.Scanned)), r.Passes+1, humane(r.Took)))
+		}
+	}
+	r, err := pass.Run(ctx)
+	screen.clear()
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		return p.printJSON(r)
+	}
+	return p.printReport(r)
+}
+
+// printReport writes what a pass has found.
+func (p *program) printReport(r reconcile.Report) error {
+	did := "settled"
+	if r.DryRun {
+		did = "would be settled"
+	}
+	var t table
+	t.header(r.Kind+" pass", "number", "")
+	t.row(text("scanned"), number(int64(r.Scanned)), text("invitations at Clerk"))
+	t.row(text("agreed"), number(int64(r.Same)), text("the ledger says the same"))
+	for _, change := range slices.Sorted(maps.Keys(r.Settled)) {
+		t.row(text(change), number(int64(r.Settled[change])), text(did))
+	}
+	rows := []struct {
+		name string
+		n    int
+		what string
+	}{
+		{"lagging", r.Lagging, "Clerk's list is behind what Clerk has said"},
+		{"foreign", r.Foreign, "made by somebody else; --adopt records them"},
+		{"adopted", r.Adopted, "recorded now"},
+		{"doubled", r.Doubled, "further pending invitations for one person; --revoke-extra revokes the older ones"},
+		{"revoked", r.Revoked, "of those, now"},
+		{"missing", r.Missing, "pending in the ledger, nowhere at Clerk; --requeue-missing sends them again"},
+		{"requeued", r.Requeued, "of those, now"},
+	}
+	for _, row := range rows {
+		if row.n > 0 || row.name == "missing" || row.name == "foreign" {
+			t.row(text(row.name), number(int64(row.n)), text(row.what))
+		}
+	}
+	t.row(text("reads"), number(int64(r.Reads)), text("calls to Clerk, in "+humane(r.Took)))
+	if err := t.print(p.console.out, p.console.onOut); err != nil {
+		return err
+	}
+	for _, id := range r.MissingIDs {
+		fmt.Fprintf(p.console.out, "missing: %s\n", id)
+	}
+	if !r.Agreed {
+		p.console.note("Clerk's list did not hold still (%s), so nothing was concluded from what is absent.", r.Doubt)
+	}
+	return nil
+}
+
+// planJSON is a plan in --json. The keys are stable and always there.
+type planJSON struct {
+	Invite  int  `json:"invite"`
+	Revoke  int  `json:"revoke"`
+	Leave   int  `json:"leave"`
+	Pending int  `json:"pending"` // pending invitations at Clerk
+	Applied bool `json:"applied"`
+
+	ImportID string   `json:"import_id"`
+	Revokes  []string `json:"revoke_invitation_ids"`
+}
+
+func (c *reconcileCommand) desired(ctx context.Context, p *program, conn *connection, pass *reconcile.Pass) error {
+	wanted, id, err := c.wanted(ctx, p)
+	if err != nil {
+		return err
+	}
+	plan, err := pass.Desired(ctx, wanted)
+	if err != nil {
+		return err
+	}
+	j := planJSON{Invite: len(plan.Invite), Revoke: len(plan.Revoke), Leave: plan.Leave, Pending: plan.Pending, ImportID: id, Revokes: []string{}}
+	for _, x := range plan.Revoke {
+		j.Revokes = append(j.Revokes, x.InvitationID)
+	}
+	if !c.JSON {
+		if err := printPlan(p, plan); err != nil {
+			return err
+		}
+	}
+	if c.Apply {
+		if err := c.apply(ctx, p, conn, plan, id); err != nil {
+			return err
+		}
+		j.Applied = true
+	} else if !c.JSON {
+		p.console.note("Nothing was done. --apply invites; --apply --revoke-missing revokes as well.")
+	}
+	if c.JSON {
+		return p.printJSON(j)
+	}
+	return nil
+}
+
+// wanted reads the list. A bad row ends it, since the plan would revoke whoever
+// it was meant to name.
+func (c *reconcileCommand) wanted(ctx context.Context, p *program) ([]tasks.Invite, string, error) {
+	file, err := openImport(ctx, c.Desired, "", tasks.Import, p.console.in)
+	if err != nil {
+		return nil, "", err
+	}
+	defer file.Close()
+	found, err := file.check(ctx, func(e *enqueue.RowError) error {
+		p.console.note("row %d: %s", e.Row, problemsOf(e))
+		return nil
+	}, func(*enqueue.DuplicateError) {})
+	switch {
+	case err != nil:
+		return nil, "", err
+	case found.bad > 0:
+		return nil, "", usagef("%s rows of the list are bad, so there is no plan: mend them first", thousands(int64(found.bad)))
+	}
+	rows, err := file.rows(ctx, io.Discard)
+	if err != nil {
+		return nil, "", err
+	}
+	wanted := make([]tasks.Invite, 0, found.good)
+	for row, err := range rows {
+		if _, dup := errors.AsType[*enqueue.DuplicateError](err); dup {
+			continue
+		}
+		if err != nil {
+			return nil, "", err
+		}
+		wanted = append(wanted, row.Invite)
+	}
+	// A list applied again next week is another import: somebody may have been
+	// revoked since.
+	return wanted, found.id + "-" + time.Now().UTC().Format("20060102T150405"), nil
+}
+
+func printPlan(p *program, plan reconcile.Plan) error {
+	var t table
+	t.header("plan", "people", "")
+	t.row(text("invite"), number(int64(len(plan.Invite))), text("on the list, not invited and not waiting"))
+	t.row(text("revoke"), number(int64(len(plan.Revoke))), text(fmt.Sprintf("pending and not on the list: %.1f %% of %s pending", 100*plan.RevokeShare(), thousands(int64(plan.Pending)))))
+	t.row(text("leave"), number(int64(plan.Leave)), text("on the list, and invited, accepted or waiting already"))
+	return t.print(p.console.out, p.console.onOut)
+}
+
+func (c *reconcileCommand) apply(ctx context.Context, p *program, conn *connection, plan reconcile.Plan, id string) error {
+	if c.Revoke && plan.RevokeShare() > mostRevoked && !c.Yes {
+		return usagef("this would revoke %.1f %% of all pending invitations, so nothing was done: if that is meant, add --yes", 100*plan.RevokeShare())
+	}
+	source := func(yield func(tasks.Invite, error) bool) {
+		for _, i := range plan.Invite {
+			if !yield(i, nil) {
+				return
+			}
+		}
+	}
+	if len(plan.Invite) > 0 {
+		r, err := conn.client.BulkInvite(ctx, source, enqueue.BulkOptions{ImportID: id})
+		if err != nil {
+			return err
+		}
+		p.warnTask(r.TaskErr)
+		p.console.note("%s invites enqueued as %s.", thousands(int64(r.Admitted)), id)
+	}
+	if !c.Revoke {
+		return nil
+	}
+	for n, x := range plan.Revoke {
+		if _, err := conn.client.Revoke(ctx, x.InvitationID); err != nil && !errors.Is(err, ledger.ErrNotFound) {
+			return fmt.Errorf("%w. %d of %d revokes are under way; run the same command to go on", err, n, len(plan.Revoke))
+		}
+	}
+	p.console.note("%s revokes are under way.", thousands(int64(len(plan.Revoke))))
+	return nil
+}
