@@ -39,10 +39,11 @@ func (turnHook) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Proces
 
 func (h turnHook) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	return func(ctx context.Context, cmd redis.Cmder) error {
-		if name := cmd.Name(); name != "evalsha" && name != "eval" {
+		turn := turnOf(cmd)
+		if turn == "" {
 			return next(ctx, cmd)
 		}
-		again := h.again(cmd.Args())
+		again := h.again(turn)
 		single, bulk := h.gate("single"), h.gate("bulk")
 		err := next(ctx, cmd)
 		c, ok := cmd.(*redis.Cmd)
@@ -64,15 +65,19 @@ func (h turnHook) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	}
 }
 
-// again reports whether this is a turn that has been asked for before.
-func (g *gateWatch) again(args []any) bool {
-	if len(args) < 6 {
-		return false
+// turnOf returns the id of the turn that a command asks for, if it is one:
+// EVALSHA sha 1 prefix now turn …
+func turnOf(cmd redis.Cmder) string {
+	if args := cmd.Args(); len(args) > 5 {
+		if turn, ok := args[5].(string); ok && strings.HasPrefix(turn, "turn_") {
+			return turn
+		}
 	}
-	turn, ok := args[5].(string)
-	if !ok || !strings.HasPrefix(turn, "turn_") {
-		return false
-	}
+	return ""
+}
+
+// again reports whether this turn has been asked for before.
+func (g *gateWatch) again(turn string) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.asked == nil {
