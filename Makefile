@@ -52,7 +52,7 @@ test-race: ## All tests under the race detector, with fewer simulated seeds
 .PHONY: fuzz
 fuzz: ## Run each fuzz target for FUZZTIME (10s)
 	@.ci/need go redis-server
-	@FUZZTIME='$(FUZZTIME)' .ci/fuzz ./...
+	@FUZZTIME='$(FUZZTIME)' .ci/fuzz
 
 .PHONY: bench
 bench: ## Go benchmarks of the packages, on a real redis-server
