@@ -141,6 +141,7 @@ func TestCSVBadRows(t *testing.T) {
 		{"a quote that never ends", lines("email,public_metadata.n", `a@b.co,x`, `b@b.co,"y`, "c@b.co,z", ""), []string{
 			`2 a@b.co {"public_metadata":{"n":"x"}}`, "row 3: " + mark + ", so that lines 3 to 4 were taken for one row; " + marks}},
 		{"Latin-1", "email,public_metadata.n\na@b.co,Zo\xeb\nb@b.co,x\n", []string{"row 2: public_metadata.n is not UTF-8 text", `3 b@b.co {"public_metadata":{"n":"x"}}`}},
+		{"Latin-1 under an odd name", "email,public_metadata.a(at)b.co\na@b.co,Zo\xeb\n", []string{"row 2: public_metadata (column 2) is not UTF-8 text"}},
 		{"NUL", "email,public_metadata.n\n" + strings.Repeat("\n", 1<<17) + "a@b.co,x\x00y\n", []string{"row 131074: public_metadata.n is not UTF-8 text"}},
 		{"header injection", "email\n\"ada@example.com\r\nBcc: x\"\n", []string{"row 2: email_address contains a control character"}},
 		{"metadata too large", lines("email,public_metadata.n", "a@b.co,"+strings.Repeat("x", 9000)), []string{"row 2: public_metadata has 9008 bytes; at most 8192 are allowed"}},
@@ -173,6 +174,7 @@ func TestCSVHeader(t *testing.T) {
 		{"unknown column", lines("email,full name", "ada@example.com,Ada"), `unknown column 2 ("full name"); ` + known},
 		{"several unknown columns", lines("name,email,phone no.", "x,y,z"), `unknown column 1 ("name"), column 3 ("phone no."); ` + known},
 		{"an unknown column that may be no name", lines("email,ada(at)example.com," + strings.Repeat("x", 41)), `unknown column 2, column 3; ` + known},
+		{"a dozen unknown columns", "email,!1,!2,!3,!4,!5,!6,!7,!8,!9,!a,!b,!c", "unknown column 2, column 3, column 4, column 5, column 6, column 7, column 8, column 9, column 10, column 11 and 2 more columns; " + known},
 		{"a metadata column without a key", lines("email,public_metadata."), `unknown column 2 ("public_metadata."); ` + known},
 		{"import_id", lines("email,import_id"), `unknown column 2 ("import_id"); ` + known},
 		{"twice", lines("email,id,ID"), "column 3 names the same field as an earlier column"},

@@ -66,26 +66,28 @@ func checkEmail(s string) error {
 // digit or mark of any script: zero-width and bidirectional controls, fillers,
 // a non-breaking space, a full-width @, emoji.
 func isOdd(r rune) bool {
-	return r > unicode.MaxASCII && !unicode.In(r, unicode.L, unicode.M, unicode.N) ||
-		unicode.In(r, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector)
+	return r > unicode.MaxASCII && (!unicode.In(r, unicode.L, unicode.M, unicode.N) ||
+		unicode.In(r, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector))
 }
 
+var errDomain = errors.New("has a domain that is not valid")
+
 func checkDomain(domain string) error {
-	errInvalid := errors.New("has a domain that is not valid")
 	ascii, err := asciiDomain(domain)
 	if err != nil || len(ascii) > 253 {
-		return errInvalid
+		return errDomain
 	}
-	labels := strings.Split(ascii, ".")
-	if len(labels) < 2 {
+	last := ""
+	for l := range strings.SplitSeq(ascii, ".") {
+		if l == "" || len(l) > 63 || l[0] == '-' || l[len(l)-1] == '-' {
+			return errDomain
+		}
+		last = l
+	}
+	if last == ascii {
 		return errors.New("has a domain without a dot")
 	}
-	for _, l := range labels {
-		if l == "" || len(l) > 63 || l[0] == '-' || l[len(l)-1] == '-' {
-			return errInvalid
-		}
-	}
-	if strings.Trim(labels[len(labels)-1], "0123456789") == "" {
+	if strings.Trim(last, "0123456789") == "" {
 		return errors.New("has a number for a domain")
 	}
 	if domain == ascii && !strings.Contains(ascii, "xn--") {
@@ -94,7 +96,7 @@ func checkDomain(domain string) error {
 	letters, err := idna.Lookup.ToUnicode(ascii)
 	switch {
 	case err != nil || strings.ContainsFunc(letters, isOdd):
-		return errInvalid
+		return errDomain
 	case domain != ascii && domain != letters:
 		// IDNA reads a full-width letter as the plain one, and Clerk may not.
 		return errors.New("has a domain with letters that stand for others, such as full-width ones")

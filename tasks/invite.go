@@ -72,10 +72,8 @@ func (e *ValidationError) Error() string {
 func (i *Invite) Validate() error {
 	var e ValidationError
 	bad := func(field, reason string) { e.Problems = append(e.Problems, Problem{field, reason}) }
-	if i.EmailAddress.IsZero() {
+	if i.EmailAddress.IsZero() { // Any other has been through ParseEmail.
 		bad("email_address", "is missing")
-	} else if err := checkEmail(i.EmailAddress.Raw()); err != nil {
-		bad("email_address", err.Error())
 	}
 	if reason := checkMetadata(i.PublicMetadata); reason != "" {
 		bad("public_metadata", reason)
