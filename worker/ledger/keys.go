@@ -30,6 +30,7 @@ var keyNames = []struct{ lua, redis, holds string }{
 	{"revoke", "revoke", "zset of invites whose invitation shall be revoked, by when to try (ms)"},
 	{"revreq", "revreq", "hash id → a revoke request for something that is not in the ledger"},
 	{"events", "events", "stream of state changes, without addresses"},
+	{"totals", "totals", "hash from>to → how many invites ever went that way; state:reason → how many ever ended so"},
 	{"meta", "meta", "hash: salt, next position, the worker's limits, last reconciliation"},
 }
 
@@ -41,6 +42,7 @@ var keyFamilies = []struct{ lua, redis, holds string }{
 	{"turn", "turn:", "string turn → what it claimed, for as long as the claim lasts"},
 	{"tomb", "tomb:", "string id of a trimmed invite → hash of its content"},
 	{"hold", "hold:", "string a lease that one process has at a time"},
+	{"day", "day:", "hash a day (UTC): hour:from>to → how many invites were settled that way"},
 	{"ids", "ids:", "list of the ids of an import, in the order of the file"},
 }
 

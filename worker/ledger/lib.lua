@@ -73,6 +73,22 @@ local function enqueue(r, now)
   end
 end
 
+-- tally counts a change of state: the totals for ever, what settles an invite also
+-- by the hour, in one hash a day (UTC) that goes by itself.
+local DAY, HOUR, DAYS_KEPT = 86400000, 3600000, 40
+
+local function tally(from, to, reason, now)
+  local change = from .. '>' .. to
+  redis.call('HINCRBY', K.totals, change, 1)
+  if OPEN[to] then return end
+  redis.call('HINCRBY', K.totals, to .. ':' .. reason, 1)
+  local day = K.day .. string.format('%d', math.floor(now / DAY))
+  local field = string.format('%d', math.floor(now % DAY / HOUR)) .. ':' .. change
+  if redis.call('HINCRBY', day, field, 1) == 1 then
+    redis.call('PEXPIRE', day, DAYS_KEPT * DAY)
+  end
+end
+
 -- move takes a record from its state into another: the indexes, the counts of
 -- its import and the event change in the same step as the record itself.
 -- score: when it is due (sending: deadline, unknown: next read).
@@ -114,6 +130,7 @@ local function move(r, to, now, reason, score)
     redis.call('HINCRBY', K.imp .. r.import, 'n:' .. to, 1)
   end
   if from ~= to then
+    tally(from, to, r.reason, now)
     redis.call('XADD', K.events, 'MAXLEN', '~', EVENTS_KEPT, '*', 'id', r.id, 'ver', str(r.ver),
       'from', from, 'to', to, 'reason', r.reason, 'invitation_id', r.inv, 'import_id', r.import, 'at', str(now))
     if r.import ~= '' and OPEN[from] and not OPEN[to] then
