@@ -228,6 +228,7 @@ func TestDemo(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes a quarter of a minute")
 	}
+	t.Parallel()
 	w := &world{t: t}
 	began := time.Now()
 	r := w.run("demo", "--hour", "12s", "--json")
