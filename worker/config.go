@@ -10,6 +10,7 @@ import (
 
 	"github.com/inviteq/inviteq/clerk"
 	"github.com/inviteq/inviteq/worker/ledger"
+	"github.com/inviteq/inviteq/worker/webhook"
 )
 
 // Config says what a worker works with. Redis and Clerk are required.
@@ -30,6 +31,8 @@ type Config struct {
 	ReconcileFullEvery time.Duration // How often all are. Defaults to 24 h.
 	Retention          time.Duration // How long settled invites are remembered. Defaults to 90 days.
 	Tombstones         time.Duration // How long the ids of forgotten ones go on deduping. Defaults to a year.
+
+	Webhook *webhook.Sender // Where events are posted. Defaults to nowhere.
 
 	ResendUnknown bool // With ignore_existing: send again what reading cannot find. Default: park it.
 }

@@ -23,6 +23,7 @@ func (w *Worker) mux() *asynq.ServeMux {
 	mux.HandleFunc(tasks.TypeBulkCreate, w.handleBulkCreate)
 	mux.HandleFunc(tasks.TypeRevoke, w.handleRevoke)
 	mux.HandleFunc(tasks.TypeReconcile, w.handleReconcile)
+	mux.HandleFunc(typeWebhook, w.handleWebhook)
 	return mux
 }
 

@@ -31,10 +31,13 @@ const minSnooze = 2 * time.Second
 
 // retryDelay is asynq's RetryDelayFunc. asynq floors the time to the second and
 // may run the task up to a second early, so a second is added, and jitter.
-func retryDelay(n int, err error, _ *asynq.Task) time.Duration {
+func retryDelay(n int, err error, task *asynq.Task) time.Duration {
 	if s, ok := errors.AsType[*snooze](err); ok {
 		d := max(time.Until(s.until), minSnooze)
 		return d + time.Second + rand.N(max(d/20, time.Millisecond))
+	}
+	if task != nil && task.Type() == typeWebhook {
+		return webhookDelay(n)
 	}
 	// A handler fails only when Redis does: the ledger counts nothing.
 	return min(time.Minute, time.Second<<min(n, 6)) + rand.N(time.Second)

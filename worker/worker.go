@@ -84,7 +84,7 @@ func (w *Worker) Run(ctx context.Context) (err error) {
 	}
 	var mu sync.Mutex
 	for name, part := range map[string]func(context.Context) error{
-		"dispatcher": w.dispatcher.run, "chores": w.chores, "sweep": w.sweep, "watch": w.watch, "schedule": w.schedule,
+		"dispatcher": w.dispatcher.run, "chores": w.chores, "sweep": w.sweep, "watch": w.watch, "schedule": w.schedule, "relay": w.relay,
 	} {
 		parts.Go(func() {
 			if e := part(ctx); e != nil {

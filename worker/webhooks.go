@@ -1,0 +1,108 @@
+package worker
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"time"
+
+	"github.com/hibiken/asynq"
+
+	"github.com/inviteq/inviteq/tasks"
+	"github.com/inviteq/inviteq/worker/ledger"
+	"github.com/inviteq/inviteq/worker/webhook"
+)
+
+// typeWebhook is the task that posts one event. Workers enqueue it for
+// themselves: it is no part of the wire format.
+const typeWebhook = "webhook:post"
+
+// webhookGroup is the group of consumers that the relays of all workers form.
+const webhookGroup = "webhooks"
+
+// receiver is what the ledger keeps about the receiver of webhooks.
+type receiver struct {
+	Gone string `json:"gone"` // the fingerprint of the one that has answered 410
+}
+
+// webhookGone reports whether the receiver has said that it wants no more. Another
+// URL is another receiver.
+func (w *Worker) webhookGone(ctx context.Context) (bool, error) {
+	var r receiver
+	err := w.ledger.LastReport(ctx, "webhook", &r)
+	if errors.Is(err, ledger.ErrNotFound) {
+		return false, nil
+	}
+	return err == nil && r.Gone == w.cfg.Webhook.Fingerprint(), err
+}
+
+// relay gives every event a task that posts it. The workers share the events;
+// each is enqueued at least once, and its id is the task's.
+func (w *Worker) relay(ctx context.Context) error {
+	if w.cfg.Webhook == nil {
+		return nil
+	}
+	name := tasks.NewID("relay")
+	for ctx.Err() == nil {
+		for e, err := range w.ledger.ConsumeEvents(ctx, webhookGroup, name) {
+			if err == nil {
+				err = w.enqueueWebhook(ctx, e)
+			}
+			if err != nil {
+				w.health.redis(err)
+				break
+			}
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(time.Second):
+		}
+	}
+	return nil
+}
+
+func (w *Worker) enqueueWebhook(ctx context.Context, e ledger.Event) error {
+	if e.To == ledger.Sending.String() {
+		return nil // It says nothing to anybody outside, and doubles their number.
+	}
+	payload, err := json.Marshal(webhook.MessageOf(e))
+	if err != nil {
+		return err
+	}
+	_, err = w.client.EnqueueContext(ctx, asynq.NewTask(typeWebhook, payload),
+		asynq.Queue(w.queues.Control), asynq.TaskID("webhook:"+e.ID), asynq.MaxRetry(len(webhook.Retries)-1),
+		asynq.Timeout(tasks.Timeout), asynq.Retention(tasks.Retention))
+	if errors.Is(err, asynq.ErrTaskIDConflict) {
+		return nil
+	}
+	return err
+}
+
+// handleWebhook posts one event, once. A failure is asynq's to repeat, at the
+// times of webhook.Retries.
+func (w *Worker) handleWebhook(ctx context.Context, task *asynq.Task) error {
+	if w.cfg.Webhook == nil {
+		return hopeless(errors.New("this worker has no webhook configured"))
+	}
+	var m webhook.Message
+	if err := json.Unmarshal(task.Payload(), &m); err != nil {
+		return hopeless(errors.New("payload is not a webhook's"))
+	}
+	switch gone, err := w.webhookGone(ctx); {
+	case err != nil:
+		return err
+	case gone:
+		return hopeless(webhook.ErrGone)
+	}
+	err := w.cfg.Webhook.Send(ctx, m)
+	if errors.Is(err, webhook.ErrGone) {
+		w.log.Error().Err(err).Msg("webhook")
+		return errors.Join(hopeless(err), w.ledger.SaveReport(ctx, "webhook", receiver{w.cfg.Webhook.Fingerprint()}))
+	}
+	return err
+}
+
+// webhookDelay is when a post that has failed n times is tried again.
+func webhookDelay(n int) time.Duration {
+	return webhook.Retries[min(n+1, len(webhook.Retries)-1)]
+}
