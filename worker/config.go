@@ -20,6 +20,8 @@ type Config struct {
 	Clerk  *clerk.Client
 	Log    zerolog.Logger
 
+	Observe Observer // Is told what happens. Defaults to nobody.
+
 	Calls           int           // Calls to Clerk in flight. Defaults to 4.
 	Concurrency     int           // Tasks handled at a time; they wait more than they work. Defaults to 32.
 	RequestTimeout  time.Duration // How long one call may take: the client's own. Defaults to clerk.DefaultTimeout.

@@ -69,6 +69,7 @@ func (w *Worker) settle(t ledger.Turn, v verdict) {
 	for wait := 50 * time.Millisecond; ; wait = min(2*wait, 2*time.Second) {
 		records, err := w.ledger.Settle(ctx, time.Now(), t, v.token, v.gate, v.members)
 		if err == nil {
+			w.cfg.Observe.delivered(t, records)
 			w.outcomes.tell(records)
 			return
 		}

@@ -95,6 +95,7 @@ func (w *Worker) handleReconcile(ctx context.Context, task *asynq.Task) error {
 	if err != nil {
 		return waitForClerkOr(err)
 	}
+	w.cfg.Observe.reconciled(got)
 	line := w.log.Info()
 	if got.Missing > 0 || got.Doubled > 0 {
 		line = w.log.Warn()

@@ -20,6 +20,7 @@ func (w *Worker) sweep(ctx context.Context) error {
 	defer tick.Stop()
 	for {
 		n, err := w.retask(ctx)
+		w.cfg.Observe.swept(n)
 		switch {
 		case err != nil && ctx.Err() == nil:
 			w.log.Warn().Err(err).Msg("sweep")
