@@ -14,10 +14,10 @@ import (
 // Setup says how a scenario is run.
 type Setup struct {
 	Seed    uint64
-	Workers int                                // Defaults to 1.
-	Slots   int                                // Calls that a worker has in flight at most. Defaults to 4.
-	Limiter Limiter                            // Defaults to Sliding.
-	Watch   func(now float64, m *policy.Model) // Called after every event, if set.
+	Workers int                                             // Defaults to 1.
+	Slots   int                                             // Calls that a worker has in flight at most. Defaults to 4.
+	Limiter Limiter                                         // Defaults to Sliding.
+	Watch   func(now float64, m *policy.Model, sent [2]int) // Called after a worker has taken its turns, if set.
 }
 
 func (s Setup) withDefaults() Setup {
@@ -149,6 +149,7 @@ type run struct {
 	clerk   clerkSide
 	workers []worker
 	lanes   [2][]Arrival
+	sent    [2]int // claimed and not given back
 	base    float64
 }
 
@@ -188,7 +189,7 @@ func (r *run) turns(now float64, w int) {
 		r.call(now, w, c)
 	}
 	if r.setup.Watch != nil {
-		r.setup.Watch(now, r.model)
+		r.setup.Watch(now, r.model, r.sent)
 	}
 }
 
@@ -200,6 +201,8 @@ func (r *run) take(lane tasks.Lane, n int) []Arrival {
 
 func (r *run) call(now float64, w int, c policy.Claim) {
 	people := append(r.take(tasks.Interactive, c.Interactive), r.take(tasks.Import, c.Import)...)
+	r.sent[0] += c.Interactive
+	r.sent[1] += c.Import
 	took := latency(r.random)
 	var retry float64
 	var ok bool
@@ -216,6 +219,8 @@ func (r *run) call(now float64, w int, c policy.Claim) {
 			r.Refused++
 			r.RefusedAt = append(r.RefusedAt, r.since(later).Round(time.Minute))
 			r.model.Refused(later, c, later+retry)
+			r.sent[0] -= c.Interactive
+			r.sent[1] -= c.Import
 			r.lanes[0] = append(append([]Arrival{}, people[:c.Interactive]...), r.lanes[0]...)
 			r.lanes[1] = append(append([]Arrival{}, people[c.Interactive:]...), r.lanes[1]...)
 		}

@@ -3,7 +3,6 @@ package ledger
 import (
 	"context"
 	"math"
-	"slices"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -12,68 +11,12 @@ import (
 )
 
 // ETA returns when the invite with so many others of its lane in front of it
-// (0: it is the next) will be sent, as things stand. Interactive invites have
-// nobody but their lane in front; an import also waits for them.
+// (0: it is the next) will be sent, as things stand: with the demand of the last
+// window, and without refusals. It is never before the overview's time, moves
+// when a gate closes, and costs the same for a rank of a million. A paused lane
+// is taken to be resumed at once.
 func (o Overview) ETA(lane tasks.Lane, ahead int64) time.Time {
-	single, bulk := o.Quotas[Single], o.Quotas[Bulk]
-	if single.Limit.Calls == 0 || bulk.Limit.Calls == 0 {
-		return o.At // Calls in flight are what bounds it.
-	}
-	n := ahead + 1
-	kept := 0
-	if lane == tasks.Import {
-		n += o.Waiting[tasks.Interactive]
-		kept = o.kept()
-	}
-	type release struct {
-		at     time.Time
-		places int64
-	}
-	var cycle []release
-	add := func(q Quota, usable, free int, places int64) {
-		for i := range usable {
-			at := o.At
-			if i >= free && i-free+len(q.frees)-q.Spent < len(q.frees) && i-free >= 0 {
-				at = q.frees[min(i-free, len(q.frees)-1)]
-			}
-			if q.Gate.Until.After(at) {
-				at = q.Gate.Until
-			}
-			cycle = append(cycle, release{at, places})
-		}
-	}
-	places := min(int64(o.Bulk), max(1, n))
-	if n < 2 {
-		places = 1
-	}
-	add(bulk, bulk.Limit.Calls, bulk.Free(), places)
-	add(single, max(0, single.Limit.Calls-kept), max(0, single.Free()-kept), 1)
-	slices.SortStableFunc(cycle, func(a, b release) int { return a.at.Compare(b.at) })
-	var perCycle int64
-	for _, r := range cycle {
-		perCycle += r.places
-	}
-	if perCycle == 0 {
-		return o.At
-	}
-	cycles := (n - 1) / perCycle
-	left := n - cycles*perCycle
-	for _, r := range cycle {
-		if left -= r.places; left <= 0 {
-			return r.at.Add(time.Duration(cycles) * max(bulk.Limit.span(), single.Limit.span()))
-		}
-	}
-	return o.At
-}
-
-// kept is how many single calls imports leave alone (reserve_of in policy.lua).
-func (o Overview) kept() int {
-	limit := o.Quotas[Single].Limit.Calls
-	if o.Reserve >= 0 {
-		return min(o.Reserve, limit)
-	}
-	need := o.Demand + math.Sqrt(o.Demand)
-	return min(int(math.Ceil(max(0.1*float64(limit), need))), limit)
+	return time.UnixMilli(int64(math.Ceil(o.forecast.At(int(lane), int(ahead)))))
 }
 
 // Drain returns when everything that waits now will have been sent.
@@ -96,7 +39,10 @@ func (l *Ledger) ETAs(ctx context.Context, now time.Time, records ...Record) ([]
 	for i, r := range records {
 		if r.State == Queued {
 			key := l.keys.of("wait0")
-			if r.Invite.Lane == tasks.Import {
+			switch {
+			case r.Solo:
+				key = l.keys.of("solo") // They go first, one by one.
+			case r.Invite.Lane == tasks.Import:
 				key = l.keys.of("wait1")
 			}
 			ranks[i] = pipe.ZRank(ctx, key, r.Invite.ID)
@@ -109,7 +55,7 @@ func (l *Ledger) ETAs(ctx context.Context, now time.Time, records ...Record) ([]
 	if err != nil {
 		return nil, err
 	}
-	if _, err := pipe.Exec(ctx); err != nil && err != redis.Nil { //nolint:errorlint // go-redis returns Nil itself
+	if err := execute(ctx, pipe); err != nil {
 		return nil, err
 	}
 	for i, r := range records {

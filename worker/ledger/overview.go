@@ -3,11 +3,14 @@ package ledger
 import (
 	"context"
 	"encoding/json"
+	"errors"
+	"strconv"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 
 	"github.com/inviteq/inviteq/tasks"
+	"github.com/inviteq/inviteq/worker/ledger/policy"
 )
 
 // Overview is the whole state in numbers, read in one round trip whatever the
@@ -26,6 +29,8 @@ type Overview struct {
 	Bulk    int     // Invitations in a full bulk call.
 
 	OldestWaiting map[tasks.Lane]string // The id at the head of each lane that has one.
+
+	forecast *policy.Forecast // when what waits will be sent
 }
 
 // Quota is what an endpoint has spent and may still spend.
@@ -96,7 +101,7 @@ func (l *Ledger) Overview(ctx context.Context, now time.Time) (Overview, error) 
 	for _, e := range Endpoints {
 		logs[e] = pipe.ZRevRangeWithScores(ctx, l.keys.of(string(e)), 0, freesKept-1)
 	}
-	if _, err := pipe.Exec(ctx); err != nil && meta.Err() != redis.Nil { //nolint:errorlint // go-redis returns Nil itself
+	if err := execute(ctx, pipe); err != nil {
 		return o, err
 	}
 	w := published{l.cfg.Limits, l.cfg.Reserve, l.cfg.Bulk}
@@ -120,12 +125,32 @@ func (l *Ledger) Overview(ctx context.Context, now time.Time) (Overview, error) 
 	}
 	o.Later = later.Val()
 	o.States[Queued] = o.Later + solo.Val() + waiting[0].Val() + waiting[1].Val()
-	o.Demand = demand(pace.Val(), w.Limits.Single.Window, now)
 	o.Closed = gateOf(gates.Val(), All, now)
+	m := policy.NewModel(Config{Limits: w.Limits, Reserve: w.Reserve, Bulk: w.Bulk, ClaimTTL: l.cfg.ClaimTTL}.Policy())
 	for e, lim := range map[Endpoint]Limit{Single: w.Limits.Single, Bulk: w.Limits.Bulk, Other: w.Limits.Other} {
 		o.Quotas[e] = quotaOf(lim, logs[e].Val(), gateOf(gates.Val(), e, now), now)
+		fillQuota(m.Quota(string(e)), string(e), logs[e].Val(), gates.Val(), pace.Val())
 	}
+	fillPace(m, pace.Val())
+	m.Waiting = [2]int{int(waiting[0].Val()), int(waiting[1].Val() + solo.Val())}
+	begin := float64(now.UnixMilli())
+	o.Demand = m.DemandAt(begin)
+	o.forecast = policy.NewForecast(m, max(begin, float64(millis(o.Closed.Until))))
 	return o, nil
+}
+
+// execute runs a pipeline; that a key is missing is no error.
+func execute(ctx context.Context, pipe redis.Pipeliner) error {
+	cmds, err := pipe.Exec(ctx)
+	if err == nil || !errors.Is(err, redis.Nil) {
+		return err
+	}
+	for _, cmd := range cmds {
+		if err := cmd.Err(); err != nil && !errors.Is(err, redis.Nil) {
+			return err
+		}
+	}
+	return nil
 }
 
 func gateOf(h map[string]string, e Endpoint, now time.Time) Gate {
@@ -155,19 +180,26 @@ func quotaOf(lim Limit, log []redis.Z, gate Gate, now time.Time) Quota {
 	return q
 }
 
-// demand is the arithmetic of turn.lua: two counters that take turns.
-func demand(pace map[string]string, window time.Duration, now time.Time) float64 {
-	if window == 0 {
-		window = time.Hour
+// fillQuota gives the policy's twin what Redis has about an endpoint.
+func fillQuota(q *policy.Quota, name string, log []redis.Z, gates, pace map[string]string) {
+	for i := len(log) - 1; i >= 0; i-- {
+		q.Log = append(q.Log, log[i].Score)
 	}
-	cur := float64(number(pace["demand.cur"]) + number(pace["arrived"]) - number(pace["demand.seen"]))
-	prev := float64(number(pace["demand.prev"]))
-	age := now.Sub(moment(pace["demand.start"]))
-	switch {
-	case age >= 2*window:
-		return 0
-	case age >= window:
-		cur, prev, age = 0, cur, age-window
+	q.Last, q.Tat = decimal(pace[name+".last"]), decimal(pace[name+".tat"])
+	q.Until, q.Probe, q.Careful = decimal(gates[name+".until"]), decimal(gates[name+".probe"]), decimal(gates[name+".careful"])
+}
+
+// fillPace gives it the soft buckets and the demand.
+func fillPace(m *policy.Model, pace map[string]string) {
+	m.Demand = policy.Demand{
+		Start: decimal(pace["demand.start"]), Cur: decimal(pace["demand.cur"]), Prev: decimal(pace["demand.prev"]),
 	}
-	return cur + prev*(1-float64(age)/float64(window))
+	m.Arrived = decimal(pace["arrived"]) - decimal(pace["demand.seen"])
+	m.ArrivedAt, m.ImportTat = decimal(pace["arrived.at"]), decimal(pace["import.tat"])
+}
+
+// decimal reads what the scripts' real and str have written.
+func decimal(s string) float64 {
+	f, _ := strconv.ParseFloat(s, 64)
+	return f
 }

@@ -34,7 +34,7 @@ func newPair(t *testing.T, seed uint64) *pair {
 	hour := ClerkLimits
 	cfg := Config{
 		Limits: Limits{
-			Single: pick(hour.Single, hour.Single, Limit{5, time.Minute}, Limit{1, time.Hour}, Limit{300, time.Second}, Limit{}),
+			Single: pick(hour.Single, hour.Single, Limit{5, time.Minute}, Limit{1, time.Hour}, Limit{300, time.Second}, Limit{50, 10 * time.Second}, Limit{}),
 			Bulk:   pick(hour.Bulk, hour.Bulk, Limit{2, time.Minute}, Limit{1, time.Hour}, Limit{100, time.Second}, Limit{}),
 			Other:  pick(hour.Other, Limit{100, 10 * time.Second}, Limit{3, time.Second}, Limit{}),
 		},

@@ -123,12 +123,17 @@ func (q *Quota) landed(now, ttl float64) float64 {
 	return q.Log[len(q.Log)-most] - ttl + AnswerTime
 }
 
+// window is the one in which the demand is counted.
+func (m *Model) window() float64 {
+	if m.Single.Window == 0 {
+		return 3600000
+	}
+	return m.Single.Window
+}
+
 // Turn takes a token and the invites to spend it on, as turn.lua does.
 func (m *Model) Turn(now float64) Claim {
-	window := m.Single.Window
-	if window == 0 {
-		window = 3600000
-	}
+	window := m.window()
 	m.Demand.Roll(now, window, m.Arrived)
 	m.Arrived = 0
 	demand, changes := m.Demand.At(now, window)
@@ -192,6 +197,25 @@ func (q *Quota) drop(at float64) bool {
 		q.Log = slices.Delete(q.Log, i, i+1)
 	}
 	return ok
+}
+
+// Quota returns that of "single", "bulk" or "other".
+func (m *Model) Quota(endpoint string) *Quota {
+	switch endpoint {
+	case "bulk":
+		return &m.BulkQ
+	case "other":
+		return &m.OtherQ
+	}
+	return &m.SingleQ
+}
+
+// DemandAt returns the interactive invites of the last window.
+func (m *Model) DemandAt(now float64) float64 {
+	d := m.Demand
+	d.Roll(now, m.window(), m.Arrived)
+	demand, _ := d.At(now, m.window())
+	return demand
 }
 
 func (m *Model) quota(a Action) *Quota {

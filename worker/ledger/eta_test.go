@@ -1,0 +1,102 @@
+package ledger
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/inviteq/inviteq/tasks"
+)
+
+// importOf admits n invites of one import.
+func importOf(t testing.TB, l *Ledger, now time.Time, n int) []tasks.Invite {
+	t.Helper()
+	all := make([]tasks.Invite, n)
+	for i := range all {
+		all[i] = invite(t, fmt.Sprintf("row%d@example.com", i))
+		all[i].Lane, all[i].ImportID = tasks.Import, "imp"
+	}
+	for from := 0; from < n; from += 100 {
+		admit(t, l, now, all[from:min(n, from+100)]...)
+	}
+	return all
+}
+
+// What is told about every waiting invite is compared with what happens.
+func TestETAIsWhatHappens(t *testing.T) {
+	l := open(t, Config{Limits: ClerkLimits, Reserve: AutoReserve})
+	importOf(t, l, start, 1200)
+	now := start
+	for range 20 { // Some of the quota is spent already.
+		delivered(t, l, now.Add(200*time.Millisecond), turn(t, l, now))
+		now = now.Add(time.Second)
+	}
+	o, err := l.Overview(t.Context(), now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	told := make([]time.Time, o.Waiting[tasks.Import])
+	for i := range told {
+		told[i] = o.ETA(tasks.Import, int64(i))
+		if told[i].Before(now) || i > 0 && told[i].Before(told[i-1]) {
+			t.Fatalf("rank %d: ETA %v after %v", i, told[i].Sub(now), told[max(0, i-1)].Sub(now))
+		}
+	}
+	asked := now
+	for sent := 0; sent < len(told); {
+		tn := turn(t, l, now)
+		for range tn.Batch {
+			left, off := now.Sub(asked), now.Sub(told[sent]).Abs()
+			if off > max(time.Minute, left/10) {
+				t.Fatalf("rank %d: told %v, sent after %v", sent, told[sent].Sub(asked), left)
+			}
+			sent++
+		}
+		if len(tn.Batch) > 0 {
+			delivered(t, l, now.Add(200*time.Millisecond), tn)
+			now = now.Add(300 * time.Millisecond)
+		} else {
+			now = tn.Wake
+		}
+	}
+	if got := o.ETA(tasks.Import, 1_000_000); got.Before(asked.Add(2500*time.Hour)) || got.After(asked.Add(3000*time.Hour)) {
+		t.Errorf("a rank of a million: got %v, want about 2870 h", got.Sub(asked))
+	}
+}
+
+func TestETAMovesWithGatesAndReadiness(t *testing.T) {
+	l := open(t, Config{Limits: ClerkLimits, Reserve: AutoReserve})
+	i := invite(t, "ada@example.com")
+	later := invite(t, "bob@example.com")
+	later.NotBefore = start.Add(3 * time.Hour)
+	admit(t, l, start, i, later)
+	ask := func() (time.Duration, time.Duration) {
+		t.Helper()
+		records, err := l.Get(t.Context(), i.ID, later.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		etas, err := l.ETAs(t.Context(), start, records...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return etas[0].Sub(start), etas[1].Sub(start)
+	}
+	if a, b := ask(); a != 0 || b != 3*time.Hour {
+		t.Errorf("free quota: got %v and %v, want 0 and 3h", a, b)
+	}
+	for _, e := range []Endpoint{Single, Bulk} {
+		if err := l.SetGate(t.Context(), start, GateChange{Endpoint: e, Until: start.Add(10 * time.Minute), Why: "overload"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if a, _ := ask(); a != 10*time.Minute {
+		t.Errorf("gates closed for 10 min: got %v", a)
+	}
+	if err := l.SetGate(t.Context(), start, GateChange{Endpoint: All, Until: start.Add(time.Hour), Why: "key"}); err != nil {
+		t.Fatal(err)
+	}
+	if a, _ := ask(); a != time.Hour {
+		t.Errorf("everything closed for an hour: got %v", a)
+	}
+}

@@ -1,0 +1,146 @@
+package policy
+
+import (
+	"math"
+	"sort"
+	"sync"
+)
+
+// The bounds of a forecast.
+const (
+	// After so many cycles (a span and an answer, in which a steady state repeats
+	// itself) the last of them is taken to go on for ever. Between the two, the cut
+	// is made in a quiet moment, so that no burst is counted twice or not at all.
+	forecastLeast, forecastMost = 2.25, 3.25
+	quiet                       = 1000 // ms
+	// forecastCalls is the limit up to which turns are played at all. Beyond it
+	// calls are so many that they flow.
+	forecastCalls = 1000
+	// answerGuess (ms) is how long a call is thought to take.
+	answerGuess = 250
+)
+
+// Forecast says when what waits will be sent, as things stand: with the demand
+// that there is, no other arrivals, and no refusals. It plays the twin forward
+// as far as it is asked, and is safe for concurrent use.
+type Forecast struct {
+	mu      sync.Mutex
+	m       *Model
+	start   float64
+	now     float64
+	window  float64
+	cycle   float64
+	next    float64 // the next interactive arrival
+	gap     float64 // between two of them
+	sent    [2]int
+	log     [2][]point // one entry a call, by lane
+	last    float64    // when something was sent last
+	flowing bool
+	done    bool
+}
+
+// point: so many have been sent by then.
+type point struct {
+	at   float64
+	sent int
+}
+
+// NewForecast begins at now with a copy of the model.
+func NewForecast(m *Model, now float64) *Forecast {
+	f := &Forecast{m: m.Clone(), start: now, now: now, window: m.window(), next: Never}
+	f.cycle = math.Max(m.Single.Span, m.Bulk.Span) + answerGuess
+	for _, calls := range []int{m.Single.Calls, m.Bulk.Calls} {
+		f.flowing = f.flowing || calls == 0 || calls > forecastCalls
+	}
+	if demand := m.DemandAt(now); demand >= 1 {
+		f.gap = f.window / demand
+		f.next = now + f.gap
+	}
+	return f
+}
+
+// At returns when the invite with so many of its lane in front of it will be
+// sent. It is never before the forecast's beginning.
+func (f *Forecast) At(lane, ahead int) float64 {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.flowing {
+		return f.flow(lane, ahead)
+	}
+	// Whoever asks about someone who does not stand in the lane yet, means the end.
+	if missing := ahead + 1 - f.sent[lane] - f.m.Waiting[lane]; missing > 0 {
+		f.m.Waiting[lane] += missing
+	}
+	for !f.done && f.sent[lane] <= ahead {
+		f.step()
+	}
+	log := f.log[lane]
+	i := sort.Search(len(log), func(i int) bool { return log[i].sent > ahead })
+	if i < len(log) {
+		return log[i].at
+	}
+	// The rest is the last cycle over and over.
+	from := sort.Search(len(log), func(i int) bool { return log[i].at > f.now-f.cycle })
+	before := 0
+	if from > 0 {
+		before = log[from-1].sent
+	}
+	per := f.sent[lane] - before
+	if per <= 0 {
+		return f.now + f.cycle*float64(1+ahead-f.sent[lane])
+	}
+	rest := ahead - f.sent[lane]
+	cycles, place := rest/per, before+rest%per
+	i = sort.Search(len(log), func(i int) bool { return log[i].sent > place })
+	return log[min(i, len(log)-1)].at + float64(cycles+1)*f.cycle
+}
+
+// step plays one turn.
+func (f *Forecast) step() {
+	for f.next <= f.now {
+		f.m.Waiting[0]++
+		f.m.Arrived++
+		f.m.ArrivedAt = f.next
+		f.next += f.gap
+	}
+	most := f.start + forecastMost*f.cycle
+	c := f.m.Turn(f.now)
+	if c.Action == "" {
+		next := math.Ceil(math.Min(c.Wake, f.next))
+		cut := math.Max(f.last+quiet, f.start+forecastLeast*f.cycle)
+		if f.now = math.Max(f.now+1, next); f.now > cut {
+			f.now, f.done = math.Min(cut, most), true
+		}
+		return
+	}
+	f.last = f.now
+	for lane, n := range [2]int{c.Interactive, c.Import} {
+		if n > 0 {
+			f.sent[lane] += n
+			f.log[lane] = append(f.log[lane], point{f.now, f.sent[lane]})
+		}
+	}
+	f.m.Answered(f.now+answerGuess, c)
+	f.now++
+	f.done = f.now >= most
+}
+
+// flow is the answer when calls are too many to be played.
+func (f *Forecast) flow(lane, ahead int) float64 {
+	n := float64(ahead)
+	if lane == 1 {
+		n += float64(f.m.Waiting[0])
+	}
+	rate := 0.0
+	for _, q := range []*Quota{&f.m.SingleQ, &f.m.BulkQ} {
+		if q.Calls == 0 { // Calls in flight are what bounds it.
+			return math.Max(f.start, q.Until)
+		}
+		places := 1.0
+		if q == &f.m.BulkQ {
+			places = float64(f.m.Size)
+		}
+		rate += places * float64(q.Calls) / q.Span
+	}
+	return math.Max(f.start, math.Min(f.m.SingleQ.Until, f.m.BulkQ.Until)) + n/rate
+}
