@@ -15,6 +15,12 @@ LDFLAGS := -s -w -X main.version=$(VERSION)
 GOLANGCI_VERSION := v2.15.0
 GOLANGCI := .cache/bin/golangci-lint-$(GOLANGCI_VERSION)
 
+# The simulation: how many worlds (100), hours of faults in each (0.5), and the
+# one world to replay aloud. Empty means the test's own default.
+SEEDS ?=
+HOURS ?=
+SEED ?=
+
 # Each fuzz target runs this long.
 FUZZTIME ?= 10s
 
@@ -53,6 +59,12 @@ test-race: ## All tests under the race detector, with fewer simulated seeds
 fuzz: ## Run each fuzz target for FUZZTIME (10s)
 	@.ci/need go redis-server
 	@FUZZTIME='$(FUZZTIME)' .ci/fuzz
+
+.PHONY: sim
+sim: ## Simulate days of faults in virtual time: SEEDS=2000 HOURS=1, or replay SEED=42
+	@.ci/need go redis-server
+	INVITEQ_SIM_SEEDS='$(SEEDS)' INVITEQ_SIM_HOURS='$(HOURS)' INVITEQ_SIM_SEED='$(SEED)' \
+		$(GO) test ./worker -run '^TestSimulation$$' -count=1 -v -timeout 60m
 
 .PHONY: bench
 bench: ## Go benchmarks of the packages, on a real redis-server
