@@ -35,7 +35,7 @@ func main() {
 // early when ctx ends.
 func run(ctx context.Context, args, environ []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	p := newProgram(environ, stdin, stdout, stderr)
-	command, err := p.parse(ctx, args)
+	command, err := p.parse(args)
 	if err == nil && command != nil {
 		err = command(ctx)
 	}

@@ -77,7 +77,7 @@ type command interface {
 
 // parse returns the command that args ask for, or nil when all is done (help
 // has been printed).
-func (p *program) parse(ctx context.Context, args []string) (func(context.Context) error, error) {
+func (p *program) parse(args []string) (func(context.Context) error, error) {
 	p.args = args
 	out := p.console.out
 	switch {
