@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 	"unicode"
+	"unicode/utf8"
 
 	"github.com/inviteq/inviteq/tasks"
 )
@@ -81,6 +82,9 @@ func columnsOf(header []string) ([]column, error) {
 		name := strings.NewReplacer(" ", "_", "-", "_").Replace(strings.ToLower(cell))
 		if name == "email" {
 			name = emailColumn
+		}
+		if !utf8.ValidString(cell) {
+			return nil, errNotUTF8
 		}
 		if _, err := tasks.ParseEmail(cell); err == nil {
 			return nil, errors.New("the first row must name the columns, such as email_address, but it holds an address")

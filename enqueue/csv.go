@@ -111,6 +111,8 @@ func openTable(r io.Reader) (*table, error) {
 	return t, nil
 }
 
+var errNotUTF8 = errors.New("the file is not UTF-8; save it as CSV (UTF-8)")
+
 // peekLine returns the first line without consuming it, and refuses what is
 // not text. It reads no further than it has to.
 func peekLine(br *bufio.Reader) ([]byte, error) {
@@ -126,7 +128,7 @@ func peekLine(br *bufio.Reader) ([]byte, error) {
 		switch {
 		case errors.Is(err, io.EOF):
 			if !utf8.Valid(head) {
-				return nil, errors.New("the file is not UTF-8; save it as CSV (UTF-8)")
+				return nil, errNotUTF8
 			}
 			if i := bytes.IndexByte(head, '\r'); i >= 0 && i < len(head)-1 {
 				return nil, errors.New("the file has line ends of a kind that is not understood (a lone CR); save it as CSV (UTF-8)")

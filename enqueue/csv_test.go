@@ -186,6 +186,7 @@ func TestCSVHeader(t *testing.T) {
 		{"UTF-16 big endian", "\xfe\xff\x00e\x00m\x00a\x00i\x00l\x00\n", "the file is UTF-16; save it as UTF-8"},
 		{"UTF-16 without a mark", "e\x00m\x00a\x00i\x00l\x00\n\x00", "the file is UTF-16 or not text at all; save it as UTF-8"},
 		{"Latin-1", "email,id,gr\xf6\xdfe\n", "the file is not UTF-8; save it as CSV (UTF-8)"},
+		{"Latin-1 behind a sep line", "sep=,\nemail,id,gr\xf6\xdfe\n", "the file is not UTF-8; save it as CSV (UTF-8)"},
 		{"workbook", "PK\x03\x04\x14\x00", "the file is a workbook or a zip archive; save the sheet as CSV (UTF-8)"},
 		{"gzip", "\x1f\x8b\x08\x00", "the file is compressed; unpack it first"},
 		{"lone CR", "email,id\rada@example.com,x\rgrace@example.com,y", "the file has line ends of a kind that is not understood (a lone CR); save it as CSV (UTF-8)"},

@@ -59,7 +59,7 @@ func checkEmail(s string) error {
 	if len(mailbox) > 64 {
 		return errors.New("has more than 64 bytes before the @")
 	}
-	return checkDomain(strings.ToLower(domain))
+	return checkDomain(lower(domain))
 }
 
 // isOdd reports a character that no reader would see, or that is no letter,
@@ -91,7 +91,7 @@ func checkDomain(domain string) error {
 		return errors.New("has a number for a domain")
 	}
 	if domain == ascii && !strings.Contains(ascii, "xn--") {
-		return nil
+		return nil // Plain ASCII, like most.
 	}
 	letters, err := idna.Lookup.ToUnicode(ascii)
 	switch {
@@ -104,7 +104,18 @@ func checkDomain(domain string) error {
 	return nil
 }
 
-// asciiDomain returns the form that the DNS knows.
+// lower is strings.ToLower, except that no foreign letter becomes an ASCII one:
+// the mailboxes "İ" and "i" are two people, and the domains two hosts.
+func lower(s string) string {
+	return strings.Map(func(r rune) rune {
+		if l := unicode.ToLower(r); l > unicode.MaxASCII || r <= unicode.MaxASCII {
+			return l
+		}
+		return r
+	}, s)
+}
+
+// asciiDomain returns the form that the DNS knows of a domain in lower case.
 func asciiDomain(domain string) (string, error) {
 	if strings.Contains(domain, "xn--") || strings.ContainsFunc(domain, func(r rune) bool { return r > unicode.MaxASCII }) {
 		return idna.Lookup.ToASCII(domain)
@@ -136,7 +147,7 @@ func (e Email) Key() string { return EmailKey(e.Raw()) }
 
 // EmailKey is Email.Key for an address that Clerk has answered with.
 func EmailKey(address string) string {
-	address = strings.ToLower(strings.TrimSpace(address))
+	address = lower(strings.TrimSpace(address))
 	mailbox, domain, ok := cutLast(address, '@')
 	if !ok {
 		return address

@@ -41,6 +41,9 @@ func TestParseEmail(t *testing.T) {
 		{name: "unicode mailbox", in: "用户@例子.广告", key: "用户@xn--fsqu00a.xn--4rr70v"},
 		{name: "unicode mailbox in capitals", in: "ÄDA@example.com", key: "äda@example.com"},
 
+		{name: "Kelvin sign is no k", in: "\u212a@example.com"},
+		{name: "dotted capital I is no i", in: "İ@example.com"},
+
 		{name: "empty", in: "", want: "is missing"},
 		{name: "spaces", in: "   ", want: "is missing"},
 		{name: "no @", in: "ada.example.com", want: notPlain},
@@ -129,6 +132,8 @@ func TestParseEmail(t *testing.T) {
 		{name: "mixed directions", in: "ada@1אב.example", want: badDomain},
 		{name: "leading combining mark", in: "ada@\u0301x.example", want: badDomain},
 		{name: "full-width letter", in: "ada@ｅxample.com", want: standingIn},
+		{name: "Kelvin sign in the domain", in: "ada@\u212a.example", want: standingIn},
+		{name: "dotted capital I in the domain", in: "ada@İx.example", want: standingIn},
 		{name: "circled letter", in: "ada@ⓔxample.com", want: invisible},
 		{name: "ligature", in: "ada@oﬃce.example", want: standingIn},
 		{name: "decomposed", in: "ada@mu\u0308ller.example", want: standingIn},
