@@ -2,65 +2,98 @@
 --
 -- KEYS[1]  the instance's prefix
 -- ARGV     now, when to look for the task (ms), import id or '',
---          then per invite: id, lane (0 interactive, 1 import), ready (ms or 0), deadline (ms or 0),
+--          then per invite 7: id, lane (0 interactive, 1 import), ready (ms or 0), deadline (ms or 0),
 --          address key, address bucket, body
 -- returns  the position of the first new one in the import (-1: none),
 --          how many were new, then per invite: 1 new | 0 known, same content | -1 known, other content
 --
 -- Keeps: an id belongs to one content for ever; a record is written together with every index that
 -- leads to it, and with a hint that a task is still missing.
-local now, look, import = num(ARGV[1]), ARGV[2], ARGV[3]
-local first, fresh, arrived, out = -1, 0, 0, {}
-local added = {}
+--
+-- Producers wait for this script, so it does without lib.lua (which costs more than a record) and writes each
+-- index once for all invites.
+local now, look, import = ARGV[1], ARGV[2], ARGV[3]
+local out, fresh, new = {-1, 0}, 0, {}
 
-for i = 4, #ARGV, 7 do
-  local id, body = ARGV[i], ARGV[i + 6]
-  local known = redis.call('HGET', K.rec, id)
-  local tomb = not known and redis.call('GET', K.tomb .. id)
-  if tomb then
-    out[#out + 1] = tomb == redis.sha1hex(body) and 0 or -1
-  elseif known then
-    local nl = string.find(known, '\n', 1, true)
-    out[#out + 1] = string.sub(known, nl + 1) == body and 0 or -1
+local ids = {}
+for a = 4, #ARGV, 7 do ids[#ids + 1] = ARGV[a] end
+local known, bodies = redis.call('HMGET', K.rec, unpack(ids)), {}
+for n, id in ipairs(ids) do
+  local body = ARGV[7 * n + 3]
+  local have = bodies[id] -- The same id may stand in one call twice.
+  if known[n] then have = string.sub(known[n], string.find(known[n], '\n', 1, true) + 1) end
+  if have then
+    out[n + 2] = have == body and 0 or -1
   else
-    local r = {id = id, s = 'q', lane = ARGV[i + 1], ready = num(ARGV[i + 2]), deadline = num(ARGV[i + 3]),
-      addr = ARGV[i + 4], created = now, pos = redis.call('HINCRBY', K.meta, 'pos', 1),
-      import = import, body = '\n' .. body}
-    save(r)
-    enqueue(r, now)
-    local bucket = K.addr .. ARGV[i + 5]
-    local ids = redis.call('HGET', bucket, r.addr)
-    if ids then
-      -- The newest 32 invites for an address can be found by it.
-      ids = ids .. ' ' .. id
-      local _, n = string.gsub(ids, ' ', ' ')
-      if n >= 32 then ids = string.sub(ids, string.find(ids, ' ', 1, true) + 1) end
+    local tomb = redis.call('GET', K.tomb .. id)
+    if tomb then
+      out[n + 2] = tomb == redis.sha1hex(body) and 0 or -1
     else
-      ids = id
+      bodies[id] = body
+      fresh = fresh + 1
+      new[fresh] = n
+      out[n + 2] = 1
     end
-    redis.call('HSET', bucket, r.addr, ids)
-    if ARGV[i + 1] == '0' and r.ready <= now then arrived = arrived + 1 end
-    if import == '' then
-      redis.call('ZADD', K.untasked, look, 'c:' .. id)
-    end
-    added[#added + 1] = id
-    fresh = fresh + 1
-    out[#out + 1] = 1
   end
 end
+if fresh == 0 then return out end
+out[2] = fresh
 
+local pos = redis.call('HINCRBY', K.meta, 'pos', fresh) - fresh
+local records, hints, added, waiting, arrived = {}, {}, {}, {}, 0
+for i, n in ipairs(new) do
+  local a = 7 * n - 3
+  local id, lane, ready, deadline, addr = ARGV[a], ARGV[a + 1], ARGV[a + 2], ARGV[a + 3], ARGV[a + 4]
+  if ready == '0' then ready = '' end
+  if deadline == '0' then deadline = '' end
+  -- FIELDS of lib.lua; a test compares.
+  records[2 * i - 1] = id
+  records[2 * i] = 'q\t' .. lane .. '\t' .. pos + i .. '\t' .. now .. '\t' .. addr ..
+    string.gsub('\t' .. import .. '\t' .. ready .. '\t' .. deadline, '\t+$', '') .. '\n' .. ARGV[a + 6]
+
+  local key, score = K.wait1, pos + i
+  if ready ~= '' and tonumber(ready) > tonumber(now) then
+    key, score = K.later, ready
+  elseif lane == '0' then
+    key, arrived = K.wait0, arrived + 1
+  end
+  local w = waiting[key]
+  if not w then
+    w = {}
+    waiting[key] = w
+  end
+  w[#w + 1] = score
+  w[#w + 1] = id
+
+  local bucket = K.addr .. ARGV[a + 5]
+  if redis.call('HSETNX', bucket, addr, id) == 0 then
+    -- The newest 32 invites for an address can be found by it.
+    local all = redis.call('HGET', bucket, addr) .. ' ' .. id
+    local _, spaces = string.gsub(all, ' ', ' ')
+    if spaces >= 32 then all = string.sub(all, string.find(all, ' ', 1, true) + 1) end
+    redis.call('HSET', bucket, addr, all)
+  end
+
+  added[i] = id
+  hints[2 * i - 1] = look
+  hints[2 * i] = 'c:' .. id
+end
+
+redis.call('HSET', K.rec, unpack(records))
+for key, w in pairs(waiting) do redis.call('ZADD', key, unpack(w)) end
 if arrived > 0 then
   redis.call('HINCRBY', K.pace, 'arrived', arrived)
   redis.call('HSET', K.pace, 'arrived.at', now)
 end
-if import ~= '' and fresh > 0 then
-  if redis.call('ZADD', K.imports, 'NX', now, import) == 1 then
-    redis.call('HSET', K.imp .. import, 'created', str(now))
-  end
-  first = redis.call('RPUSH', K.ids .. import, unpack(added)) - fresh
-  redis.call('HINCRBY', K.imp .. import, 'total', fresh)
-  redis.call('HINCRBY', K.imp .. import, 'n:queued', fresh)
-  redis.call('ZADD', K.untasked, look, 'b:' .. first .. ':' .. fresh .. ':' .. import)
+if import == '' then
+  redis.call('ZADD', K.untasked, unpack(hints))
+  return out
 end
-
-return {first, fresh, unpack(out)}
+if redis.call('ZADD', K.imports, 'NX', now, import) == 1 then
+  redis.call('HSET', K.imp .. import, 'created', now)
+end
+out[1] = redis.call('RPUSH', K.ids .. import, unpack(added)) - fresh
+redis.call('HINCRBY', K.imp .. import, 'total', fresh)
+redis.call('HINCRBY', K.imp .. import, 'n:queued', fresh)
+redis.call('ZADD', K.untasked, look, 'b:' .. out[1] .. ':' .. fresh .. ':' .. import)
+return out

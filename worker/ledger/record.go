@@ -34,19 +34,50 @@ type Record struct {
 	address      string // The address key (see Ledger.addressKey).
 }
 
-// fieldCount is the number of fields in a record's first line. Their order is
-// that of FIELDS in lib.lua.
-const fieldCount = 20
+// The fields of a record's first line, in the order of FIELDS in lib.lua. Empty
+// ones at the end are left out.
+const (
+	fState = iota
+	fLane
+	fPosition
+	fCreated
+	fAddress
+	fImport
+	fReady
+	fDeadline
+	fSolo
+	fAttempts
+	fCrashes
+	fVersion
+	fUpdated
+	fReason
+	fTurn
+	fSent
+	fInvitation
+	fRevoke
+	fAbsent
+	fCharge
+	fieldCount
+)
 
 var errRecord = errors.New("a record in the ledger cannot be read")
 
 func parseRecord(id, s string) (Record, error) {
 	head, body, ok := strings.Cut(s, "\n")
-	f := strings.SplitN(head, "\t", fieldCount)
-	if !ok || len(f) != fieldCount || len(f[0]) != 1 {
+	var f [fieldCount]string
+	n := 0
+	for field := range strings.SplitSeq(head, "\t") {
+		if n == fieldCount {
+			ok = false
+			break
+		}
+		f[n] = field
+		n++
+	}
+	if !ok || len(f[fState]) != 1 {
 		return Record{}, fmt.Errorf("%w: %s", errRecord, id)
 	}
-	state, ok := stateOf(f[0][0])
+	state, ok := stateOf(f[fState][0])
 	if !ok {
 		return Record{}, fmt.Errorf("%w: %s", errRecord, id)
 	}
@@ -55,15 +86,15 @@ func parseRecord(id, s string) (Record, error) {
 		return Record{}, fmt.Errorf("%w: %s", errRecord, id)
 	}
 	invite.ID = id
-	invite.Lane = tasks.Lane(number(f[1]))
-	invite.ImportID = f[19]
-	invite.Deadline = moment(f[9])
+	invite.Lane = tasks.Lane(number(f[fLane]))
+	invite.ImportID = f[fImport]
+	invite.Deadline = moment(f[fDeadline])
 	r := Record{
-		Invite: invite, State: state, Reason: f[13],
-		Attempts: int(number(f[3])), Crashes: int(number(f[4])), Version: int(number(f[5])),
-		InvitationID: f[12], CreatedAt: moment(f[6]), UpdatedAt: moment(f[7]),
-		ReadyAt: moment(f[8]), SentAt: moment(f[11]), RevokeWanted: f[14] == "1",
-		Absent: int(number(f[15])), Position: number(f[2]), Turn: f[10], Solo: f[17] == "1", address: f[18],
+		Invite: invite, State: state, Reason: f[fReason],
+		Attempts: int(number(f[fAttempts])), Crashes: int(number(f[fCrashes])), Version: int(number(f[fVersion])),
+		InvitationID: f[fInvitation], CreatedAt: moment(f[fCreated]), UpdatedAt: moment(f[fUpdated]),
+		ReadyAt: moment(f[fReady]), SentAt: moment(f[fSent]), RevokeWanted: f[fRevoke] == "1",
+		Absent: int(number(f[fAbsent])), Position: number(f[fPosition]), Turn: f[fTurn], Solo: f[fSolo] == "1", address: f[fAddress],
 	}
 	if r.UpdatedAt.IsZero() {
 		r.UpdatedAt = r.CreatedAt
