@@ -94,7 +94,10 @@ func (l *Ledger) loadScripts() error {
 		return string(b)
 	}
 	for _, name := range []string{"admit", "turn", "topup", "settle", "cancel", "requeue", "due", "observe", "spend", "adopt", "trim"} {
-		src := l.keys.prelude() + read("lib")
+		src := l.keys.prelude()
+		if name != "admit" {
+			src += read("lib")
+		}
 		if name == "turn" || name == "settle" {
 			src += policy.Lua
 		}
