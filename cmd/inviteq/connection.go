@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"time"
 
 	"github.com/hibiken/asynq"
 	"github.com/redis/go-redis/v9"
@@ -54,10 +55,23 @@ func (p *program) warnTask(err error) {
 	}
 }
 
-// hintWorker says so when nobody would deliver.
-func (p *program) hintWorker(ctx context.Context, conn *connection) {
+// hint says why nothing is being sent, if nothing is: nobody would deliver, a
+// person has paused a lane, or Clerk refuses the workers.
+func (p *program) hint(ctx context.Context, conn *connection) {
 	if n, err := conn.workers(ctx); err == nil && n == 0 {
 		p.console.note("No worker is running for this instance, so nothing is sent yet: start one with `inviteq worker`.")
+	}
+	o, err := conn.ledger.Overview(ctx, time.Now())
+	if err != nil {
+		return // The command has its own error to tell.
+	}
+	for _, lane := range tasks.Lanes {
+		if since, ok := o.Paused[lane]; ok {
+			p.console.note("The %s lane has been paused %s: go on with `inviteq resume --lane %s`.", lane, ago(o.At, since), lane)
+		}
+	}
+	if o.Closed.Closed() {
+		p.console.note("Clerk refuses the workers (%s): check their CLERK_SECRET_KEY. They try again by themselves.", o.Closed.Why)
 	}
 }
 

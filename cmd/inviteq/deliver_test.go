@@ -147,6 +147,7 @@ func TestPauseAndQuota(t *testing.T) {
 		t.Errorf("got %v", q[0])
 	}
 	wants(t, w.ok("quota"), "100/1h", "1    99", "paused", "inviteq resume --lane import")
+	wants(t, w.run("status", "ada@example.com").stderr, "The import lane has been paused")
 	if n := w.sim.Count(clerksim.OpCreate) + w.sim.Count(clerksim.OpBulkCreate); n != 1 {
 		t.Errorf("%d calls while the lane was paused, want 1", n)
 	}

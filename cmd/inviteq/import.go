@@ -295,7 +295,7 @@ func quoted(s string) string {
 // finish follows the import, or says how to.
 func (r *importRun) finish(ctx context.Context) error {
 	p := r.p
-	p.hintWorker(ctx, r.conn)
+	p.hint(ctx, r.conn)
 	var now enqueue.Import
 	var err error
 	if r.Wait {

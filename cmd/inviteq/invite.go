@@ -72,13 +72,13 @@ func (c *invitesCommand) Run(ctx context.Context, p *program) error {
 	if err := p.printStatuses(list, c.JSON); err != nil {
 		return err
 	}
-	p.hintWorker(ctx, conn)
+	p.hint(ctx, conn)
 	return nil
 }
 
 // wait waits for each invite and prints what became of it.
 func (c *invitesCommand) wait(ctx context.Context, p *program, conn *connection, list []enqueue.Status) error {
-	p.hintWorker(ctx, conn)
+	p.hint(ctx, conn)
 	delivered := true
 	for n, s := range list {
 		settled, err := conn.client.Wait(ctx, s.ID)

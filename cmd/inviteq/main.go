@@ -11,6 +11,7 @@ import (
 	"syscall"
 
 	"github.com/redis/go-redis/v9"
+	"github.com/rs/zerolog"
 )
 
 // version is set by the linker: -X main.version=…
@@ -25,6 +26,7 @@ const (
 
 func main() {
 	redis.SetLogger(quiet{})
+	zerolog.TimeFieldFormat = "2006-01-02T15:04:05.000Z07:00"
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	// The first signal asks to end; from then on a second one ends at once.
 	context.AfterFunc(ctx, stop)

@@ -58,7 +58,7 @@ func (c *revokeCommand) Run(ctx context.Context, p *program) error {
 		}
 	}
 	if asked {
-		p.hintWorker(ctx, conn)
+		p.hint(ctx, conn)
 	}
 	if failed {
 		return errTold

@@ -38,12 +38,18 @@ func (c *statusCommand) Run(ctx context.Context, p *program) error {
 	if errors.Is(err, enqueue.ErrNotFound) && !strings.Contains(c.Target, "@") {
 		imp, importErr := conn.client.Import(ctx, c.Target)
 		if importErr == nil {
+			if imp.Open > 0 {
+				defer p.hint(ctx, conn)
+			}
 			return p.printImport(imp, c.JSON)
 		}
 		err = importErr
 	}
 	if err != nil {
 		return err
+	}
+	if slices.ContainsFunc(list, func(s enqueue.Status) bool { return s.State.Open() }) {
+		defer p.hint(ctx, conn)
 	}
 	if c.JSON {
 		return p.printStatuses(list, true)
