@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -15,6 +16,7 @@ import (
 	"github.com/inviteq/inviteq/clerk"
 	"github.com/inviteq/inviteq/worker"
 	"github.com/inviteq/inviteq/worker/ledger"
+	"github.com/inviteq/inviteq/worker/webhook"
 )
 
 type workerCommand struct {
@@ -33,6 +35,14 @@ type workerCommand struct {
 	Concurrency     string `default:"32" placeholder:"N" help:"Tasks handled at a time; they wait more than they work."`
 	Screen          bool   `default:"true" negatable:"" help:"Look for existing users and invitations before a bulk call, so that no token is wasted."`
 	Unknown         string `enum:"park,resend" default:"park" placeholder:"WORD" help:"What becomes of an invite with ignore_existing whose call got no answer and which reading cannot find: park asks a person, resend may mail twice."`
+
+	ReconcileEvery     string `default:"5m" placeholder:"DURATION" help:"How often the newest invitations are compared with Clerk's list; off for never."`
+	ReconcileFullEvery string `default:"24h" placeholder:"DURATION" help:"How often all of them are."`
+	Retention          string `default:"2160h" placeholder:"DURATION" help:"How long a settled invite is remembered; 2160h are 90 days."`
+	Tombstones         string `default:"8760h" placeholder:"DURATION" help:"How long the id of a forgotten invite goes on deduping; 8760h are a year."`
+
+	WebhookURL          string `name:"webhook-url" placeholder:"URL" help:"Where events are posted, in the Standard Webhooks format. Needs INVITEQ_WEBHOOK_SECRET or INVITEQ_WEBHOOK_SECRET_FILE: whsec_…, or several separated by spaces, the newest first."`
+	WebhookAllowPrivate bool   `help:"Permit plain http and private addresses for webhooks."`
 
 	AdminAddr string `default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Where /healthz and /readyz are; off for nowhere."`
 	LogLevel  string `enum:"debug,info,warn,error" default:"info" placeholder:"LEVEL" help:"debug, info, warn or error."`
@@ -124,6 +134,12 @@ func (c *workerCommand) config(p *program) worker.Config {
 		NoScreening:     !c.Screen,
 		ResendUnknown:   c.Unknown == "resend",
 		Log:             p.logger(c.LogLevel, c.LogFormat),
+
+		ReconcileEvery:     setting(all, "reconcile-every", c.ReconcileEvery, spanOrOff),
+		ReconcileFullEvery: setting(all, "reconcile-full-every", c.ReconcileFullEvery, span),
+		Retention:          setting(all, "retention", c.Retention, span),
+		Tombstones:         setting(all, "tombstones", c.Tombstones, span),
+		Webhook:            c.webhook(p),
 	}
 	if c.AdminAddr != "off" {
 		if _, _, err := net.SplitHostPort(c.AdminAddr); err != nil {
@@ -137,6 +153,31 @@ func (c *workerCommand) config(p *program) worker.Config {
 	}
 	all.add(cfg.Check())
 	return cfg
+}
+
+// webhook makes the sender of webhooks, or nil if none is wanted.
+func (c *workerCommand) webhook(p *program) *webhook.Sender {
+	secrets, err := p.env.secret("INVITEQ_WEBHOOK_SECRET")
+	p.complaints.add(err)
+	if c.WebhookURL == "" || err != nil {
+		return nil
+	}
+	sender, err := webhook.New(webhook.Config{
+		URL: c.WebhookURL, Secrets: strings.Fields(secrets), AllowPrivate: c.WebhookAllowPrivate, UserAgent: "inviteq/" + version,
+	})
+	if err != nil {
+		p.complaints.add(fmt.Errorf("--webhook-url ($INVITEQ_WEBHOOK_URL): %w", err))
+		return nil
+	}
+	return sender
+}
+
+// spanOrOff understands a duration, or off.
+func spanOrOff(s string) (time.Duration, error) {
+	if s == "off" {
+		return -1, nil
+	}
+	return span(s)
 }
 
 // clerkClient makes the client for Clerk, or complains and returns nil.
