@@ -1,12 +1,10 @@
 package enqueue_test
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -212,12 +210,15 @@ type endless struct {
 }
 
 func (e *endless) Read(p []byte) (int, error) {
-	if e.start == "" {
-		e.start = e.again
+	for n := 0; n < len(p); {
+		if e.start == "" {
+			e.start = e.again
+		}
+		m := copy(p[n:], e.start)
+		e.start, n = e.start[m:], n+m
 	}
-	n := copy(p, e.start)
-	e.start, e.read = e.start[n:], e.read+n
-	return n, nil
+	e.read += len(p)
+	return len(p), nil
 }
 
 // TestEndlessRow feeds rows that never end: they are refused after a megabyte,
@@ -339,25 +340,4 @@ Ada@Example.com,pro,7
 	// 2 a***@e*** {"plan":"pro"}
 	// row 3: email_address has a domain without a dot
 	// row 4: same address as row 2
-}
-
-// A list in a file becomes an import: bad rows are reported and left out, and
-// the same file under the same import id may be given again.
-func ExampleSource_Invites() {
-	c, err := enqueue.New(enqueue.Config{})
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	defer c.Close()
-	file, err := os.Open("people.csv")
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	defer file.Close()
-	list := enqueue.CSV(file).Distinct().Invites(func(err error) { fmt.Fprintln(os.Stderr, err) })
-	ctx := context.Background()
-	result, err := c.BulkInvite(ctx, list, enqueue.BulkOptions{ImportID: "people-2026-01"})
-	fmt.Println(result.Admitted, err)
 }

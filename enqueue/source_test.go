@@ -243,10 +243,10 @@ var formats = []struct {
 	}},
 }
 
-// TestMemory streams a list and looks at the heap on the way: a source holds a
+// TestSourceMemory streams a list and looks at the heap on the way: a source holds a
 // row, Distinct a few words for each.
-func TestMemory(t *testing.T) {
-	const rows, most = 100_000, 4 << 20
+func TestSourceMemory(t *testing.T) {
+	const rows, most = 40_000, 4 << 20
 	for _, f := range formats {
 		t.Run(string(f.format), func(t *testing.T) {
 			for name, limit := range map[string]uint64{"source": most, "distinct": most + 60*rows} {

@@ -125,15 +125,15 @@ func TestMarshalMasks(t *testing.T) {
 // An address does not come back from JSON by accident, either: whoever means
 // to read one uses InviteJSON.
 func TestUnmarshalRefuses(t *testing.T) {
-	var e Email
-	err := json.Unmarshal([]byte(`"`+canary+`"`), &e)
-	if err == nil || leaks(err.Error()) || !e.IsZero() {
-		t.Errorf("Unmarshal: %v, %v", e, err)
+	var into struct {
+		Email  Email
+		Invite Invite
 	}
-	var i Invite
-	err = json.Unmarshal([]byte(`"`+canary+`"`), &i)
-	if err == nil || leaks(err.Error()) {
-		t.Errorf("Unmarshal: %v, %v", i, err)
+	for _, in := range []string{`{"Email":"` + canary + `"}`, `{"Invite":"` + canary + `"}`, `{"Invite":{"EmailAddress":"` + canary + `"}}`} {
+		err := json.Unmarshal([]byte(in), &into)
+		if err == nil || leaks(err.Error()) || !into.Email.IsZero() || !into.Invite.EmailAddress.IsZero() {
+			t.Errorf("Unmarshal: %v, %v", into, err)
+		}
 	}
 }
 
