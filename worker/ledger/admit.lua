@@ -40,6 +40,7 @@ if fresh == 0 then return out end
 out[2] = fresh
 
 local pos = redis.call('HINCRBY', K.meta, 'pos', fresh) - fresh
+local created = string.format('%x', now)
 local records, hints, added, waiting, arrived = {}, {}, {}, {}, 0
 for i, n in ipairs(new) do
   local a = 7 * n - 3
@@ -48,7 +49,7 @@ for i, n in ipairs(new) do
   if deadline == '0' then deadline = '' end
   -- FIELDS of lib.lua; a test compares.
   records[2 * i - 1] = id
-  records[2 * i] = 'q\t' .. lane .. '\t' .. pos + i .. '\t' .. now .. '\t' .. addr ..
+  records[2 * i] = 'q\t' .. lane .. '\t' .. pos + i .. '\t' .. created .. '\t' .. addr ..
     string.gsub('\t' .. import .. '\t' .. ready .. '\t' .. deadline, '\t+$', '') .. '\n' .. ARGV[a + 6]
 
   local key, score = K.wait1, pos + i

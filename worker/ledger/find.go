@@ -52,7 +52,7 @@ func (l *Ledger) FindAddress(ctx context.Context, e tasks.Email) ([]Record, erro
 	ids := strings.Fields(s)
 	slices.Reverse(ids)
 	records, err := l.Get(ctx, ids...)
-	// The index holds 64 bits of a hash: compare the address itself.
+	// The index holds a part of a hash: compare the address itself.
 	return slices.DeleteFunc(records, func(r Record) bool { return r.Invite.EmailAddress.Key() != e.Key() }), err
 }
 

@@ -31,18 +31,20 @@ var keyNames = []struct{ lua, redis, holds string }{
 	{"revreq", "revreq", "hash id → a revoke request for something that is not in the ledger"},
 	{"events", "events", "stream of state changes, without addresses"},
 	{"totals", "totals", "hash from>to → how many invites ever went that way; state:reason → how many ever ended so"},
+	{"tokens", "tokens", "hash token id → name, hash and age of a bearer token of the HTTP API; id:used → last use (ms)"},
 	{"meta", "meta", "hash: salt, next position, the worker's limits, last reconciliation"},
 }
 
 // keyFamilies are the keys that come one per thing.
 var keyFamilies = []struct{ lua, redis, holds string }{
 	{"state", "state:", "zset a state (all but queued), by time (ms): sending by deadline, unknown by next read, others by change"},
-	{"addr", "addr:", "hash address key → ids of the invites for it, in 16384 buckets"},
+	{"addr", "addr:", "hash address key → ids of the invites for it, in 8192 buckets"},
 	{"imp", "imp:", "hash an import: created, total, and a count per state"},
 	{"turn", "turn:", "string turn → what it claimed, for as long as the claim lasts"},
 	{"tomb", "tomb:", "string id of a trimmed invite → hash of its content"},
 	{"hold", "hold:", "string a lease that one process has at a time"},
 	{"day", "day:", "hash a day (UTC): hour:from>to → how many invites were settled that way"},
+	{"bound", "bound:", "string Idempotency-Key of the HTTP API, hashed → hash of the request that came with it"},
 	{"ids", "ids:", "list of the ids of an import, in the order of the file"},
 }
 

@@ -138,16 +138,20 @@ func (l *Ledger) Redis() redis.UniversalClient { return l.rdb }
 // in logs and indexes of one instance, and nobody can turn it back.
 func (l *Ledger) Person(e tasks.Email) string { return l.addressKey(e.Key()) }
 
+// addressKeyLen is in bytes: 48 bits, so that two people of a million hardly ever
+// share a key. Where it would matter the addresses themselves are compared.
+const addressKeyLen = 6
+
 func (l *Ledger) addressKey(key string) string {
 	h := hmac.New(sha256.New, l.salt)
 	h.Write([]byte(key))
-	return base64.RawURLEncoding.EncodeToString(h.Sum(nil)[:8])
+	return base64.RawURLEncoding.EncodeToString(h.Sum(nil)[:addressKeyLen])
 }
 
 // addressBuckets is how many hashes hold the address index: each stays small
 // enough for Redis to pack (up to 128 entries), which is what makes the index
-// cheap for up to two million invites.
-const addressBuckets = 16384
+// cheap for up to a million invites.
+const addressBuckets = 8192
 
 func addressBucket(key string) string {
 	b, _ := base64.RawURLEncoding.DecodeString(key)

@@ -4,6 +4,7 @@
 -- content (JSON that only Go reads). Ids hold no tab (tasks.CheckID).
 -- Empty means zero, and empty fields at the end are left out: those that a
 -- waiting record has stand first, since a million of them wait in memory.
+-- The time of creation is hexadecimal.
 local FIELDS = {'s', 'lane', 'pos', 'created', 'addr', 'import', 'ready', 'deadline', 'solo', 'attempts', 'crashes',
   'ver', 'updated', 'reason', 'turn', 'sent', 'inv', 'revoke', 'absent', 'charge'}
 

@@ -92,7 +92,7 @@ func parseRecord(id, s string) (Record, error) {
 	r := Record{
 		Invite: invite, State: state, Reason: f[fReason],
 		Attempts: int(number(f[fAttempts])), Crashes: int(number(f[fCrashes])), Version: int(number(f[fVersion])),
-		InvitationID: f[fInvitation], CreatedAt: moment(f[fCreated]), UpdatedAt: moment(f[fUpdated]),
+		InvitationID: f[fInvitation], CreatedAt: created(f[fCreated]), UpdatedAt: moment(f[fUpdated]),
 		ReadyAt: moment(f[fReady]), SentAt: moment(f[fSent]), RevokeWanted: f[fRevoke] == "1",
 		Absent: int(number(f[fAbsent])), Position: number(f[fPosition]), Turn: f[fTurn], Solo: f[fSolo] == "1", address: f[fAddress],
 	}
@@ -118,6 +118,11 @@ func moment(s string) time.Time {
 	return time.UnixMilli(number(s))
 }
 
+func created(s string) time.Time {
+	n, _ := strconv.ParseInt(s, 16, 64)
+	return time.UnixMilli(n)
+}
+
 func millis(t time.Time) int64 {
 	if t.IsZero() {
 		return 0
@@ -139,7 +144,8 @@ type content struct {
 }
 
 // encodeContent is canonical: metadata that differs only in spaces or in the
-// order of its keys gives the same bytes.
+// order of its keys gives the same bytes. An invite that has no more than an
+// address and metadata, as most do, is written as the two on a line each.
 func encodeContent(i *tasks.Invite) (string, error) {
 	c := content{
 		Email: i.EmailAddress.Raw(), Redirect: i.RedirectURL, NoNotify: i.NoNotify,
@@ -148,22 +154,17 @@ func encodeContent(i *tasks.Invite) (string, error) {
 	if len(i.PublicMetadata) > 0 {
 		m, err := canonical(i.PublicMetadata)
 		if err != nil {
-			return "", errors.New("public_metadata must be a JSON object")
+			return "", err
 		}
 		c.Metadata = m
 	}
-	return marshal(c)
-}
-
-func canonical(raw json.RawMessage) (json.RawMessage, error) {
-	dec := json.NewDecoder(strings.NewReader(string(raw)))
-	dec.UseNumber() // A number keeps every digit.
-	var v map[string]any
-	if err := dec.Decode(&v); err != nil {
-		return nil, err
+	if c.Redirect == "" && !c.NoNotify && !c.Ignore && c.Days == 0 && c.Template == "" && c.Email != "" && c.Email[0] != '{' {
+		if len(c.Metadata) == 0 {
+			return c.Email, nil
+		}
+		return c.Email + "\n" + string(c.Metadata), nil
 	}
-	s, err := marshal(v)
-	return json.RawMessage(s), err
+	return marshal(c)
 }
 
 func marshal(v any) (string, error) {
@@ -176,8 +177,16 @@ func marshal(v any) (string, error) {
 
 func decodeContent(body string) (tasks.Invite, error) {
 	var c content
-	if err := json.Unmarshal([]byte(body), &c); err != nil {
-		return tasks.Invite{}, err
+	if strings.HasPrefix(body, "{") {
+		if err := json.Unmarshal([]byte(body), &c); err != nil {
+			return tasks.Invite{}, err
+		}
+	} else {
+		address, metadata, _ := strings.Cut(body, "\n")
+		c.Email = address
+		if metadata != "" {
+			c.Metadata = json.RawMessage(metadata)
+		}
 	}
 	email, err := tasks.ParseEmail(c.Email)
 	if err != nil {

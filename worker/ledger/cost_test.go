@@ -1,0 +1,124 @@
+package ledger
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/hibiken/asynq"
+	"github.com/redis/go-redis/v9"
+
+	"github.com/inviteq/inviteq/tasks"
+	"github.com/inviteq/inviteq/worker/ledger/redistest"
+)
+
+// metadata of about 300 bytes.
+func metadata(i int) json.RawMessage {
+	return json.RawMessage(fmt.Sprintf(`{"account":"acc_%08d","note":"%s","plan":"pro","role":"member"}`, i, strings.Repeat("x", 236)))
+}
+
+func used(t testing.TB, rdb *redis.Client) float64 {
+	t.Helper()
+	info, err := rdb.Info(t.Context(), "memory").Result()
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(info, "used_memory:")
+	line, _, _ := strings.Cut(rest, "\r")
+	n, err := strconv.ParseFloat(line, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// memoryRows is how many invites the memory is measured with.
+func memoryRows() int {
+	if n, err := strconv.Atoi(os.Getenv("INVITEQ_BENCH_ROWS")); err == nil {
+		return n
+	}
+	return 20_000
+}
+
+func manyInvites(t testing.TB, n int, lane tasks.Lane, importID string) []tasks.Invite {
+	all := make([]tasks.Invite, n)
+	for i := range all {
+		all[i] = invite(t, fmt.Sprintf("guest%07d@example.com", i))
+		all[i].PublicMetadata = metadata(i)
+		all[i].Lane, all[i].ImportID = lane, importID
+	}
+	return all
+}
+
+// TestMemoryPerWaitingInvite measures all keys of a fresh Redis, against a bare
+// asynq task that carries the same invite.
+func TestMemoryPerWaitingInvite(t *testing.T) {
+	n := memoryRows()
+	measure := func(fill func(rdb *redis.Client)) float64 {
+		t.Helper()
+		rdb := redistest.Start(t).Client(t)
+		before := used(t, rdb)
+		fill(rdb)
+		return (used(t, rdb) - before) / float64(n)
+	}
+	bare := measure(func(rdb *redis.Client) {
+		c := asynq.NewClientFromRedisClient(rdb)
+		for i, inv := range manyInvites(t, n, tasks.Interactive, "") {
+			payload, err := json.Marshal(map[string]any{"email_address": inv.EmailAddress.Raw(), "public_metadata": metadata(i)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := c.EnqueueContext(t.Context(), asynq.NewTask("invite", payload)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+	imported := measure(func(rdb *redis.Client) {
+		l, err := Open(t.Context(), rdb, Config{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := asynq.NewClientFromRedisClient(rdb)
+		all := manyInvites(t, n, tasks.Import, "customers-2026-05")
+		for from := 0; from < n; from += tasks.ChunkSize {
+			_, chunk, err := l.Admit(t.Context(), start, all[from:min(n, from+tasks.ChunkSize)])
+			if err != nil {
+				t.Fatal(err)
+			}
+			payload, err := json.Marshal(chunk)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := c.EnqueueContext(t.Context(), asynq.NewTask("chunk", payload)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+	interactive := measure(func(rdb *redis.Client) {
+		l, err := Open(t.Context(), rdb, Config{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := asynq.NewClientFromRedisClient(rdb)
+		for _, i := range manyInvites(t, n, tasks.Interactive, "") {
+			admit(t, l, start, i)
+			if _, err := c.EnqueueContext(t.Context(), asynq.NewTask("create", []byte(`{"v":1,"id":"`+i.ID+`"}`)), asynq.TaskID(i.ID)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+	t.Logf("bytes a waiting invite: bare asynq %.0f, import %.0f (%.2f×, floor 0.8×), interactive %.0f (%.2f×, floor 1.6×)",
+		bare, imported, imported/bare, interactive, interactive/bare)
+	if imported > 0.8*bare {
+		t.Errorf("an import's invite takes %.2f× of a bare task, want at most 0.8×", imported/bare)
+	}
+	if interactive > 1.6*bare {
+		t.Errorf("an interactive invite takes %.2f× of a bare task, want at most 1.6×", interactive/bare)
+	}
+}
+
+var _ = time.Second
