@@ -1,0 +1,188 @@
+package main
+
+import (
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/alecthomas/kong"
+	"github.com/google/go-cmp/cmp"
+)
+
+const readme = "../../README.md"
+
+// TestREADME keeps the README true: its generated parts are what --help says,
+// and the tests, make targets, files, variables and commands that it names exist.
+func TestREADME(t *testing.T) {
+	b, err := os.ReadFile(readme)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := string(b)
+	want := text
+	app := model(t)
+	for part, content := range map[string]string{"commands": commandTable(app), "worker": flagTable(app, "worker")} {
+		want = replacePart(t, want, part, content)
+	}
+	if *update {
+		if err := os.WriteFile(readme, []byte(want), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	} else if diff := cmp.Diff(want, text); diff != "" {
+		t.Errorf("the tables are out of date; run this test with -update: %s", diff)
+	}
+
+	sources := testSources(t)
+	for _, name := range unique(regexp.MustCompile("`(Test[A-Z][A-Za-z0-9]*)`"), text) {
+		if !strings.Contains(sources, "func "+name+"(") {
+			t.Errorf("there is no %s", name)
+		}
+	}
+	makefile, err := os.ReadFile("../../Makefile")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, target := range unique(regexp.MustCompile("(?m)(?:^|`)make ([a-z-]+)"), text) {
+		if !strings.Contains(string(makefile), "\n"+target+":") {
+			t.Errorf("there is no make %s", target)
+		}
+	}
+	for _, link := range unique(regexp.MustCompile(`\]\(([^)#]+)\)`), text) {
+		if _, err := os.Stat(filepath.Join("../..", link)); err != nil && !strings.HasPrefix(link, "https://") {
+			t.Errorf("a link leads nowhere: %v", err)
+		}
+	}
+	known := variables(app)
+	for _, name := range unique(regexp.MustCompile(`\b(INVITEQ_[A-Z_]*[A-Z])\b`), text) {
+		if !known[name] {
+			t.Errorf("there is no variable %s", name)
+		}
+	}
+	checkCommands(t, text)
+}
+
+// checkCommands parses every command line of the README that runs inviteq, and
+// does not run it.
+func checkCommands(t *testing.T, text string) {
+	t.Helper()
+	var code strings.Builder
+	for i, block := range strings.Split(text, "```") {
+		if i%2 == 1 {
+			code.WriteString(block)
+			continue
+		}
+		for _, span := range unique(regexp.MustCompile("`([^`]+)`"), block) {
+			code.WriteString(span + "\n")
+		}
+	}
+	commands := unique(regexp.MustCompile(`(?m)(?:^|/)inviteq ([a-z].*)$`), code.String())
+	if len(commands) < 15 {
+		t.Errorf("found %d commands only: %q", len(commands), commands)
+	}
+	for _, line := range commands {
+		p := newProgram(nil, strings.NewReader(""), &strings.Builder{}, &strings.Builder{})
+		args := words(line)
+		if len(args) == 1 { // The name of a command, in a sentence.
+			args = append(args, "--help")
+		}
+		if _, err := p.parse(args); err != nil {
+			t.Errorf("inviteq %s: %v", line, err)
+		}
+	}
+}
+
+// words splits a line as a shell does, as far as the README needs it.
+func words(line string) []string {
+	var out []string
+	for _, m := range regexp.MustCompile(`'([^']*)'|(\S+)`).FindAllStringSubmatch(line, -1) {
+		out = append(out, m[1]+m[2])
+	}
+	return out
+}
+
+func unique(pattern *regexp.Regexp, text string) []string {
+	var out []string
+	seen := map[string]bool{}
+	for _, m := range pattern.FindAllStringSubmatch(text, -1) {
+		if !seen[m[1]] {
+			seen[m[1]] = true
+			out = append(out, m[1])
+		}
+	}
+	return out
+}
+
+func testSources(t *testing.T) string {
+	t.Helper()
+	var all strings.Builder
+	err := filepath.WalkDir("../..", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || !strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		b, err := os.ReadFile(path)
+		all.Write(b)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all.String()
+}
+
+func replacePart(t *testing.T, text, part, content string) string {
+	t.Helper()
+	begin, end := "<!-- generated: "+part+" -->\n", "<!-- end -->"
+	before, rest, ok := strings.Cut(text, begin)
+	_, after, ok2 := strings.Cut(rest, end)
+	if !ok || !ok2 {
+		t.Fatalf("README.md has no part %q", part)
+	}
+	return before + begin + content + end + after
+}
+
+func commandTable(app *kong.Application) string {
+	var b strings.Builder
+	b.WriteString("| command | what |\n|---|---|\n")
+	for _, c := range app.Children {
+		fmt.Fprintf(&b, "| `inviteq %s` | %s |\n", c.Name, cellOf(c.Help))
+	}
+	return b.String()
+}
+
+func flagTable(app *kong.Application, command string) string {
+	var b strings.Builder
+	b.WriteString("| variable | default | what |\n|---|---|---|\n")
+	for _, c := range app.Children {
+		if c.Name != command {
+			continue
+		}
+		for _, f := range c.Flags {
+			if f.Name == "help" {
+				continue
+			}
+			standard := ""
+			if f.HasDefault {
+				standard = "`" + f.Default + "`"
+			}
+			fmt.Fprintf(&b, "| `%s` | %s | %s |\n", variableOf(f), standard, cellOf(f.Help))
+		}
+	}
+	return b.String()
+}
+
+func cellOf(s string) string { return strings.ReplaceAll(s, "|", "\\|") }
+
+// variables are those of every flag, and the secrets.
+func variables(app *kong.Application) map[string]bool {
+	known := map[string]bool{"INVITEQ_WEBHOOK_SECRET": true, "INVITEQ_WEBHOOK_SECRET_FILE": true}
+	for _, c := range app.Children {
+		for _, f := range c.Flags {
+			known[variableOf(f)] = true
+		}
+	}
+	return known
+}
