@@ -15,25 +15,26 @@
 local now, look, import = ARGV[1], ARGV[2], ARGV[3]
 local out, fresh, new = {-1, 0}, 0, {}
 
-local ids = {}
-for a = 4, #ARGV, 7 do ids[#ids + 1] = ARGV[a] end
+local ids, tombs = {}, {}
+for a = 4, #ARGV, 7 do
+  ids[#ids + 1] = ARGV[a]
+  tombs[#tombs + 1] = K.tomb .. ARGV[a]
+end
 local known, bodies = redis.call('HMGET', K.rec, unpack(ids)), {}
+tombs = redis.call('MGET', unpack(tombs))
 for n, id in ipairs(ids) do
   local body = ARGV[7 * n + 3]
   local have = bodies[id] -- The same id may stand in one call twice.
   if known[n] then have = string.sub(known[n], string.find(known[n], '\n', 1, true) + 1) end
   if have then
     out[n + 2] = have == body and 0 or -1
+  elseif tombs[n] then
+    out[n + 2] = tombs[n] == redis.sha1hex(body) and 0 or -1
   else
-    local tomb = redis.call('GET', K.tomb .. id)
-    if tomb then
-      out[n + 2] = tomb == redis.sha1hex(body) and 0 or -1
-    else
-      bodies[id] = body
-      fresh = fresh + 1
-      new[fresh] = n
-      out[n + 2] = 1
-    end
+    bodies[id] = body
+    fresh = fresh + 1
+    new[fresh] = n
+    out[n + 2] = 1
   end
 end
 if fresh == 0 then return out end
