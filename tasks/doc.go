@@ -18,7 +18,16 @@
 //	                        {"v":1,"target":"inq_… | inv_… | address"}
 //	invitation:reconcile    {"v":1,"full":false}
 //
-// Every payload is a JSON object with "v":1. Unknown fields are refused, so
-// that a misspelt option is an error and not a silent default. The golden file
-// testdata/payloads.golden pins the format.
+// Every payload is a JSON object in UTF-8 with "v":1. Unknown fields are refused,
+// so that a misspelt option is an error and not a silent default, and so is a
+// field that stands there twice. The golden file testdata/payloads.golden pins
+// the format.
+//
+// # Privacy
+//
+// An Email masks itself wherever it is printed, logged or marshalled, and so do
+// the types that hold one. InviteJSON and Revoke.Target hold an address in the
+// open, because they are the wire: keep them short-lived, and in no unexported
+// field of anything that may be printed. No error of this package quotes what it
+// complains about.
 package tasks

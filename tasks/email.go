@@ -9,6 +9,7 @@ import (
 	"unique"
 
 	"golang.org/x/net/idna"
+	"golang.org/x/text/unicode/norm"
 )
 
 // MaxEmailLen is the longest address that is accepted, in bytes: 64 for the
@@ -48,7 +49,11 @@ func checkEmail(s string) error {
 	case strings.ContainsFunc(s, unicode.IsControl):
 		return errors.New("contains a control character")
 	case strings.ContainsFunc(s, isOdd):
-		return errors.New("contains an invisible character or a symbol")
+		return errors.New("contains an invisible character, a symbol or a look-alike")
+	case !norm.NFC.IsNormalString(s):
+		// Clerk may answer with the composed form, and then we would look for
+		// an address that is not there.
+		return errors.New("has an accent apart from its letter (it is not in Unicode's form NFC)")
 	}
 	a, err := mail.ParseAddress(s)
 	if err != nil || a.Name != "" || a.Address != s {
@@ -59,14 +64,17 @@ func checkEmail(s string) error {
 	if len(mailbox) > 64 {
 		return errors.New("has more than 64 bytes before the @")
 	}
-	return checkDomain(lower(domain))
+	return checkDomain(strings.ToLower(domain))
 }
 
 // isOdd reports a character that no reader would see, or that is no letter,
 // digit or mark of any script: zero-width and bidirectional controls, fillers,
-// a non-breaking space, a full-width @, emoji.
+// a non-breaking space, a full-width @, emoji. It also reports the two letters
+// that turn into ASCII in lower case, the Kelvin sign and the dotted capital I,
+// because with them two addresses would have one key.
 func isOdd(r rune) bool {
 	return r > unicode.MaxASCII && (!unicode.In(r, unicode.L, unicode.M, unicode.N) ||
+		unicode.ToLower(r) <= unicode.MaxASCII ||
 		unicode.In(r, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector))
 }
 
@@ -104,17 +112,6 @@ func checkDomain(domain string) error {
 	return nil
 }
 
-// lower is strings.ToLower, except that no foreign letter becomes an ASCII one:
-// the mailboxes "İ" and "i" are two people, and the domains two hosts.
-func lower(s string) string {
-	return strings.Map(func(r rune) rune {
-		if l := unicode.ToLower(r); l > unicode.MaxASCII || r <= unicode.MaxASCII {
-			return l
-		}
-		return r
-	}, s)
-}
-
 // asciiDomain returns the form that the DNS knows of a domain in lower case.
 func asciiDomain(domain string) (string, error) {
 	if strings.Contains(domain, "xn--") || strings.ContainsFunc(domain, func(r rune) bool { return r > unicode.MaxASCII }) {
@@ -147,7 +144,7 @@ func (e Email) Key() string { return EmailKey(e.Raw()) }
 
 // EmailKey is Email.Key for an address that Clerk has answered with.
 func EmailKey(address string) string {
-	address = lower(strings.TrimSpace(address))
+	address = strings.ToLower(strings.TrimSpace(address))
 	mailbox, domain, ok := cutLast(address, '@')
 	if !ok {
 		return address

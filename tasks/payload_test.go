@@ -174,7 +174,7 @@ func TestParseCreate(t *testing.T) {
 		{"an address for an id", `{"v":1,"id":"ada@example.com"}`, "id must be printable ASCII without spaces, / and @"},
 		{"bad address", `{"v":1,"email_address":"ada@example.com\r\nBcc: x"}`, "email_address contains a control character"},
 		{"escaped NUL", `{"v":1,"email_address":"ada\u0000@example.com"}`, "email_address contains a control character"},
-		{"lone surrogate", `{"v":1,"email_address":"ada\ud800@example.com"}`, "email_address contains an invisible character or a symbol"},
+		{"lone surrogate", `{"v":1,"email_address":"ada\ud800@example.com"}`, "email_address contains an invisible character, a symbol or a look-alike"},
 		{"every problem", `{"v":1,"email_address":"x","expires_in_days":0,"lane":"x","template_slug":"x","redirect_url":"x","public_metadata":[]}`,
 			`email_address is not one plain address such as ada@example.com; lane must be interactive or import; expires_in_days must be 1 to 365; ` +
 				`public_metadata must be a JSON object such as {"plan":"pro"}; redirect_url must be an absolute http(s) URL or a path that begins with /; ` +
