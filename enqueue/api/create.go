@@ -1,0 +1,231 @@
+package api
+
+import (
+	"errors"
+	"iter"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/inviteq/inviteq/enqueue"
+	"github.com/inviteq/inviteq/tasks"
+	"github.com/inviteq/inviteq/worker/ledger"
+)
+
+// create is POST /v1/invitations.
+func (x *exchange) create() *answer {
+	wait, refused := x.wait(x.cfg.Wait)
+	if refused != nil {
+		return refused
+	}
+	key, refused := x.key()
+	if refused != nil {
+		return refused
+	}
+	body, refused := x.readJSON(maxBody)
+	if refused != nil {
+		return refused
+	}
+	invite, bad, err := parseOne(body, tasks.Interactive)
+	switch {
+	case err != nil:
+		return invalidBody(err.Error())
+	case len(bad) > 0:
+		return &answer{status: http.StatusUnprocessableEntity, problems: bad}
+	}
+	ctx, cancel := x.toTheEnd(storeTime)
+	defer cancel()
+	if refused := x.bind(ctx, key, requestOf("create", invite)); refused != nil {
+		return refused
+	}
+	invite.ID = tasks.NewID("inq")
+	if !key.isZero() {
+		invite.ID = key.invite()
+	}
+	x.entry.ID = invite.ID
+	result, err := x.cfg.Client.Invite(ctx, invite)
+	switch {
+	case errors.Is(err, enqueue.ErrConflict):
+		return key.conflict()
+	case err != nil && result.State != ledger.Queued:
+		return unavailable(err)
+	case result.Forgotten:
+		return forgotten()
+	}
+	// That its task is missing is for the log: a worker sends it all the same.
+	taskErr := result.TaskErr
+	x.entry.Invites, x.entry.Replayed = 1, result.Existing
+	records, err := x.await(wait, settled, invite.ID)
+	if err != nil || len(records) == 0 {
+		return unavailable(errors.Join(err, taskErr))
+	}
+	var got *answer
+	if records[0].State == ledger.Rejected {
+		got = refusedByClerk(records[0])
+	} else {
+		got = x.showOne(ctx, http.StatusOK, records[0])
+	}
+	got.err = errors.Join(got.err, taskErr)
+	return got.replayed(result.Existing)
+}
+
+func (a *answer) replayed(yes bool) *answer {
+	if yes {
+		a.with("Idempotent-Replayed", "true")
+	}
+	return a
+}
+
+// forgotten says that the id dedupes still, but its record is gone.
+func forgotten() *answer {
+	return refuse(http.StatusGone, codeForgotten, "already settled",
+		"This invitation was settled so long ago that nothing more is known of it. It was not sent again.")
+}
+
+// wait is how long the answer may take: ?wait= in seconds.
+func (x *exchange) wait(otherwise time.Duration) (time.Duration, *answer) {
+	q := x.r.URL.Query()
+	if name := unknownParam(q, "wait"); name != "" {
+		return 0, refuseParam(codeUnknown, shownParam(name), "is not a valid parameter for this request.")
+	}
+	if !q.Has("wait") {
+		return otherwise, nil
+	}
+	n, err := strconv.ParseFloat(q.Get("wait"), 64)
+	if err != nil || !(n >= 0 && n <= maxWait.Seconds()) || len(q["wait"]) > 1 {
+		return 0, refuseParam(codeValue, "wait", "must be a number of seconds from 0 to 30.")
+	}
+	return time.Duration(n * float64(time.Second)), nil
+}
+
+// refusedByClerk is what Clerk would have answered had it been asked at once.
+func refusedByClerk(r ledger.Record) *answer {
+	var p problem
+	status := http.StatusUnprocessableEntity
+	switch r.Reason {
+	case "existing_user":
+		p = paramProblem(codeExists, "email_address", "is taken. Please try another.")
+	case "already_invited":
+		status = http.StatusBadRequest
+		p = problem{Message: "duplicate invitation", Code: codeDuplicate,
+			LongMessage: "There is already a pending invitation for this email address.",
+			Meta:        map[string]any{"email_addresses": []string{r.Invite.EmailAddress.Raw()}}}
+	case "blocked":
+		status = http.StatusForbidden
+		p = problem{Message: "Access not allowed.", LongMessage: "The identifier is not allowed access.", Code: codeBlocked, Meta: map[string]any{}}
+	default:
+		p = problem{Message: "is invalid", LongMessage: "Clerk has refused the invitation.", Code: codeValue, Meta: map[string]any{}}
+	}
+	p.Meta["inviteq"] = map[string]any{"id": r.Invite.ID, "state": r.State.String(), "reason": r.Reason}
+	return &answer{status: status, problems: []problem{p}}
+}
+
+// bulkLane is the lane of a member that names none. What fits one call of Clerk's
+// is what somebody with one of Clerk's SDKs sends while a person waits.
+func bulkLane(n int) tasks.Lane {
+	if n <= ledger.BulkSize {
+		return tasks.Interactive
+	}
+	return tasks.Import
+}
+
+// bulk is POST /v1/invitations/bulk. Every member is checked before the first is
+// accepted.
+func (x *exchange) bulk() *answer {
+	wait, refused := x.wait(x.cfg.Wait)
+	if refused != nil {
+		return refused
+	}
+	key, refused := x.key()
+	if refused != nil {
+		return refused
+	}
+	release := x.slot(x.heavy)
+	if release == nil {
+		return busy()
+	}
+	invites, refused := x.readBulk()
+	if refused != nil {
+		release()
+		return refused
+	}
+	ids, existing, err, refused := x.admitBulk(invites, key)
+	release()
+	if refused != nil {
+		return refused
+	}
+	records, awaitErr := x.await(wait, settled, ids...)
+	if awaitErr != nil {
+		return unavailable(awaitErr)
+	}
+	if len(records) < len(ids) {
+		return forgotten()
+	}
+	ctx, cancel := x.toTheEnd(storeTime)
+	defer cancel()
+	list, showErr := x.show(ctx, records)
+	if showErr != nil {
+		return unavailable(showErr)
+	}
+	got := ok(list).with("Inviteq-Import-Id", x.entry.ID).replayed(existing)
+	got.err = err
+	return got
+}
+
+func (x *exchange) readBulk() ([]tasks.Invite, *answer) {
+	body, refused := x.readJSON(maxBulkBody)
+	if refused != nil {
+		return nil, refused
+	}
+	invites, refused := parseBulk(body)
+	if refused != nil {
+		return nil, refused
+	}
+	return invites, nil
+}
+
+// admitBulk puts the members into the ledger, as an import. existing says that
+// all of them were there; err is for the log only.
+func (x *exchange) admitBulk(invites []tasks.Invite, key idempotencyKey) (ids []string, existing bool, err error, refused *answer) { //nolint:revive // err is a remark, not the verdict
+	ctx, cancel := x.toTheEnd(storeTime)
+	defer cancel()
+	if refused := x.bind(ctx, key, requestOf("bulk", invites...)); refused != nil {
+		return nil, false, nil, refused
+	}
+	x.entry.ID = tasks.NewID("imp")
+	if !key.isZero() {
+		x.entry.ID = key.importID()
+	}
+	ids = make([]string, len(invites))
+	for n := range invites {
+		i := &invites[n]
+		i.ID = tasks.ImportInviteID(x.entry.ID, i.EmailAddress)
+		if !key.isZero() {
+			i.ID = key.member(n)
+		}
+		ids[n] = i.ID
+	}
+	result, err := x.cfg.Client.BulkInvite(ctx, listOf(invites), enqueue.BulkOptions{ImportID: x.entry.ID, KeepLanes: true})
+	x.entry.Invites = result.Admitted + result.Known
+	if err != nil {
+		a := unavailable(err)
+		a.problems[0].Meta = map[string]any{"accepted": result.Done(), "import_id": x.entry.ID}
+		a.problems[0].LongMessage = "The queue failed half way. Members that were accepted will be sent; with an Idempotency-Key the request can be repeated."
+		return nil, false, nil, a
+	}
+	if result.Conflicting > 0 {
+		return nil, false, nil, key.conflict()
+	}
+	x.entry.Replayed = result.Admitted == 0
+	return ids, x.entry.Replayed, result.TaskErr, nil
+}
+
+func listOf(invites []tasks.Invite) iter.Seq2[tasks.Invite, error] {
+	return func(yield func(tasks.Invite, error) bool) {
+		for _, i := range invites {
+			if !yield(i, nil) {
+				return
+			}
+		}
+	}
+}

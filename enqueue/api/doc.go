@@ -1,0 +1,49 @@
+// Package api is inviteq over HTTP, for every language: Clerk's own four
+// operations on invitations under /v1, in the shape of Clerk's own answers and
+// errors. A service that uses one of Clerk's SDKs changes one base URL, and its
+// invitations are durable, batched and inside the limits. openapi.yaml, which is
+// served at /openapi.yaml, describes every path and is what the tests hold each
+// exchange against.
+//
+// # What is different from Clerk
+//
+//   - A create is accepted, not sent: the answer has our id (inq_…) and status
+//     pending. With ?wait=N (seconds, at most 30) it has Clerk's id if a worker
+//     has delivered it by then.
+//   - A bulk create takes up to 1,000 members, and names every bad one by its
+//     index. It is an import: its id comes back in the header Inviteq-Import-Id.
+//   - Idempotency-Key is honoured.
+//   - url, the ticket link, is never there: inviteq does not keep it.
+//   - Every Invitation has one member more, inviteq, which SDKs ignore: our id,
+//     the state in our words, its reason, and when it will be sent.
+//   - query finds a whole address or id, not a part of one.
+//   - Revoking takes a moment: the answer waits up to 3 s for a worker. If Clerk
+//     has not confirmed by then, the status is pending and inviteq.revoking true.
+//
+// # States
+//
+//	queued, sending, unknown, pending, parked   pending
+//	accepted, expired, revoked                  the same
+//	canceled, rejected, failed                  revoked
+//
+// So the default list, which omits revoked ones as Clerk's does, omits whoever
+// was never invited. When the answer to a create knows already that Clerk has
+// refused it (a key used again, or ?wait=), it is the error that Clerk would
+// have answered with; in bulk it is a member that is revoked.
+//
+// # Idempotency
+//
+// The id of an invite is made of the token's name and the Idempotency-Key (and
+// in bulk of its index), and the ledger mails nobody twice for one id, for as long
+// as it remembers ids (a year by default). Beside that, the request is tied to
+// its key for a week: the same key with another request is a 409. The answer is
+// the invitation as it stands now, with the header Idempotent-Replayed: true.
+//
+// # Security
+//
+// Every path under /v1 demands a bearer token; tokens are kept as hashes, and one
+// that is revoked is refused at the next request. The rate limit is per token and
+// per process. Bodies, headers, times and requests in flight are bounded. There is
+// no CORS: the API is for servers. It speaks plain HTTP: put TLS in front of it
+// unless it listens on loopback.
+package api

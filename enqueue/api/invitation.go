@@ -1,0 +1,186 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"strings"
+	"time"
+
+	"github.com/inviteq/inviteq/worker/ledger"
+)
+
+// invitation is an invite in the shape of Clerk's Invitation, without url. It
+// holds an address in the open: it goes to its owner and nowhere else.
+type invitation struct {
+	Object         string          `json:"object"`
+	ID             string          `json:"id"` // Clerk's, once there is one, else ours.
+	EmailAddress   string          `json:"email_address"`
+	PublicMetadata json.RawMessage `json:"public_metadata"`
+	Revoked        bool            `json:"revoked,omitempty"`
+	Status         string          `json:"status"`
+	ExpiresAt      *int64          `json:"expires_at"` // Unix milliseconds, like all times here.
+	CreatedAt      int64           `json:"created_at"`
+	UpdatedAt      int64           `json:"updated_at"`
+	Inviteq        extra           `json:"inviteq"`
+}
+
+// extra is what Clerk's Invitation has no room for.
+type extra struct {
+	ID       string `json:"id"` // Ours.
+	State    string `json:"state"`
+	Reason   string `json:"reason"`
+	Lane     string `json:"lane"`
+	ImportID string `json:"import_id"`
+	Attempts int    `json:"attempts"`
+	ETA      *int64 `json:"eta"`      // While queued: when it will be sent, as things stand.
+	Revoking bool   `json:"revoking"` // A worker will ask Clerk to revoke it, or has asked.
+}
+
+// String does not say whom it is for.
+func (i invitation) String() string { return "invitation " + i.ID }
+
+// GoString is String.
+func (i invitation) GoString() string { return i.String() }
+
+type invitationPage struct {
+	Data       []invitation `json:"data"`
+	TotalCount int64        `json:"total_count"`
+}
+
+// Clerk's statuses.
+const (
+	pending  = "pending"
+	accepted = "accepted"
+	revoked  = "revoked"
+	expired  = "expired"
+)
+
+// statusOf says how a state looks in Clerk's words.
+func statusOf(s ledger.State) string {
+	switch s {
+	case ledger.Queued, ledger.Sending, ledger.Unknown, ledger.Pending, ledger.Parked:
+		return pending // It is on its way, or may still go.
+	case ledger.Accepted:
+		return accepted
+	case ledger.Expired:
+		return expired
+	default: // Revoked, and what was never sent and will not be: canceled, rejected, failed.
+		return revoked
+	}
+}
+
+// statesOf are all states that look like one of the statuses.
+func statesOf(statuses ...string) []ledger.State {
+	var states []ledger.State
+	for _, s := range ledger.States {
+		for _, status := range statuses {
+			if statusOf(s) == status {
+				states = append(states, s)
+				break
+			}
+		}
+	}
+	return states
+}
+
+func newInvitation(r ledger.Record, eta time.Time) invitation {
+	i := invitation{
+		Object: "invitation", ID: r.Invite.ID,
+		// As Clerk answers it.
+		EmailAddress:   strings.ToLower(r.Invite.EmailAddress.Raw()),
+		PublicMetadata: r.Invite.PublicMetadata,
+		Status:         statusOf(r.State),
+		ExpiresAt:      new(r.ExpiresAt().UnixMilli()),
+		CreatedAt:      r.CreatedAt.UnixMilli(),
+		UpdatedAt:      r.UpdatedAt.UnixMilli(),
+		Inviteq: extra{
+			ID: r.Invite.ID, State: r.State.String(), Reason: r.Reason, Lane: r.Invite.Lane.String(),
+			ImportID: r.Invite.ImportID, Attempts: r.Attempts, Revoking: r.RevokeWanted && r.State != ledger.Revoked,
+		},
+	}
+	if r.InvitationID != "" {
+		i.ID = r.InvitationID
+	}
+	if i.PublicMetadata == nil {
+		i.PublicMetadata = json.RawMessage("{}")
+	}
+	i.Revoked = i.Status == revoked
+	if !eta.IsZero() {
+		i.Inviteq.ETA = new(eta.UnixMilli())
+	}
+	return i
+}
+
+// show turns records into invitations, with their ETAs.
+func (x *exchange) show(ctx context.Context, records []ledger.Record) ([]invitation, error) {
+	etas, err := x.cfg.Ledger.ETAs(ctx, time.Now(), records...)
+	if err != nil {
+		return nil, err
+	}
+	list := make([]invitation, len(records))
+	for n, r := range records {
+		list[n] = newInvitation(r, etas[n])
+	}
+	return list, nil
+}
+
+// showOne is the answer that consists of one invitation.
+func (x *exchange) showOne(ctx context.Context, status int, r ledger.Record) *answer {
+	list, err := x.show(ctx, []ledger.Record{r})
+	if err != nil {
+		return unavailable(err)
+	}
+	return &answer{status: status, value: list[0]}
+}
+
+// record returns the record of our id or Clerk's. found is false if there is none.
+func (x *exchange) record(ctx context.Context, id string) (r ledger.Record, found bool, err error) {
+	records, err := x.cfg.Ledger.Get(ctx, id)
+	if err == nil && len(records) == 0 {
+		var ids map[string]string
+		if ids, err = x.cfg.Ledger.FindInvitations(ctx, id); err == nil && ids[id] != "" {
+			records, err = x.cfg.Ledger.Get(ctx, ids[id])
+		}
+	}
+	if err != nil || len(records) == 0 {
+		return r, false, err
+	}
+	return records[0], true, nil
+}
+
+// await looks at the invites until done holds for all of them, the time is up,
+// the client has gone, or the server wants to end. It returns them as they were
+// last seen; those that are not known are left out.
+func (x *exchange) await(d time.Duration, done func(ledger.Record) bool, ids ...string) ([]ledger.Record, error) {
+	ctx, cancel := x.toTheEnd(storeTime + d)
+	defer cancel()
+	deadline := time.NewTimer(d)
+	defer deadline.Stop()
+	for pause := 40 * time.Millisecond; ; pause = min(pause*3/2, 500*time.Millisecond) {
+		records, err := x.cfg.Ledger.Get(ctx, ids...)
+		if err != nil || d <= 0 {
+			return records, err
+		}
+		open := 0
+		for _, r := range records {
+			if !done(r) {
+				open++
+			}
+		}
+		if open == 0 {
+			return records, nil
+		}
+		look := time.NewTimer(pause)
+		select {
+		case <-look.C:
+			continue
+		case <-deadline.C:
+		case <-x.ctx.Done():
+		case <-x.draining:
+		}
+		look.Stop()
+		d = 0 // One more look, the last.
+	}
+}
+
+func settled(r ledger.Record) bool { return !r.State.Open() }

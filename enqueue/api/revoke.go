@@ -1,0 +1,77 @@
+package api
+
+import (
+	"errors"
+	"net/http"
+
+	"github.com/inviteq/inviteq/enqueue"
+	"github.com/inviteq/inviteq/worker/ledger"
+)
+
+// revoke is POST /v1/invitations/{id}/revoke, for our id or Clerk's. What was not
+// sent yet is canceled at once. The rest is a worker's to do, and the answer waits
+// a moment for it.
+func (x *exchange) revoke() *answer {
+	wait, refused := x.wait(revokeWait)
+	if refused != nil {
+		return refused
+	}
+	if refused := x.checkID(); refused != nil {
+		return refused
+	}
+	ctx, cancel := x.toTheEnd(storeTime)
+	defer cancel()
+	before, known, err := x.record(ctx, x.id)
+	switch {
+	case err != nil:
+		return unavailable(err)
+	case known && before.State == ledger.Canceled:
+		return alreadyRevoked()
+	}
+	done, err := x.cfg.Client.Revoke(ctx, x.id)
+	switch {
+	case errors.Is(err, enqueue.ErrNotFound):
+		return notFound("No invitation was found with the given id.")
+	case err != nil:
+		return unavailable(err)
+	case len(done) == 0 || done[0].RequestID != "":
+		return x.requested(done)
+	}
+	x.entry.Invites = 1
+	switch done[0].Verdict {
+	case enqueue.AlreadyRevoked, enqueue.NeverInvited:
+		return alreadyRevoked()
+	case enqueue.TooLate:
+		return refuse(http.StatusBadRequest, codeAlreadyAccepted, "already accepted", "The invitation has already been accepted.")
+	case enqueue.AlreadyExpired:
+		return refuse(http.StatusBadRequest, codeAlreadyExpired, "already expired", "The invitation has expired.")
+	case enqueue.Canceled, enqueue.RevokeAsked:
+	}
+	records, err := x.await(wait, func(r ledger.Record) bool { return settled(r) && r.State != ledger.Pending }, done[0].ID)
+	switch {
+	case err != nil:
+		return unavailable(err)
+	case len(records) == 0:
+		return forgotten()
+	}
+	got := x.showOne(ctx, http.StatusOK, records[0])
+	got.err = errors.Join(got.err, done[0].TaskErr)
+	return got
+}
+
+func alreadyRevoked() *answer {
+	return refuse(http.StatusBadRequest, codeAlreadyRevoked, "already revoked", "The invitation has already been revoked.")
+}
+
+// requested answers for an invitation of Clerk's that is not in the ledger. A
+// worker looks at Clerk and revokes it there; nothing is known of it here.
+func (x *exchange) requested(done []enqueue.Revocation) *answer {
+	got := &answer{status: http.StatusAccepted, value: map[string]any{
+		"object": "invitation", "id": x.id, "status": pending,
+		"inviteq": map[string]any{"state": "revoke_asked", "revoking": true},
+	}}
+	if len(done) > 0 {
+		got.err = done[0].TaskErr
+	}
+	return got
+}

@@ -1,0 +1,104 @@
+package api_test
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	sdk "github.com/clerk/clerk-sdk-go/v2"
+	sdkinvitation "github.com/clerk/clerk-sdk-go/v2/invitation"
+)
+
+// TestOfficialGoSDK drives the four operations by Clerk's own Go SDK, of which
+// nothing but the base URL and the key are changed, down to the simulated Clerk.
+func TestOfficialGoSDK(t *testing.T) {
+	s := newStage(t).work()
+	cfg := &sdk.ClientConfig{}
+	cfg.HTTPClient, cfg.URL, cfg.Key = s.http, new(s.url+"/v1"), new(s.token)
+	client, ctx := sdkinvitation.NewClient(cfg), t.Context()
+
+	meta := json.RawMessage(`{"plan":"team"}`)
+	one, err := client.Create(ctx, &sdkinvitation.CreateParams{
+		EmailAddress: "Ada@Example.com", PublicMetadata: &meta, RedirectURL: new("https://app.example.com/welcome"),
+		ExpiresInDays: new(int64(7)), TemplateSlug: new("waitlist_invitation"), Notify: new(true), IgnoreExisting: new(false),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if one.Status != "pending" || one.EmailAddress != "ada@example.com" || string(one.PublicMetadata) != string(meta) ||
+		!strings.HasPrefix(one.ID, "inq_") || one.URL != "" || one.Response.TraceID == "" || *one.ExpiresAt-one.CreatedAt != 7*24*3600*1000 {
+		t.Errorf("created %+v", one)
+	}
+
+	bulk := &sdkinvitation.BulkCreateParams{}
+	for n := range 25 { // More than Clerk itself takes.
+		bulk.Invitations = append(bulk.Invitations, &sdkinvitation.CreateParams{EmailAddress: fmt.Sprintf("p%d@example.com", n)})
+	}
+	many, err := client.BulkCreate(ctx, bulk)
+	if err != nil || len(many.Invitations) != 25 || many.Invitations[24].EmailAddress != "p24@example.com" {
+		t.Fatalf("bulk: %v, %v", many, err)
+	}
+
+	var list *sdk.InvitationList
+	eventually(t, "all are delivered", func() bool {
+		list, err = client.List(ctx, &sdkinvitation.ListParams{
+			ListParams: sdk.ListParams{Limit: new(int64(100))}, Statuses: []string{"pending", "revoked"}, OrderBy: new("+created_at"),
+		})
+		if err != nil || list.TotalCount != 26 || len(list.Invitations) != 26 || list.Invitations[0].EmailAddress != one.EmailAddress {
+			t.Fatalf("list: %+v, %v", list, err)
+		}
+		delivered := 0
+		for _, i := range list.Invitations {
+			if strings.HasPrefix(i.ID, "inv_") {
+				delivered++
+			}
+		}
+		return delivered == 26
+	})
+	if got := s.pending(); got != 26 {
+		t.Errorf("Clerk has %d invitations, want 26", got)
+	}
+
+	// Our id and Clerk's mean the same.
+	found, err := client.List(ctx, &sdkinvitation.ListParams{Query: new(one.ID)})
+	if err != nil || found.TotalCount != 1 || found.Invitations[0].ID != list.Invitations[0].ID {
+		t.Errorf("list by our id: %+v, %v", found, err)
+	}
+	gone, err := client.Revoke(ctx, one.ID)
+	if err != nil || !gone.Revoked || gone.Status != "revoked" || gone.ID != list.Invitations[0].ID {
+		t.Errorf("revoked by our id %+v, %v", gone, err)
+	}
+	gone, err = client.Revoke(ctx, list.Invitations[1].ID)
+	if err != nil || !gone.Revoked {
+		t.Errorf("revoked by Clerk's id %+v, %v", gone, err)
+	}
+	if got := s.pending(); got != 24 {
+		t.Errorf("Clerk has %d invitations, want 24", got)
+	}
+	_, err = client.Revoke(ctx, one.ID)
+	if e, ok := errors.AsType[*sdk.APIErrorResponse](err); !ok || e.HTTPStatusCode != 400 || e.Errors[0].Code != "invitation_already_revoked" || len(e.TraceID) != 32 {
+		t.Errorf("revoked twice: %v", err)
+	}
+	list, err = client.List(ctx, &sdkinvitation.ListParams{})
+	if err != nil || list.TotalCount != 24 || len(list.Invitations) != 10 {
+		t.Errorf("list without statuses: total %d, %v; want 24 without the revoked ones", list.TotalCount, err)
+	}
+
+	func() {
+		defer s.wrong()()
+		_, err = client.Create(ctx, &sdkinvitation.CreateParams{EmailAddress: "nobody", ExpiresInDays: new(int64(400))})
+	}()
+	e, ok := errors.AsType[*sdk.APIErrorResponse](err)
+	if !ok || e.HTTPStatusCode != 422 || len(e.Errors) != 2 || e.Errors[0].Code != "form_param_format_invalid" || e.Errors[1].Code != "form_param_value_invalid" {
+		t.Errorf("an invalid create: %v", err)
+	}
+	cfg.Key = new("sk_test_nobody")
+	if _, err = sdkinvitation.NewClient(cfg).List(ctx, &sdkinvitation.ListParams{}); err == nil || !strings.Contains(err.Error(), "clerk_key_invalid") {
+		t.Errorf("a wrong key: %v", err)
+	}
+	if s.sim.MaxMails() != 1 {
+		t.Errorf("somebody got %d mails", s.sim.MaxMails())
+	}
+}

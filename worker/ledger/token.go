@@ -1,0 +1,170 @@
+package ledger
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base32"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// BearerToken is a bearer token of the HTTP API, without its secret. Several tokens
+// may have the same name: then they are the same caller, and the old one can be
+// revoked once the new one is in use everywhere.
+type BearerToken struct {
+	ID        string    // tok_ and 16 characters.
+	Name      string    // Who uses it. It stands in the audit log.
+	CreatedAt time.Time //
+	UsedAt    time.Time // The last use, to the minute; zero: never.
+}
+
+// ErrToken says that a bearer token is not one of ours, or not any more.
+var ErrToken = errors.New("the token is not known")
+
+// A bearer token is tokenPrefix, the 16 characters of its id, and 52 of its
+// secret, which are 32 random bytes. It begins as the secret key of a Clerk
+// development instance does, because Clerk's SDKs look at that.
+const (
+	tokenPrefix  = "sk_test_inq" //nolint:gosec // the beginning of every token, not a token
+	tokenIDBytes = 10
+	tokenIDLen   = 16
+	secretBytes  = 32
+	secretLen    = 52
+	idPrefix     = "tok_"
+)
+
+var tokenText = base32.NewEncoding("0123456789abcdefghjkmnpqrstvwxyz").WithPadding(base32.NoPadding)
+
+// tokenJSON is a token as it is kept. 32 random bytes cannot be guessed, so that
+// one round of SHA-256 hides them as well as a slow hash would.
+type tokenJSON struct {
+	Name    string `json:"name"`
+	Hash    string `json:"sha256"`  // of the secret, in hexadecimal
+	Created int64  `json:"created"` // Unix milliseconds
+}
+
+// CheckTokenName says what is wrong with the name of a token.
+func CheckTokenName(name string) error {
+	ok := len(name) >= 1 && len(name) <= 64 && !strings.HasPrefix(name, idPrefix)
+	for _, c := range []byte(name) {
+		ok = ok && (c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '-' || c == '_' || c == '.')
+	}
+	if !ok {
+		return errors.New("a token's name must have 1 to 64 letters, digits, dots, hyphens and underscores, and not begin with tok_")
+	}
+	return nil
+}
+
+// CreateToken makes a new token. The bearer token itself is returned this once;
+// only its hash is kept.
+func (l *Ledger) CreateToken(ctx context.Context, now time.Time, name string) (bearer string, t BearerToken, err error) {
+	if err := CheckTokenName(name); err != nil {
+		return "", t, err
+	}
+	id, secret := randomText(tokenIDBytes), randomText(secretBytes)
+	t = BearerToken{ID: idPrefix + id, Name: name, CreatedAt: time.UnixMilli(now.UnixMilli())}
+	body, err := json.Marshal(tokenJSON{name, hashOf(secret), now.UnixMilli()})
+	if err != nil {
+		return "", t, err
+	}
+	if err := l.rdb.HSet(ctx, l.keys.of("tokens"), t.ID, body).Err(); err != nil {
+		return "", t, err
+	}
+	return tokenPrefix + id + secret, t, nil
+}
+
+// Tokens lists the tokens, the oldest first.
+func (l *Ledger) Tokens(ctx context.Context) ([]BearerToken, error) {
+	fields, err := l.rdb.HGetAll(ctx, l.keys.of("tokens")).Result()
+	if err != nil {
+		return nil, err
+	}
+	var all []BearerToken
+	for id, body := range fields {
+		var j tokenJSON
+		if strings.HasSuffix(id, usedSuffix) || json.Unmarshal([]byte(body), &j) != nil {
+			continue
+		}
+		all = append(all, BearerToken{ID: id, Name: j.Name, CreatedAt: time.UnixMilli(j.Created), UsedAt: moment(fields[id+usedSuffix])})
+	}
+	slices.SortFunc(all, func(a, b BearerToken) int {
+		if c := a.CreatedAt.Compare(b.CreatedAt); c != 0 {
+			return c
+		}
+		return strings.Compare(a.ID, b.ID)
+	})
+	return all, nil
+}
+
+// RevokeTokens revokes every token with this name, or the one with this id. The
+// next request that comes with one is refused. ErrNotFound says that there was
+// none.
+func (l *Ledger) RevokeTokens(ctx context.Context, nameOrID string) ([]BearerToken, error) {
+	all, err := l.Tokens(ctx)
+	if err != nil {
+		return nil, err
+	}
+	gone := slices.DeleteFunc(all, func(t BearerToken) bool { return t.Name != nameOrID && t.ID != nameOrID })
+	if len(gone) == 0 {
+		return nil, ErrNotFound
+	}
+	var fields []string
+	for _, t := range gone {
+		fields = append(fields, t.ID, t.ID+usedSuffix)
+	}
+	return gone, l.rdb.HDel(ctx, l.keys.of("tokens"), fields...).Err()
+}
+
+// Authenticate finds the token that a request came with, in one round trip
+// whatever the number of tokens. What does not look like a token costs none.
+// The error is ErrToken if it is not known.
+func (l *Ledger) Authenticate(ctx context.Context, bearer string) (BearerToken, error) {
+	text, ok := strings.CutPrefix(bearer, tokenPrefix)
+	if !ok || len(text) != tokenIDLen+secretLen {
+		return BearerToken{}, ErrToken
+	}
+	if _, err := tokenText.DecodeString(text[:tokenIDLen]); err != nil {
+		return BearerToken{}, ErrToken
+	}
+	t := BearerToken{ID: idPrefix + text[:tokenIDLen]}
+	body, err := l.rdb.HGet(ctx, l.keys.of("tokens"), t.ID).Bytes()
+	if err != nil && !errors.Is(err, redis.Nil) {
+		return BearerToken{}, err
+	}
+	// Without a record the hash is empty, and nothing equals it.
+	var j tokenJSON
+	if err == nil && json.Unmarshal(body, &j) != nil {
+		return BearerToken{}, ErrToken
+	}
+	if subtle.ConstantTimeCompare([]byte(hashOf(text[tokenIDLen:])), []byte(j.Hash)) != 1 {
+		return BearerToken{}, ErrToken
+	}
+	t.Name, t.CreatedAt = j.Name, time.UnixMilli(j.Created)
+	return t, nil
+}
+
+const usedSuffix = ":used"
+
+// TokenUsed notes when a token was last used. Once a minute is enough.
+func (l *Ledger) TokenUsed(ctx context.Context, now time.Time, id string) error {
+	return l.rdb.HSet(ctx, l.keys.of("tokens"), id+usedSuffix, now.UnixMilli()).Err()
+}
+
+func randomText(n int) string {
+	b := make([]byte, n)
+	rand.Read(b)
+	return tokenText.EncodeToString(b)
+}
+
+func hashOf(secret string) string {
+	sum := sha256.Sum256([]byte(secret))
+	return hex.EncodeToString(sum[:])
+}
