@@ -1,0 +1,97 @@
+package admin
+
+import (
+	"embed"
+	"errors"
+	"net/http"
+
+	"github.com/hibiken/asynq"
+	"github.com/rs/zerolog"
+
+	"github.com/inviteq/inviteq/clerk"
+	"github.com/inviteq/inviteq/tasks"
+	"github.com/inviteq/inviteq/worker/ledger"
+)
+
+// Config says what there is to show, and to whom. Ledger and Probes are required.
+type Config struct {
+	Ledger  *ledger.Ledger
+	Probes  http.Handler             // Serves /healthz and /readyz.
+	Health  func() map[string]string // What keeps the worker from delivering, and what to do. Defaults to nothing.
+	Clerk   *clerk.Client            // For the state of its breaker. Defaults to none.
+	Metrics *Metrics                 // What this process has counted. Defaults to a new one.
+	Access  Access
+	Actions bool // asynqmon may pause, run, archive and delete. Defaults to false.
+	Version string
+	Log     zerolog.Logger
+}
+
+// Handler serves the pages. Their streams end with their requests, so there is
+// nothing to close.
+type Handler struct {
+	cfg       Config
+	inspector *asynq.Inspector
+	queues    tasks.Queues
+	pages     pages
+	snapshot  snapshot
+	streams   chan struct{} // one for each open stream
+	root      http.Handler
+}
+
+// New checks the configuration, complains about everything at once, and asks
+// neither Redis nor Clerk.
+func New(cfg Config) (*Handler, error) {
+	var errs []error
+	if cfg.Ledger == nil {
+		errs = append(errs, errors.New("admin: Ledger is missing"))
+	}
+	if cfg.Probes == nil {
+		errs = append(errs, errors.New("admin: Probes is missing"))
+	}
+	errs = append(errs, cfg.Access.Check())
+	p, err := parsePages()
+	errs = append(errs, err)
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+	if cfg.Health == nil {
+		cfg.Health = func() map[string]string { return nil }
+	}
+	if cfg.Metrics == nil {
+		cfg.Metrics = NewMetrics(cfg.Ledger.Instance(), cfg.Version)
+	}
+	h := &Handler{
+		cfg: cfg, pages: p, queues: tasks.QueuesOf(cfg.Ledger.Instance()),
+		inspector: asynq.NewInspectorFromRedisClient(cfg.Ledger.Redis()),
+		streams:   make(chan struct{}, maxStreams),
+	}
+	metrics, err := h.metricsHandler()
+	if err != nil {
+		return nil, err
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /{$}", h.statusPage)
+	mux.HandleFunc("GET /events", h.statusEvents)
+	mux.HandleFunc("GET /imports", h.importsPage)
+	mux.HandleFunc("GET /imports/{id}", h.importPage)
+	mux.HandleFunc("GET /imports/{id}/events", h.importEvents)
+	mux.HandleFunc("GET /imports/{id}/outcomes.csv", h.outcomes)
+	mux.Handle("GET /assets/", http.FileServerFS(assets))
+	mux.Handle("GET /metrics", metrics)
+	mux.Handle(monitoringPath+"/", h.monitoring())
+	mux.Handle("GET "+monitoringPath, http.RedirectHandler(monitoringPath+"/", http.StatusMovedPermanently))
+	mux.HandleFunc("/", h.notFound)
+
+	open := http.NewServeMux()
+	open.Handle("GET /healthz", cfg.Probes)
+	open.Handle("GET /readyz", cfg.Probes)
+	open.Handle("/", cfg.Access.guard(http.NewCrossOriginProtection().Handler(mux)))
+	h.root = secureHeaders(open)
+	return h, nil
+}
+
+// ServeHTTP serves everything.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) { h.root.ServeHTTP(w, r) }
+
+//go:embed assets
+var assets embed.FS

@@ -1,0 +1,272 @@
+package admin
+
+import (
+	"errors"
+	"slices"
+
+	"context"
+	"regexp"
+	"time"
+
+	"github.com/hibiken/asynq"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/inviteq/inviteq/clerk"
+	"github.com/inviteq/inviteq/tasks"
+	"github.com/inviteq/inviteq/worker/ledger"
+	"github.com/inviteq/inviteq/worker/reconcile"
+)
+
+// collector reads what all workers of a ledger share, at every scrape, in a few
+// round trips whatever the number of invites. Every worker tells the same, so take
+// the max over them, not the sum. Counters come from the ledger and survive
+// restarts.
+//
+// A part that cannot be read says so in inviteq_up{part} and leaves the others as
+// they are; breaker and problems are this process's own.
+type collector struct{ h *Handler }
+
+const scrapeTimeout = 5 * time.Second
+
+// gaugeOf and counterOf describe a metric by name, help and labels.
+func desc(name, help string, labels ...string) *prometheus.Desc {
+	return prometheus.NewDesc("inviteq_"+name, help, labels, nil)
+}
+
+var (
+	descUp       = desc("up", "1 if this part of Redis could be read: the ledger, or one of asynq's queues.", "part")
+	descProblem  = desc("problem", "1 if this keeps the worker from delivering; /readyz says what to do.", "problem")
+	descBreaker  = desc("breaker_state", "1 for the state in which this process's breaker is.", "state")
+	descInvites  = desc("invites", "Invites in each state.", "state")
+	descWaiting  = desc("waiting_invites", "Invites that wait for their turn.", "lane")
+	descLater    = desc("delayed_invites", "Queued invites that may not go yet: not before, or backoff.")
+	descOldest   = desc("oldest_waiting_seconds", "Age of the invite at the head of a lane; 0 if none waits.", "lane")
+	descDrain    = desc("drain_seconds", "Until everything that waits now will have been sent, as things stand.")
+	descPaused   = desc("lane_paused", "1 if the lane is paused.", "lane")
+	descLimit    = desc("quota_limit_calls", "Calls that Clerk allows in a window, as configured; absent without a limit.", "endpoint")
+	descLeft     = desc("quota_remaining_calls", "Calls that may still be made in the window; absent without a limit.", "endpoint")
+	descNext     = desc("quota_next_call_seconds", "Until the next call may be made; 0 if at once.", "endpoint")
+	descGate     = desc("gate_seconds", "Until the gate opens or is probed; 0 if it is open. all: the key or the edge refuses us.", "endpoint")
+	descCareful  = desc("gate_careful_seconds", "How long calls will still be spaced evenly after a refusal that the log did not predict.", "endpoint")
+	descDemand   = desc("interactive_demand_invites", "Interactive invites in the last window.")
+	descMoves    = desc("invite_transitions_total", "Changes of state, ever.", "from", "to")
+	descOutcomes = desc("outcomes_total", "Invites that came into a state that is not open, by reason, ever.", "state", "reason")
+	descDone     = desc("deliveries_total", "Invites that Clerk has taken from us, ever.")
+	descLast     = desc("reconcile_last_timestamp_seconds", "When the last pass began that was finished.", "pass")
+	descLastTook = desc("reconcile_last_duration_seconds", "How long the last pass took.", "pass")
+	descFindings = desc("reconcile_last_differences", "Differences that the last pass found.", "pass", "difference")
+	descTasks    = desc("queue_tasks", "Tasks of asynq.", "queue", "state")
+	descLatency  = desc("queue_latency_seconds", "Age of the oldest pending task.", "queue")
+	descQPaused  = desc("queue_paused", "1 if asynq's queue is paused.", "queue")
+	descDoneQ    = desc("queue_processed_total", "Runs of tasks, ever; one that waits runs more than once.", "queue")
+	descFailedQ  = desc("queue_failed_total", "Runs of tasks that failed, ever; waiting is no failure.", "queue")
+)
+
+// Describe leaves the collector unchecked: which series there are depends on
+// what can be read.
+func (c *collector) Describe(chan<- *prometheus.Desc) {}
+
+// Collect reads everything.
+func (c *collector) Collect(out chan<- prometheus.Metric) {
+	ctx, cancel := context.WithTimeout(context.Background(), scrapeTimeout)
+	defer cancel()
+	s := scrape{out}
+	c.process(s)
+	s.gauge(descUp, truth(c.ledger(ctx, s) == nil), "ledger")
+	c.queues(s)
+}
+
+// scrape writes metrics.
+type scrape struct{ out chan<- prometheus.Metric }
+
+func (s scrape) gauge(d *prometheus.Desc, v float64, labels ...string) {
+	s.out <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
+}
+
+func (s scrape) counter(d *prometheus.Desc, v int64, labels ...string) {
+	s.out <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(v), labels...)
+}
+
+func truth(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// until is how far away a moment is, in seconds, and 0 once it has passed.
+func until(now, at time.Time) float64 {
+	if at.IsZero() {
+		return 0
+	}
+	return max(0, at.Sub(now).Seconds())
+}
+
+// process tells what is this process's own.
+func (c *collector) process(s scrape) {
+	problems := map[string]bool{"redis": false, "clerk_key": false, "clock": false, "draining": false}
+	for what := range c.h.cfg.Health() {
+		problems[what] = true
+	}
+	for what, is := range problems {
+		s.gauge(descProblem, truth(is), what)
+	}
+	if c.h.cfg.Clerk != nil {
+		now := c.h.cfg.Clerk.State()
+		for _, state := range []clerk.State{clerk.Closed, clerk.HalfOpen, clerk.Open} {
+			s.gauge(descBreaker, truth(state == now), state.String())
+		}
+	}
+}
+
+func (c *collector) ledger(ctx context.Context, s scrape) error {
+	now := time.Now()
+	l := c.h.cfg.Ledger
+	o, err := l.Overview(ctx, now)
+	if err != nil {
+		return err
+	}
+	totals, err := l.Totals(ctx)
+	if err != nil {
+		return err
+	}
+	heads, err := oldest(ctx, l, o)
+	if err != nil {
+		return err
+	}
+	for _, state := range ledger.States {
+		s.gauge(descInvites, float64(o.States[state]), state.String())
+	}
+	for _, lane := range tasks.Lanes {
+		_, paused := o.Paused[lane]
+		s.gauge(descWaiting, float64(o.Waiting[lane]), lane.String())
+		s.gauge(descOldest, ageOf(now, heads[lane]), lane.String())
+		s.gauge(descPaused, truth(paused), lane.String())
+	}
+	s.gauge(descLater, float64(o.Later))
+	s.gauge(descDrain, until(now, o.Drain()))
+	s.gauge(descDemand, o.Demand)
+	s.gauge(descGate, until(now, o.Closed.Until), string(ledger.All))
+	for _, e := range ledger.Endpoints {
+		q := o.Quotas[e]
+		if q.Limit.Calls > 0 {
+			s.gauge(descLimit, float64(q.Limit.Calls), string(e))
+			s.gauge(descLeft, float64(q.Free()), string(e))
+		}
+		s.gauge(descNext, until(now, q.NextAt), string(e))
+		s.gauge(descGate, until(now, q.Gate.Until), string(e))
+		s.gauge(descCareful, until(now, q.Gate.CarefulUntil), string(e))
+	}
+	for m, n := range totals.Moves {
+		s.counter(descMoves, n, m.From.String(), m.To.String())
+	}
+	s.counter(descDone, totals.Delivered())
+	for key, n := range bounded(totals.Outcomes) {
+		s.counter(descOutcomes, n, key.State.String(), key.Reason)
+	}
+	return c.reports(ctx, s)
+}
+
+func ageOf(now time.Time, head ledger.Record) float64 {
+	if head.CreatedAt.IsZero() {
+		return 0
+	}
+	return max(0, now.Sub(head.CreatedAt).Seconds())
+}
+
+// oldest reads the invite at the head of each lane that has one.
+func oldest(ctx context.Context, l *ledger.Ledger, o ledger.Overview) (map[tasks.Lane]ledger.Record, error) {
+	heads := map[tasks.Lane]ledger.Record{}
+	for lane, id := range o.OldestWaiting {
+		records, err := l.Get(ctx, id)
+		if err != nil {
+			return nil, err
+		}
+		for _, r := range records {
+			heads[lane] = r
+		}
+	}
+	return heads, nil
+}
+
+var reasonWord = regexp.MustCompile(`^[a-z0-9_]{0,40}$`)
+
+// bounded keeps the label reason to stable words, whatever stands in Redis.
+func bounded(outcomes map[ledger.Outcome]int64) map[ledger.Outcome]int64 {
+	all := make(map[ledger.Outcome]int64, len(outcomes))
+	for o, n := range outcomes {
+		if !reasonWord.MatchString(o.Reason) || len(all) >= 100 {
+			o.Reason = "other"
+		}
+		if o.Reason == "" {
+			o.Reason = "none"
+		}
+		all[o] += n
+	}
+	return all
+}
+
+func (c *collector) reports(ctx context.Context, s scrape) error {
+	reports, err := c.h.reports(ctx)
+	for pass, r := range reports {
+		s.gauge(descLast, float64(r.StartedAt.Unix()), pass)
+		s.gauge(descLastTook, r.Took.Seconds(), pass)
+		for _, d := range differences(r) {
+			s.gauge(descFindings, float64(d.count), pass, d.name)
+		}
+	}
+	return err
+}
+
+// reports reads the last report of each kind that has one.
+func (h *Handler) reports(ctx context.Context) (map[string]reconcile.Report, error) {
+	found := map[string]reconcile.Report{}
+	for _, pass := range passKinds {
+		var r reconcile.Report
+		switch err := h.cfg.Ledger.LastReport(ctx, pass, &r); {
+		case err == nil:
+			found[pass] = r
+		case !isNotFound(err):
+			return found, err
+		}
+	}
+	return found, nil
+}
+
+// queues reads asynq's three queues. What goes wrong with one of them leaves the
+// others as they are.
+func (c *collector) queues(s scrape) {
+	for label, name := range map[string]string{
+		"interactive": c.h.queues.Interactive, "import": c.h.queues.Import, "control": c.h.queues.Control,
+	} {
+		q, err := c.h.queueInfo(name)
+		s.gauge(descUp, truth(err == nil), "queue_"+label)
+		if err != nil {
+			continue
+		}
+		for state, n := range map[string]int{
+			"active": q.Active, "pending": q.Pending, "scheduled": q.Scheduled, "retry": q.Retry,
+			"archived": q.Archived, "completed": q.Completed,
+		} {
+			s.gauge(descTasks, float64(n), label, state)
+		}
+		s.gauge(descLatency, q.Latency.Seconds(), label)
+		s.gauge(descQPaused, truth(q.Paused), label)
+		s.counter(descDoneQ, int64(q.ProcessedTotal), label)
+		s.counter(descFailedQ, int64(q.FailedTotal), label)
+	}
+}
+
+// queueInfo reads one queue; one that no task has ever been in is empty.
+func (h *Handler) queueInfo(name string) (*asynq.QueueInfo, error) {
+	known, err := h.inspector.Queues()
+	if err != nil {
+		return nil, err
+	}
+	if !slices.Contains(known, name) {
+		return &asynq.QueueInfo{Queue: name}, nil
+	}
+	return h.inspector.GetQueueInfo(name)
+}
+
+func isNotFound(err error) bool { return errors.Is(err, ledger.ErrNotFound) }

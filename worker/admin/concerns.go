@@ -1,0 +1,167 @@
+package admin
+
+import (
+	"fmt"
+	"maps"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/inviteq/inviteq/clerk"
+	"github.com/inviteq/inviteq/tasks"
+	"github.com/inviteq/inviteq/worker/ledger"
+)
+
+// concern is something that a person should know of, the gravest first.
+type concern struct {
+	Grave  bool   // Nothing is delivered, or something may be lost. Otherwise it can wait for the morning.
+	What   string // A sentence.
+	Advice string // What to do; may be empty.
+	Run    string // A command that does it; may be empty.
+	Link   string // Where to look; may be empty.
+}
+
+// problemTitles say what a problem of the worker is called on the page.
+var problemTitles = map[string]string{
+	"redis":     "Redis does not do its work.",
+	"clerk_key": "Clerk refuses us.",
+	"clock":     "A clock is wrong.",
+	"draining":  "This worker is shutting down.",
+}
+
+// concerns decides what needs a person, from a view; err is why there is none.
+func (h *Handler) concerns(v view, err error) []concern {
+	var all []concern
+	add := func(c concern) { all = append(all, c) }
+	for _, what := range slices.Sorted(maps.Keys(v.Problems)) {
+		title, ok := problemTitles[what]
+		if !ok {
+			title = what
+		}
+		add(concern{Grave: what != "draining", What: title, Advice: v.Problems[what] + "."})
+	}
+	if err != nil {
+		if v.Problems["redis"] == "" {
+			add(concern{Grave: true, What: "The ledger cannot be read.", Advice: "Check REDIS_URL and the server. Nothing is lost: what waits stays in Redis."})
+		}
+		return all
+	}
+	o := v.Overview
+	flag := ""
+	if name := h.cfg.Ledger.Instance(); name != tasks.DefaultInstance {
+		flag = " --instance " + name
+	}
+	if o.Closed.Closed() && v.Problems["clerk_key"] == "" {
+		add(concern{Grave: true, What: "Clerk refuses us (" + o.Closed.Why + "); nothing is sent.", Advice: "Check the workers' CLERK_SECRET_KEY. The next try is " + in(v.Now, o.Closed.Until) + "."})
+	}
+	if v.Breaker.State == clerk.Open {
+		add(concern{What: "Clerk does not answer, so this worker does not call it.", Advice: "The next try is " + in(v.Now, v.Breaker.RetryAt) + ". Waiting costs nothing; see status.clerk.com."})
+	}
+	for _, lane := range tasks.Lanes {
+		if since, ok := o.Paused[lane]; ok {
+			add(concern{
+				What: fmt.Sprintf("The %s lane is paused, since %s.", lane, ago(v.Now, since)),
+				Run:  "inviteq resume --lane " + lane.String() + flag,
+			})
+		}
+	}
+	if n := o.States[ledger.Parked]; n > 0 {
+		add(concern{
+			What:   count(n, "invite") + " " + isOrAre(n) + " parked: " + reasonsOf(v.Parked) + ".",
+			Advice: "Somebody must decide whether they are sent again.", Run: "inviteq list --state parked" + flag,
+		})
+	}
+	if n := int64(len(v.Doubtful)); n > 0 {
+		add(concern{
+			What:   count(n, "invite") + " " + isOrAre(n) + " unknown for longer than reading takes.",
+			Advice: "Clerk's list cannot be read, or does not settle them. They are not sent again until it does.", Run: "inviteq list --state unknown" + flag,
+		})
+	}
+	if n := o.States[ledger.Failed]; n > 0 {
+		add(concern{
+			What: count(n, "invite") + " " + hasOrHave(n) + " failed: attempts or age ran out.",
+			Run:  "inviteq retry --state failed --dry-run" + flag,
+		})
+	}
+	for _, e := range []ledger.Endpoint{ledger.Single, ledger.Bulk} {
+		if until := o.Quotas[e].Gate.CarefulUntil; !until.IsZero() {
+			add(concern{
+				What:   "Clerk refused a call (" + string(e) + ") that our limits allow.",
+				Advice: "Somebody else spends the same key, or the configured limits are too high. Calls are spaced evenly for " + humane(until.Sub(v.Now)) + ".",
+			})
+		}
+	}
+	all = append(all, h.reconcileConcerns(v, flag)...)
+	for _, queue := range slices.Sorted(maps.Keys(v.Broken)) {
+		n := v.Broken[queue]
+		add(concern{
+			What:   count(n, "task") + " in the queue " + queue + " could not be read.",
+			Advice: "A producer writes payloads that inviteq does not understand; asynq has archived them with the reason.",
+			Link:   monitoringPath + "/queues/" + url.PathEscape(queue) + "/tasks?status=archived",
+		})
+	}
+	slices.SortStableFunc(all, func(a, b concern) int {
+		switch {
+		case a.Grave == b.Grave:
+			return 0
+		case a.Grave:
+			return -1
+		}
+		return 1
+	})
+	return all
+}
+
+// staleFull is when the daily pass is late.
+const staleFull = 26 * time.Hour
+
+func (h *Handler) reconcileConcerns(v view, flag string) (all []concern) {
+	full, ok := v.Reports["full"]
+	if !ok {
+		return nil
+	}
+	if full.Missing > 0 {
+		all = append(all, concern{
+			What:   count(int64(full.Missing), "invitation") + " of ours " + isOrAre(int64(full.Missing)) + " nowhere at Clerk.",
+			Advice: "Found " + ago(v.Now, full.StartedAt) + ". Was the instance reset, or is this another key's ledger?", Run: "inviteq reconcile --full" + flag,
+		})
+	}
+	if full.Doubled > full.Revoked {
+		n := int64(full.Doubled - full.Revoked)
+		all = append(all, concern{What: count(n, "person") + " " + hasOrHave(n) + " more than one pending invitation at Clerk.", Run: "inviteq reconcile --full" + flag})
+	}
+	if v.Now.Sub(full.StartedAt) > staleFull {
+		all = append(all, concern{What: "Ledger and Clerk were last compared in full " + ago(v.Now, full.StartedAt) + ".", Advice: "It should happen daily: look for failing tasks in the control queue.", Link: monitoringPath + "/"})
+	}
+	return all
+}
+
+// reasonsOf lists why, the most frequent first.
+func reasonsOf(records []ledger.Record) string {
+	counts := map[string]int{}
+	for _, r := range records {
+		counts[strings.ReplaceAll(r.Reason, "_", " ")]++
+	}
+	words := slices.SortedFunc(maps.Keys(counts), func(a, b string) int {
+		if counts[a] != counts[b] {
+			return counts[b] - counts[a]
+		}
+		return strings.Compare(a, b)
+	})
+	return strings.Join(words, ", ")
+}
+
+func isOrAre(n int64) string {
+	if n == 1 {
+		return "is"
+	}
+	return "are"
+}
+
+func hasOrHave(n int64) string {
+	if n == 1 {
+		return "has"
+	}
+	return "have"
+}

@@ -1,0 +1,39 @@
+// Package admin is what a person, a browser and a Prometheus see of a worker:
+//
+//	/                            status: what needs a person first, then quota, backlog, outcomes
+//	/imports, /imports/{id}      how far a list has got, row by row, addresses masked
+//	/imports/{id}/outcomes.csv   the outcome of every row, with whole addresses
+//	/monitoring                  asynqmon: queues and tasks, read-only unless Config.Actions
+//	/metrics                     for Prometheus; metrics.go and collector.go list the names
+//	/healthz, /readyz            for probes (worker.Worker.Handler)
+//
+// # Access
+//
+// Without a token the pages are for this machine: on a loopback listener they are
+// open, but only under a loopback name in the Host header, so that a web site whose
+// name has been pointed at 127.0.0.1 cannot read them. On any other listener
+// everything but the probes is locked until a token is set.
+//
+// With a token everything but the probes asks for it, on loopback too: as a bearer
+// token (Prometheus, curl), or as the password of HTTP's basic authentication under
+// any user name (browsers). Probes need none, because a kubelet has none, and they
+// tell no more than a few stable words. The outcomes of an import are the one place
+// with whole addresses; they need a token always. This listener speaks plain HTTP:
+// off the machine, put TLS in front.
+//
+// Requests that change something (asynqmon's buttons, if they are allowed) are
+// refused if they come from another origin.
+//
+// # Addresses
+//
+// Pages show addresses masked, as tasks.Email does. A foreign producer's task may
+// hold a whole invite: asynqmon gets formatters that say what a payload is about,
+// and its answers are searched for addresses once more on their way out.
+//
+// # Live pages
+//
+// The pages are rendered here, and complete without JavaScript, where they reload
+// every ten seconds. With it, the same sections come over server-sent events when
+// they have changed. No style or script is inline, and nothing comes from another
+// host.
+package admin

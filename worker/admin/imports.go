@@ -1,0 +1,284 @@
+package admin
+
+import (
+	"context"
+	"encoding/csv"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/inviteq/inviteq/tasks"
+	"github.com/inviteq/inviteq/worker/ledger"
+)
+
+// importView is an import as the pages show it.
+type importView struct {
+	ledger.Import
+	Now time.Time
+	ETA time.Time // When its last invite will be sent, as things stand; zero when none waits.
+}
+
+// Created is when the import was begun.
+func (i importView) Created() time.Time { return time.UnixMilli(i.CreatedAt) }
+
+// Settled is how many of its invites are not open any more.
+func (i importView) Settled() int64 { return i.Total - i.Open() }
+
+// Percent is the share of those, and 100 only when all are.
+func (i importView) Percent() int64 {
+	if i.Total == 0 {
+		return 100
+	}
+	return i.Settled() * 100 / i.Total
+}
+
+// share is a part of a bar: a state, where it begins and how long it is, in
+// thousandths.
+type share struct {
+	State ledger.State
+	Count int64
+	X, W  float64
+}
+
+// barOrder is how states follow each other in a bar: what is done first.
+var barOrder = []ledger.State{
+	ledger.Accepted, ledger.Pending, ledger.Expired, ledger.Revoked, ledger.Canceled, ledger.Rejected,
+	ledger.Failed, ledger.Parked, ledger.Unknown, ledger.Sending, ledger.Queued,
+}
+
+// Shares are the parts of the import's bar.
+func (i importView) Shares() []share {
+	var all []share
+	x := 0.0
+	for _, s := range barOrder {
+		if n := i.States[s]; n > 0 && i.Total > 0 {
+			w := 1000 * float64(n) / float64(i.Total)
+			all = append(all, share{s, n, x, w})
+			x += w
+		}
+	}
+	return all
+}
+
+// imports returns the newest imports, at most show of the newest read: those that
+// run come first.
+func (h *Handler) imports(ctx context.Context, o ledger.Overview, read, show int) ([]importView, error) {
+	ids, err := h.cfg.Ledger.Imports(ctx, read)
+	if err != nil {
+		return nil, err
+	}
+	var all []importView
+	for _, id := range ids {
+		i, err := h.loadImport(ctx, o, id)
+		if isNotFound(err) {
+			continue // It was trimmed just now.
+		}
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, i)
+	}
+	slices.SortStableFunc(all, func(a, b importView) int {
+		runs := func(i importView) int { return int(min(1, i.Open())) }
+		return runs(b) - runs(a)
+	})
+	return all[:min(show, len(all))], nil
+}
+
+func (h *Handler) loadImport(ctx context.Context, o ledger.Overview, id string) (importView, error) {
+	i, err := h.cfg.Ledger.Import(ctx, id)
+	if err != nil {
+		return importView{}, err
+	}
+	v := importView{Import: i, Now: o.At}
+	if i.States[ledger.Queued] > 0 {
+		v.ETA, err = h.lastETA(ctx, o, i)
+	}
+	return v, err
+}
+
+// lastETA is that of the last row if it still waits, else that of all that waits.
+func (h *Handler) lastETA(ctx context.Context, o ledger.Overview, i ledger.Import) (time.Time, error) {
+	l := h.cfg.Ledger
+	ids, err := l.Members(ctx, tasks.BulkCreate{ImportID: i.ID, From: int(i.Total) - 1, Count: 1})
+	if err != nil {
+		return time.Time{}, err
+	}
+	records, err := l.Get(ctx, ids...)
+	if err != nil || len(records) == 0 || records[0].State != ledger.Queued {
+		return o.Drain(), err
+	}
+	etas, err := l.ETAs(ctx, o.At, records...)
+	if err != nil {
+		return time.Time{}, err
+	}
+	return etas[0], nil
+}
+
+// rowsPage is a part of an import's rows.
+type rowsPage struct {
+	Rows []row
+	Next string // the address of the next page; "" after the last
+	From string // the cursor of this page
+}
+
+type row struct {
+	Number int
+	ledger.Record
+	ETA time.Time
+}
+
+const (
+	rowsAPage   = 50
+	rowsAtOnce  = 500
+	rowsScanned = 20_000 // in search of a state, before a page stays short
+)
+
+// rows returns the rows of an import in a state (nil: all), in the order of its
+// file, from a position on.
+func (h *Handler) rows(ctx context.Context, i importView, state *ledger.State, from int) (rowsPage, error) {
+	l := h.cfg.Ledger
+	p := rowsPage{From: strconv.Itoa(from)}
+	at := from
+	for at-from < rowsScanned && len(p.Rows) < rowsAPage {
+		n := rowsAtOnce
+		if state == nil {
+			n = rowsAPage
+		}
+		ids, err := l.Members(ctx, tasks.BulkCreate{ImportID: i.ID, From: at, Count: n})
+		if err != nil {
+			return p, err
+		}
+		if len(ids) == 0 {
+			return h.withETAs(ctx, i.Now, p)
+		}
+		records, err := l.Get(ctx, ids...)
+		if err != nil {
+			return p, err
+		}
+		position := make(map[string]int, len(ids))
+		for k, id := range ids {
+			position[id] = at + k
+		}
+		at += len(ids)
+		for _, r := range records {
+			if state != nil && r.State != *state {
+				continue
+			}
+			if len(p.Rows) == rowsAPage {
+				at = position[r.Invite.ID]
+				break
+			}
+			p.Rows = append(p.Rows, row{Number: position[r.Invite.ID] + 1, Record: r})
+		}
+	}
+	if int64(at) < i.Total {
+		q := url.Values{"from": {strconv.Itoa(at)}}
+		if state != nil {
+			q.Set("state", state.String())
+		}
+		p.Next = "?" + q.Encode()
+	}
+	return h.withETAs(ctx, i.Now, p)
+}
+
+func (h *Handler) withETAs(ctx context.Context, now time.Time, p rowsPage) (rowsPage, error) {
+	records := make([]ledger.Record, len(p.Rows))
+	for k, r := range p.Rows {
+		records[k] = r.Record
+	}
+	etas, err := h.cfg.Ledger.ETAs(ctx, now, records...)
+	for k := range etas {
+		p.Rows[k].ETA = etas[k]
+	}
+	return p, err
+}
+
+// outcomes streams what became of every row of an import, as CSV with whole
+// addresses. It is the one page that has them, so somebody must have shown the
+// token.
+func (h *Handler) outcomes(w http.ResponseWriter, r *http.Request) {
+	if h.cfg.Access.Token == "" {
+		http.Error(w, "The outcomes hold whole addresses, so they need the admin token: set INVITEQ_ADMIN_TOKEN for the worker. "+
+			"Or use `inviteq import FILE --report outcomes.csv`.", http.StatusForbidden)
+		return
+	}
+	id := r.PathValue("id")
+	known, err := h.cfg.Ledger.Import(r.Context(), id)
+	if err != nil {
+		h.fail(w, r, err)
+		return
+	}
+	w.Header().Set("Content-Type", "text/csv; charset=utf-8")
+	w.Header().Set("Content-Disposition", `attachment; filename="outcomes.csv"; filename*=UTF-8''`+url.PathEscape(id)+"-outcomes.csv")
+	out := csv.NewWriter(w)
+	write := func(cells ...string) error {
+		for i := range cells {
+			cells[i] = harmless(cells[i])
+		}
+		return out.Write(cells)
+	}
+	err = write("row", "email_address", "outcome", "reason", "id", "invitation_id", "updated_at")
+	at := 0
+	for err == nil {
+		var ids []string
+		if ids, err = h.cfg.Ledger.Members(r.Context(), tasks.BulkCreate{ImportID: id, From: at, Count: rowsAtOnce}); err != nil || len(ids) == 0 {
+			break
+		}
+		var records []ledger.Record
+		if records, err = h.cfg.Ledger.Get(r.Context(), ids...); err != nil {
+			break
+		}
+		for _, rec := range records {
+			number := at + 1 + slices.Index(ids, rec.Invite.ID)
+			err = errors.Join(err, write(strconv.Itoa(number), rec.Invite.EmailAddress.Raw(), rec.State.String(), rec.Reason,
+				rec.Invite.ID, rec.InvitationID, rec.UpdatedAt.UTC().Format("2006-01-02T15:04:05.000Z")))
+		}
+		at += len(ids)
+	}
+	out.Flush()
+	user, _, _ := r.BasicAuth()
+	line := h.cfg.Log.Info().Str("import", id).Int("rows", at).Int64("of", known.Total).Bool("named", user != "")
+	if err = errors.Join(err, out.Error()); err != nil {
+		// The answer has begun: cut it off, so that it does not pass for complete.
+		line.Err(err).Msg("outcomes of an import were sent in part")
+		panic(http.ErrAbortHandler) //nolint:forbidigo // net/http's own way to cut an answer off
+	}
+	line.Msg("outcomes of an import were sent")
+}
+
+// harmless keeps a spreadsheet from taking a cell for a formula.
+func harmless(cell string) string {
+	if cell != "" && strings.ContainsRune("=+-@\t\r|", rune(cell[0])) {
+		return "'" + cell
+	}
+	return cell
+}
+
+// stateParameter reads ?state=.
+func stateParameter(r *http.Request) (*ledger.State, error) {
+	name := r.URL.Query().Get("state")
+	if name == "" {
+		return nil, nil //nolint:nilnil // no state was asked for
+	}
+	s, err := ledger.ParseState(name)
+	return &s, err
+}
+
+// fromParameter reads ?from=.
+func fromParameter(r *http.Request) (int, error) {
+	text := r.URL.Query().Get("from")
+	if text == "" {
+		return 0, nil
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 0 {
+		return 0, fmt.Errorf("from must be a position")
+	}
+	return n, nil
+}

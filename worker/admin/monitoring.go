@@ -1,0 +1,153 @@
+package admin
+
+import (
+	"bytes"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"regexp"
+	"strings"
+
+	"github.com/hibiken/asynq"
+	"github.com/hibiken/asynqmon"
+	"github.com/redis/go-redis/v9"
+)
+
+const monitoringPath = "/monitoring"
+
+// sharedConn hands the ledger's connection to asynqmon, which wants to make its
+// own. It is the ledger's owner who closes it.
+type sharedConn struct{ rdb redis.UniversalClient }
+
+func (c sharedConn) MakeRedisClient() any { return c.rdb }
+
+// monitoring serves asynqmon. Its page asks for fonts from another host, and runs
+// inline scripts: the page is rewritten so that it survives a strict policy, and
+// every answer is searched for addresses.
+func (h *Handler) monitoring() http.Handler {
+	app := asynqmon.New(asynqmon.Options{
+		RootPath:         monitoringPath,
+		RedisConnOpt:     sharedConn{h.cfg.Ledger.Redis()},
+		PayloadFormatter: asynqmon.PayloadFormatterFunc(formatPayload),
+		ResultFormatter:  asynqmon.ResultFormatterFunc(formatResult),
+		ReadOnly:         !h.cfg.Actions,
+	})
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		path := strings.TrimPrefix(r.URL.Path, monitoringPath)
+		if strings.HasPrefix(path, "/static/") && r.Method == http.MethodGet {
+			w.Header().Set("Cache-Control", "private, max-age=31536000, immutable") // The names hold a hash.
+			app.ServeHTTP(w, r)
+			return
+		}
+		if path == "/api/queues" && r.Method == http.MethodGet {
+			h.queueList(w)
+			return
+		}
+		answer := &buffered{header: w.Header(), status: http.StatusOK}
+		app.ServeHTTP(answer, r)
+		body := answer.body.Bytes()
+		switch {
+		case strings.HasPrefix(path, "/api/"):
+			body = mask(body)
+			if answer.status == http.StatusOK {
+				w.Header().Set("Content-Type", "application/json")
+			}
+		case bytes.HasPrefix(body, []byte("<!doctype html")):
+			nonce := rand.Text()
+			body = rewritePage(body, nonce)
+			w.Header().Set("Content-Type", "text/html; charset=utf-8")
+			w.Header().Set("Content-Security-Policy", "default-src 'none'; script-src 'self' 'nonce-"+nonce+"'; style-src 'nonce-"+nonce+"'; "+
+				"img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
+		}
+		w.Header().Del("Content-Length")
+		w.WriteHeader(answer.status)
+		_, _ = w.Write(body)
+	})
+}
+
+var (
+	foreignLink  = regexp.MustCompile(`<link[^>]* href="https?://[^>]*>`)
+	manifestLink = regexp.MustCompile(`<link rel="manifest"[^>]*>`)
+	inlineScript = []byte("<script>")
+)
+
+// rewritePage removes what comes from other hosts (asynqmon falls back to the
+// system's fonts) and the manifest (which browsers fetch without credentials), and
+// gives the nonce to inline scripts and, by the meta element that JSS looks for,
+// to the styles that the page makes.
+func rewritePage(page []byte, nonce string) []byte {
+	page = foreignLink.ReplaceAll(page, nil)
+	page = manifestLink.ReplaceAll(page, nil)
+	page = bytes.ReplaceAll(page, inlineScript, []byte(`<script nonce="`+nonce+`">`))
+	return bytes.Replace(page, []byte("<head>"), []byte(`<head><meta property="csp-nonce" content="`+nonce+`"/>`), 1)
+}
+
+// buffered holds an answer back until it has been looked at.
+type buffered struct {
+	header http.Header
+	status int
+	body   bytes.Buffer
+}
+
+func (b *buffered) Header() http.Header         { return b.header }
+func (b *buffered) WriteHeader(status int)      { b.status = status }
+func (b *buffered) Write(p []byte) (int, error) { return b.body.Write(p) }
+
+// queueSnapshot is a queue as asynqmon's page expects it.
+type queueSnapshot struct {
+	Queue          string `json:"queue"`
+	MemoryUsage    int64  `json:"memory_usage_bytes"`
+	Size           int    `json:"size"`
+	Groups         int    `json:"groups"`
+	LatencyMillis  int64  `json:"latency_msec"`
+	DisplayLatency string `json:"display_latency"`
+	Active         int    `json:"active"`
+	Pending        int    `json:"pending"`
+	Aggregating    int    `json:"aggregating"`
+	Scheduled      int    `json:"scheduled"`
+	Retry          int    `json:"retry"`
+	Archived       int    `json:"archived"`
+	Completed      int    `json:"completed"`
+	Processed      int    `json:"processed"`
+	Succeeded      int    `json:"succeeded"`
+	Failed         int    `json:"failed"`
+	Paused         bool   `json:"paused"`
+	Timestamp      string `json:"timestamp"`
+}
+
+// queueList answers in place of asynqmon, whose list of queues fails as a whole
+// when one of them cannot be read.
+func (h *Handler) queueList(w http.ResponseWriter) {
+	names, err := h.inspector.Queues()
+	if err != nil {
+		http.Error(w, "Redis does not answer", http.StatusInternalServerError)
+		return
+	}
+	list := make([]queueSnapshot, 0, len(names))
+	for _, name := range names {
+		q, err := h.inspector.GetQueueInfo(name)
+		switch {
+		case errors.Is(err, asynq.ErrQueueNotFound):
+			continue
+		case err != nil:
+			list = append(list, queueSnapshot{Queue: name, DisplayLatency: "cannot be read"})
+			continue
+		}
+		list = append(list, queueSnapshot{
+			Queue: name, MemoryUsage: q.MemoryUsage, Size: q.Size, Groups: q.Groups,
+			LatencyMillis: q.Latency.Milliseconds(), DisplayLatency: humane(q.Latency),
+			Active: q.Active, Pending: q.Pending, Aggregating: q.Aggregating, Scheduled: q.Scheduled,
+			Retry: q.Retry, Archived: q.Archived, Completed: q.Completed,
+			Processed: q.Processed, Succeeded: q.Processed - q.Failed, Failed: q.Failed,
+			Paused: q.Paused, Timestamp: q.Timestamp.Format("2006-01-02T15:04:05.999999999Z07:00"),
+		})
+	}
+	body, err := json.Marshal(map[string]any{"queues": list})
+	if err != nil {
+		http.Error(w, "the queues cannot be written as JSON", http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_, _ = w.Write(mask(body))
+}
