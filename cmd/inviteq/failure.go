@@ -42,7 +42,7 @@ func (p *program) report(ctx context.Context, err error) int {
 		code = exitUsage
 	} else if _, ok := errors.AsType[*tasks.ValidationError](err); ok {
 		code = exitUsage
-	} else if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+	} else if ctx.Err() != nil && (errors.Is(err, context.Canceled) || errors.Is(err, context.Cause(ctx))) {
 		err = errors.New("interrupted")
 	} else {
 		err = p.explain(err)

@@ -62,6 +62,9 @@ func (c *importCommand) Run(ctx context.Context, p *program) error {
 	if err != nil {
 		return &usageError{err}
 	}
+	if c.File == "-" && terminal(p.console.in) != nil {
+		p.console.note("Reading the list from this terminal; Ctrl-D ends it.")
+	}
 	file, err := openImport(ctx, c.File, c.Format, lane, p.console.in)
 	if err != nil {
 		return err

@@ -46,6 +46,10 @@ func openImport(ctx context.Context, name, format string, lane tasks.Lane, stdin
 			pipe.Close()
 		}
 	}
+	if ctx.Err() != nil {
+		f.Close()
+		return nil, context.Cause(ctx)
+	}
 	if err != nil {
 		f.Close()
 		return nil, &usageError{err}
@@ -67,8 +71,19 @@ func (f *importFile) spool(ctx context.Context, r io.Reader) (err error) {
 		return err
 	}
 	f.temp = true
-	_, err = io.Copy(f.file, readerContext{ctx, r})
-	return err
+	// A read from a terminal or a pipe may wait for ever, and no context ends
+	// it: then it is left to the end of the process.
+	copied := make(chan error, 1)
+	go func() {
+		_, err := io.Copy(f.file, r)
+		copied <- err
+	}()
+	select {
+	case err := <-copied:
+		return err
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 }
 
 // Close closes the file, and removes it if it is a copy of ours.

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"context"
 	"encoding/csv"
 	"fmt"
+	"io"
 	"maps"
 	"os"
 	"path/filepath"
@@ -237,6 +239,28 @@ func TestImportAgain(t *testing.T) {
 	wants(t, r.stderr, "row 2: not enqueued", "with other content")
 	if left, err := os.ReadDir(temp); err != nil || len(left) != 0 {
 		t.Errorf("copies of the list were left behind: %v, %v", left, err)
+	}
+}
+
+// TestImportInterrupted ends the reading of a list that never comes.
+func TestImportInterrupted(t *testing.T) {
+	temp := t.TempDir()
+	t.Setenv("TMPDIR", temp)
+	w := newWorld(t)
+	never, held := io.Pipe()
+	defer held.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	var out safeBuffer
+	code := make(chan int, 1)
+	go func() { code <- run(ctx, []string{"import", "-"}, w.env, never, &out, &out) }()
+	eventually(t, "it reads", func() bool { left, err := os.ReadDir(temp); return err == nil && len(left) == 1 })
+	cancel()
+	if got := <-code; got != exitFailed {
+		t.Errorf("exit code %d", got)
+	}
+	wants(t, out.String(), "interrupted")
+	if left, err := os.ReadDir(temp); err != nil || len(left) != 0 {
+		t.Errorf("a copy of the list was left behind: %v, %v", left, err)
 	}
 }
 

@@ -9,8 +9,10 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/inviteq/inviteq/clerk/clerksim"
 	"github.com/inviteq/inviteq/worker/ledger/redistest"
@@ -23,12 +25,26 @@ type binary struct {
 	env  []string
 }
 
+// buildFolder is where the program is built, once; TestMain removes it.
+var buildFolder string
+
+var buildOnce = sync.OnceValues(func() (string, error) {
+	var err error
+	if buildFolder, err = os.MkdirTemp("", "inviteq-test-"); err != nil {
+		return "", err
+	}
+	path := filepath.Join(buildFolder, "inviteq")
+	if output, err := exec.Command("go", "build", "-o", path, ".").CombinedOutput(); err != nil {
+		return "", fmt.Errorf("go build: %w\n%s", err, output)
+	}
+	return path, nil
+})
+
 func buildBinary(t *testing.T) *binary {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "inviteq")
-	build := exec.CommandContext(t.Context(), "go", "build", "-o", path, ".")
-	if output, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("go build: %v\n%s", err, output)
+	path, err := buildOnce()
+	if err != nil {
+		t.Fatal(err)
 	}
 	return &binary{t: t, path: path, env: []string{"PATH=" + os.Getenv("PATH"), "TMPDIR=" + t.TempDir()}}
 }
@@ -144,6 +160,54 @@ func TestKilledWorkerDeliversOnce(t *testing.T) {
 	}
 	sim.end(syscall.SIGTERM)
 	wants(t, sim.log.String(), " 1000 e-mails", "at most 1 for one address")
+}
+
+// TestSignals drains a worker that has a call in flight: the first signal lets
+// it finish, a second one ends it there and then.
+func TestSignals(t *testing.T) {
+	b := buildBinary(t)
+	redis := redistest.Start(t)
+	b.env = append(b.env, "REDIS_URL="+redis.URL(), "CLERK_SECRET_KEY="+clerksim.DefaultSecretKey, "INVITEQ_ADMIN_ADDR=127.0.0.1:0")
+	sim := b.start("clerksim", "--addr", "127.0.0.1:0", "--latency", "0", "--fault", "create/slow-after=2s:x1", "--fault", "create/slow-after=9s")
+	eventually(t, "the simulated Clerk listens", func() bool { return strings.Contains(sim.log.String(), "/v1") })
+	_, rest, _ := strings.Cut(sim.log.String(), "at http://")
+	addr, _, _ := strings.Cut(rest, "/v1")
+	b.env = append(b.env, "CLERK_API_URL=http://"+addr+"/v1")
+	sending := func(id string) {
+		t.Helper()
+		eventually(t, "a call is in flight", func() bool {
+			return strings.Contains(b.run("status", id, "--json"), `"sending"`)
+		})
+	}
+
+	b.run("invite", "ada@example.com", "--id", "one")
+	worker := b.start("worker")
+	sending("one")
+	if err := worker.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if err := worker.Wait(); err != nil {
+		t.Errorf("the worker did not leave in peace: %v", err)
+	}
+	if got := b.run("status", "one", "--json"); !strings.Contains(got, `"pending"`) {
+		t.Errorf("the call in flight was not settled: %s", got)
+	}
+
+	b.run("invite", "grace@example.com", "--id", "two")
+	worker = b.start("worker")
+	sending("two")
+	if err := worker.Process.Signal(syscall.SIGINT); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "it drains", func() bool { return strings.Contains(worker.log.String(), "draining") })
+	began := time.Now()
+	worker.end(syscall.SIGINT)
+	if took := time.Since(began); took > 2*time.Second {
+		t.Errorf("it took %s to leave after the second signal", took)
+	}
+	if got := b.run("status", "two", "--json"); !strings.Contains(got, `"sending"`) {
+		t.Errorf("got %s, want a claim that somebody else will look after", got)
+	}
 }
 
 // invitations asks Clerk itself.

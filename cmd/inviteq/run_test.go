@@ -20,7 +20,11 @@ import (
 
 func TestMain(m *testing.M) {
 	redis.SetLogger(quiet{})
-	os.Exit(redistest.Main(m))
+	code := redistest.Main(m)
+	if buildFolder != "" {
+		_ = os.RemoveAll(buildFolder) // the system clears its temporary files as well
+	}
+	os.Exit(code)
 }
 
 // world is a Redis, an instance of its own in it, and what the environment says

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
@@ -44,9 +43,10 @@ type workerCommand struct {
 	WebhookURL          string `name:"webhook-url" placeholder:"URL" help:"Where events are posted, in the Standard Webhooks format. Needs INVITEQ_WEBHOOK_SECRET or INVITEQ_WEBHOOK_SECRET_FILE: whsec_…, or several separated by spaces, the newest first."`
 	WebhookAllowPrivate bool   `help:"Permit plain http and private addresses for webhooks."`
 
-	AdminAddr string `default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Where /healthz and /readyz are; off for nowhere."`
-	LogLevel  string `enum:"debug,info,warn,error" default:"info" placeholder:"LEVEL" help:"debug, info, warn or error."`
-	LogFormat string `enum:"auto,json,text" default:"auto" placeholder:"FORMAT" help:"json or text; auto is text on a terminal."`
+	AdminAddr    string `default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Where the status page, /monitoring, /metrics, /healthz and /readyz are; off for nowhere. Reachable from other machines, all but the last two need INVITEQ_ADMIN_TOKEN or INVITEQ_ADMIN_TOKEN_FILE."`
+	AdminActions bool   `help:"Let /monitoring pause, run, archive and delete."`
+	LogLevel     string `enum:"debug,info,warn,error" default:"info" placeholder:"LEVEL" help:"debug, info, warn or error."`
+	LogFormat    string `enum:"auto,json,text" default:"auto" placeholder:"FORMAT" help:"json or text; auto is text on a terminal."`
 	instanceFlag
 }
 
@@ -64,7 +64,8 @@ Examples:
 
 // Run delivers until the context ends.
 func (c *workerCommand) Run(ctx context.Context, p *program) error {
-	cfg := c.config(p)
+	pages := c.adminOf(p)
+	cfg := c.config(p, pages)
 	if err := p.complaints.usage(); err != nil {
 		return err
 	}
@@ -85,9 +86,11 @@ func (c *workerCommand) Run(ctx context.Context, p *program) error {
 		Stringer("limit_other", cfg.Ledger.Limits.Other).Str("reserve", c.Reserve).
 		Str("clerk", hostOf(c.ClerkAPIURL)).Str("redis", p.redisAddr)
 	if admin != nil {
-		server := &http.Server{Handler: w.Handler(), ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute}
-		go func() { _ = server.Serve(admin) }() // it ends by Close
-		defer server.Close()
+		stop, err := pages.serve(admin, w, &cfg)
+		if err != nil {
+			return err
+		}
+		defer stop()
 		start = start.Stringer("admin", admin.Addr())
 	}
 	start.Msg("worker starts")
@@ -98,21 +101,9 @@ func (c *workerCommand) Run(ctx context.Context, p *program) error {
 	return err
 }
 
-// listen opens the admin listener before anything is started.
-func (c *workerCommand) listen(ctx context.Context) (net.Listener, error) {
-	if c.AdminAddr == "off" {
-		return nil, nil //nolint:nilnil // off is neither a listener nor an error
-	}
-	l, err := new(net.ListenConfig).Listen(ctx, "tcp", c.AdminAddr)
-	if err != nil {
-		return nil, fmt.Errorf("cannot listen on %s (%v): choose another --admin-addr ($INVITEQ_ADMIN_ADDR), or off", c.AdminAddr, innermost(err))
-	}
-	return l, nil
-}
-
 // config puts together what flags and environment say; everything that is wrong
 // with it goes to the complaints.
-func (c *workerCommand) config(p *program) worker.Config {
+func (c *workerCommand) config(p *program, pages adminPages) worker.Config {
 	all := &p.complaints
 	cfg := worker.Config{
 		Redis: p.redisOptions(),
@@ -146,7 +137,10 @@ func (c *workerCommand) config(p *program) worker.Config {
 			all.add(errors.New("--admin-addr ($INVITEQ_ADMIN_ADDR): must be HOST:PORT such as 127.0.0.1:8080, or off"))
 		}
 	}
-	cfg.Clerk = p.clerkClient(c.ClerkAPIURL, cfg.RequestTimeout)
+	pages.observe(&cfg)
+	cfg.Clerk = p.clerkClient(c.ClerkAPIURL, cfg.RequestTimeout, func(client *clerk.Config) {
+		client.Observe, client.Breaker.OnChange = pages.metrics.Call, pages.metrics.Breaker
+	})
 	if cfg.Clerk == nil {
 		// A stand-in that is never called, so that the rest is checked as well.
 		cfg.Clerk = standIn()
@@ -181,7 +175,7 @@ func spanOrOff(s string) (time.Duration, error) {
 }
 
 // clerkClient makes the client for Clerk, or complains and returns nil.
-func (p *program) clerkClient(baseURL string, timeout time.Duration) *clerk.Client {
+func (p *program) clerkClient(baseURL string, timeout time.Duration, change ...func(*clerk.Config)) *clerk.Client {
 	raw, err := p.env.secret("CLERK_SECRET_KEY")
 	p.complaints.add(err)
 	var key clerk.SecretKey
@@ -196,9 +190,11 @@ func (p *program) clerkClient(baseURL string, timeout time.Duration) *clerk.Clie
 	if missing {
 		key, _ = clerk.ParseSecretKey("sk_test_missing") // it is well-formed
 	}
-	client, err := clerk.New(clerk.Config{
-		SecretKey: key, BaseURL: baseURL, AllowHTTP: !key.Live(), Timeout: timeout, UserAgent: "inviteq/" + version,
-	})
+	cfg := clerk.Config{SecretKey: key, BaseURL: baseURL, AllowHTTP: !key.Live(), Timeout: timeout, UserAgent: "inviteq/" + version}
+	for _, f := range change {
+		f(&cfg)
+	}
+	client, err := clerk.New(cfg)
 	if err != nil {
 		p.complaints.add(fmt.Errorf("--clerk-api-url ($CLERK_API_URL): %w", err))
 		return nil
