@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 )
 
@@ -67,6 +68,28 @@ func (keys) prelude() string {
 	return b.String()
 }
 
+var keyWord = regexp.MustCompile(`\bK\.\w+`)
+
+// spell writes the full name of every key into a script, in place of K.name: it
+// is a constant then, and a producer does not wait for its making. The table
+// comes too if the script also chooses keys as it runs.
+func (k keys) spell(src string) (string, error) {
+	var err error
+	src = keyWord.ReplaceAllStringFunc(src, func(word string) string {
+		name := k.of(word[len("K."):])
+		if strings.HasPrefix(name, k.prefix+misspelt) {
+			err = fmt.Errorf("there is no key %s", word)
+		}
+		return "'" + name + "'"
+	})
+	if strings.Contains(src, "K[") {
+		src = k.prelude() + src
+	}
+	return src, err
+}
+
+const misspelt = "misspelt:"
+
 // of returns the full name of a fixed key or of the first part of a family.
 func (k keys) of(lua string) string {
 	for _, n := range keyNames {
@@ -80,7 +103,7 @@ func (k keys) of(lua string) string {
 		}
 	}
 	// Only a misspelt constant in this package comes here; every test would.
-	return k.prefix + "misspelt:" + lua
+	return k.prefix + misspelt + lua
 }
 
 func (k keys) state(s State) string        { return k.of("state") + s.String() }

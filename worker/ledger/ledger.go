@@ -94,18 +94,22 @@ func (l *Ledger) loadScripts() error {
 		return string(b)
 	}
 	for _, name := range []string{"admit", "turn", "topup", "settle", "cancel", "requeue", "due", "observe", "spend", "adopt", "trim"} {
-		src := l.keys.prelude()
-		if name != "admit" {
-			src += read("lib")
-		}
-		if name == "turn" || name == "settle" {
-			src += policy.Lua
-		}
 		body := read(name)
 		if body == "" {
 			return fmt.Errorf("script %s is missing", name)
 		}
-		l.code[name] = redis.NewScript(src + body)
+		src := ""
+		if name != "admit" {
+			src = read("lib")
+		}
+		if name == "turn" || name == "settle" {
+			src += policy.Lua
+		}
+		src, err := l.keys.spell(src + body)
+		if err != nil {
+			return fmt.Errorf("script %s: %w", name, err)
+		}
+		l.code[name] = redis.NewScript(src)
 	}
 	return nil
 }
