@@ -10,6 +10,15 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
+// newAsynqRedis returns the connection of asynq's server, which needs a remedy or
+// two.
+func newAsynqRedis(o *redis.Options) *redis.Client {
+	rdb := redis.NewClient(o)
+	rdb.AddHook(finishWrites{})
+	rdb.AddHook(slowErrors{})
+	return rdb
+}
+
 // finishWrites lets asynq finish what it has begun. Since v0.25.0 asynq marks a
 // task as done with a context that may have ended, and does not repeat a write
 // that failed: one hiccup, and a task that succeeded runs again.
@@ -38,7 +47,9 @@ func (slowErrors) DialHook(next redis.DialHook) redis.DialHook {
 func (slowErrors) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	return func(ctx context.Context, cmd redis.Cmder) error {
 		err := next(ctx, cmd)
-		if isRefusal(err) {
+		// A connection's first word is part of a command that comes here itself;
+		// go-redis says it with a lock in hand.
+		if isRefusal(err) && cmd.Name() != "hello" {
 			time.Sleep(errorPause)
 		}
 		return err

@@ -57,7 +57,7 @@ const canary = "canary"
 
 func drawPlan(seed uint64, length time.Duration) *plan {
 	r := rand.New(rand.NewPCG(seed, 0x1e77e5))
-	p := &plan{seed: seed, length: length, processes: 1 + r.IntN(4), asynq: seed%10 == 0, reserve: ledger.AutoReserve, calls: 1 + r.IntN(4)}
+	p := &plan{seed: seed, length: length, processes: 1 + r.IntN(4), asynq: seed%10 == 9, reserve: ledger.AutoReserve, calls: 1 + r.IntN(4)}
 	p.resend = chance(r, 0.2)
 	p.noScreen = chance(r, 0.4)
 	p.attempts = pick(r, 12, 12, 3)

@@ -120,8 +120,9 @@ func (w *wire) cut() {
 	}
 }
 
-// dialer wraps the connections that dial makes.
-func (w *wire) dialer(redis bool, dial func(ctx context.Context, network, addr string) (net.Conn, error)) func(context.Context, string, string) (net.Conn, error) {
+// dialer wraps the connections that dial makes: to Redis or to Clerk, slow
+// at times or not.
+func (w *wire) dialer(redis, slow bool, dial func(ctx context.Context, network, addr string) (net.Conn, error)) func(context.Context, string, string) (net.Conn, error) {
 	return func(ctx context.Context, network, addr string) (net.Conn, error) {
 		_, _, _, _, _, refuse := w.hurts.rates()
 		if w.await() || redis && refuse {
@@ -131,7 +132,7 @@ func (w *wire) dialer(redis bool, dial func(ctx context.Context, network, addr s
 		if err != nil {
 			return nil, err
 		}
-		l := &line{Conn: c, wire: w, redis: redis}
+		l := &line{Conn: c, wire: w, redis: redis, slow: slow}
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		if w.dead {
@@ -148,13 +149,71 @@ type line struct {
 	net.Conn
 	wire  *wire
 	redis bool
+	slow  bool // it may keep its client waiting
 
 	mu       sync.Mutex
 	deadline time.Time // for reading
 	mute     bool      // the next answer is lost
 	stall    time.Duration
 	late     sync.WaitGroup // commands that are still on their way
-	isLate   bool
+	pump     *pump          // what reads for it, once its reader is not to be relied on
+	closed   bool
+}
+
+// pump takes in whatever a server writes, so that it is never kept waiting:
+// miniredis holds its lock while it writes a long reply, and a goroutine that
+// waits for a lock stops the bubble's clock.
+type pump struct {
+	mu   sync.Mutex
+	data []byte
+	err  error
+	more chan struct{}
+}
+
+func startPump(c net.Conn) *pump {
+	p := &pump{more: make(chan struct{}, 1)}
+	_ = c.SetReadDeadline(time.Time{})
+	go func() {
+		b := make([]byte, 16<<10)
+		for {
+			n, err := c.Read(b)
+			p.mu.Lock()
+			p.data, p.err = append(p.data, b[:n]...), err
+			p.mu.Unlock()
+			select {
+			case p.more <- struct{}{}:
+			default:
+			}
+			if err != nil {
+				return
+			}
+		}
+	}()
+	return p
+}
+
+func (p *pump) read(b []byte, deadline time.Time) (int, error) {
+	var timeout <-chan time.Time
+	if !deadline.IsZero() {
+		timeout = time.After(time.Until(deadline))
+	}
+	for {
+		p.mu.Lock()
+		n, err := copy(b, p.data), p.err
+		p.data = p.data[n:]
+		p.mu.Unlock()
+		if n > 0 {
+			return n, nil
+		}
+		if err != nil {
+			return 0, err
+		}
+		select {
+		case <-p.more:
+		case <-timeout:
+			return 0, os.ErrDeadlineExceeded
+		}
+	}
 }
 
 // Write is where a request leaves, or does not.
@@ -171,6 +230,9 @@ func (l *line) Write(b []byte) (int, error) {
 		return n, err
 	}
 	latency, drop, mute, late, stall, refuse := l.wire.hurts.rates()
+	if !l.slow {
+		latency, late, stall = 0, 0, 0
+	}
 	if d := l.wire.upTo(latency); d > 0 {
 		time.Sleep(d)
 	}
@@ -183,23 +245,24 @@ func (l *line) Write(b []byte) (int, error) {
 		l.wire.hurts.count("redis: command arrived late")
 		copied := append([]byte(nil), b...)
 		d := l.wire.upTo(time.Minute)
-		l.mu.Lock()
-		l.isLate = true
-		l.mu.Unlock()
+		l.pumped()
 		l.late.Go(func() {
 			time.Sleep(d)
-			_, _ = l.Conn.Write(copied) // it closes soon after, and is not answered
+			_, _ = l.Conn.Write(copied) // if it fails, everything is over
 			time.Sleep(time.Millisecond)
 		})
 		return len(b), nil
 	}
-	l.mu.Lock()
 	if l.wire.roll(mute) {
+		l.mu.Lock()
 		l.mute = true
+		l.mu.Unlock()
 	} else if l.wire.roll(stall) {
+		l.pumped()
+		l.mu.Lock()
 		l.stall = l.wire.upTo(8 * time.Second)
+		l.mu.Unlock()
 	}
-	l.mu.Unlock()
 	n, err := l.Conn.Write(b)
 	if l.wire.await() {
 		_ = l.Close()
@@ -211,10 +274,16 @@ func (l *line) Write(b []byte) (int, error) {
 // Read is where an answer arrives, or does not.
 func (l *line) Read(b []byte) (int, error) {
 	l.mu.Lock()
-	mute, stall, deadline := l.mute, l.stall, l.deadline
+	mute, stall, deadline, pump := l.mute, l.stall, l.deadline, l.pump
 	l.mute, l.stall = false, 0
 	l.mu.Unlock()
-	n, err := l.Conn.Read(b)
+	var n int
+	var err error
+	if pump == nil {
+		n, err = l.Conn.Read(b)
+	} else {
+		n, err = pump.read(b, deadline)
+	}
 	switch {
 	case err != nil:
 		return n, err
@@ -237,18 +306,30 @@ func (l *line) Read(b []byte) (int, error) {
 	return n, nil
 }
 
+// pumped makes the line read ahead from now on.
+func (l *line) pumped() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.pump == nil {
+		l.pump = startPump(l.Conn)
+	}
+}
+
 func (l *line) SetReadDeadline(t time.Time) error {
 	l.mu.Lock()
+	defer l.mu.Unlock()
 	l.deadline = t
-	l.mu.Unlock()
+	if l.pump != nil {
+		return nil
+	}
 	return l.Conn.SetReadDeadline(t)
 }
 
 func (l *line) SetDeadline(t time.Time) error {
-	l.mu.Lock()
-	l.deadline = t
-	l.mu.Unlock()
-	return l.Conn.SetDeadline(t)
+	if err := l.Conn.SetWriteDeadline(t); err != nil {
+		return err
+	}
+	return l.SetReadDeadline(t)
 }
 
 // Close closes the connection, once what is on its way has arrived.
@@ -257,12 +338,20 @@ func (l *line) Close() error {
 	delete(l.wire.lines, l)
 	l.wire.mu.Unlock()
 	l.mu.Lock()
-	isLate := l.isLate
+	pump, again := l.pump, l.closed
+	l.closed = true
 	l.mu.Unlock()
-	if !isLate {
+	if pump == nil || again {
 		return l.Conn.Close()
 	}
-	_ = l.Conn.SetReadDeadline(time.Unix(1, 0)) // its reader has closed it
+	// The reader goes at once, the connection when nothing is on its way.
+	pump.mu.Lock()
+	pump.data, pump.err = nil, net.ErrClosed
+	pump.mu.Unlock()
+	select {
+	case pump.more <- struct{}{}:
+	default:
+	}
 	go func() {
 		l.late.Wait()
 		_ = l.Conn.Close()

@@ -115,9 +115,17 @@ func newWorld(t testing.TB, seed uint64, cfg clerksim.Config) *world {
 // redisOptions are those of a client whose connections run over a wire; nil is
 // one without faults.
 func (w *world) redisOptions(on *wire) *redis.Options {
+	return w.redisOver(on, true)
+}
+
+func (w *world) redisOver(on *wire, slow bool) *redis.Options {
+	retries := 0 // go-redis's default
+	if !slow {
+		retries = -1 // it would wait in between
+	}
 	dial := func(context.Context, string, string) (net.Conn, error) { return w.mini.Dial() }
 	if on != nil {
-		dial = on.dialer(true, dial)
+		dial = on.dialer(true, slow, dial)
 	}
 	return &redis.Options{
 		// An address, so that nothing is resolved.
@@ -126,6 +134,8 @@ func (w *world) redisOptions(on *wire) *redis.Options {
 		PoolSize: 512, MaxActiveConns: 0,
 		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
 		DisableIdentity:          true,
+		MaxRetries:               retries,
+		DialerRetryBackoff:       func(int) time.Duration { return 0 },
 		Protocol:                 2,
 	}
 }
@@ -164,7 +174,7 @@ func (w *world) start() (*simWorker, error) {
 	}
 	client, err := clerk.New(clerk.Config{
 		SecretKey: key, BaseURL: clerksim.PipeURL, UserAgent: "inviteq/sim",
-		DialContext: s.wire.dialer(false, w.sim.DialContext),
+		DialContext: s.wire.dialer(false, false, w.sim.DialContext),
 	})
 	if err != nil {
 		return nil, err
@@ -187,6 +197,10 @@ func (w *world) start() (*simWorker, error) {
 		return nil, err
 	}
 	s.Worker.tempo = w.tempo
+	// go-redis holds a lock while it connects a subscription again, and whoever
+	// waits for a lock stops the bubble's clock: this client has no slow lines.
+	_ = s.Worker.asynqRedis.Close()
+	s.Worker.asynqRedis = newAsynqRedis(w.redisOver(s.wire, false))
 	s.Worker.rdb.AddHook(w.gates.hook())
 	w.mu.Lock()
 	w.live = append(w.live, s)

@@ -46,12 +46,10 @@ func New(ctx context.Context, cfg Config) (*Worker, error) {
 	}
 	w := &Worker{
 		cfg: cfg, log: cfg.Log, clerk: cfg.Clerk,
-		rdb: redis.NewClient(cfg.Redis), asynqRedis: redis.NewClient(cfg.Redis),
+		rdb: redis.NewClient(cfg.Redis), asynqRedis: newAsynqRedis(cfg.Redis),
 		choresWake: make(chan struct{}, 1),
 		tempo:      shippedTempo,
 	}
-	w.asynqRedis.AddHook(finishWrites{})
-	w.asynqRedis.AddHook(slowErrors{})
 	if w.ledger, err = ledger.Open(ctx, w.rdb, cfg.Ledger); err != nil {
 		return nil, errors.Join(err, w.close())
 	}
