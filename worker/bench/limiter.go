@@ -3,6 +3,7 @@ package bench
 import (
 	"math"
 	"math/rand/v2"
+	"sort"
 	"time"
 
 	"github.com/inviteq/inviteq/worker/ledger"
@@ -55,10 +56,10 @@ func (c *counter) admit(now float64) (retry float64, ok bool) {
 		}
 		return 0, true
 	}
-	// Retry-After is in whole seconds; a search is enough here.
-	for retry = 1000; retry < c.window && !c.fits(now+retry); retry += 1000 {
-	}
-	return retry, false
+	// Retry-After is in whole seconds. Once a limiter would admit a call, it goes on
+	// doing so until one comes.
+	seconds := sort.Search(int(c.window/1000), func(n int) bool { return c.fits(now + float64(n+1)*1000) })
+	return float64(seconds+1) * 1000, false
 }
 
 func (c *counter) fits(now float64) bool {
@@ -95,7 +96,7 @@ func (c *counter) fits(now float64) bool {
 	}
 }
 
-// in counts the calls in [from, to).
+// in counts the calls in [from, to].
 func (c *counter) in(from, to float64) (n float64) {
 	for _, t := range c.past {
 		if t >= from && t <= to {

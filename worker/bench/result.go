@@ -24,6 +24,21 @@ type Result struct {
 	Ended      time.Duration   // when it ended
 }
 
+// MostRefusedInADay is the largest number of 429s within 24 hours.
+func (r Result) MostRefusedInADay() int {
+	most := 0
+	for i := range r.RefusedAt {
+		n := 0
+		for _, at := range r.RefusedAt[i:] {
+			if at < r.RefusedAt[i]+day {
+				n++
+			}
+		}
+		most = max(most, n)
+	}
+	return most
+}
+
 // ceiling is what Clerk grants an hour on the published limits.
 func (r Result) ceiling() float64 {
 	l := r.Scenario.Limits

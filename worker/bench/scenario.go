@@ -41,6 +41,14 @@ type Floor struct {
 	Unit   string
 }
 
+// Kept reports whether a figure keeps the floor.
+func (f Floor) Kept(got float64) bool {
+	if f.AtMost {
+		return got <= f.Bound
+	}
+	return got >= f.Bound
+}
+
 // Uniform gives perHour arrivals an hour at equal distances.
 func Uniform(lane tasks.Lane, perHour float64, length time.Duration) []Arrival {
 	var a []Arrival
@@ -159,4 +167,22 @@ func Scenarios(load float64) []Scenario {
 			Floors: []Floor{atMost("done in", LastWait, 30, "s")},
 		},
 	}
+}
+
+// RefusalScenarios are the loads under which limiters are met: saturating and
+// bursty ones.
+func RefusalScenarios(length time.Duration) []Scenario {
+	var all []Scenario
+	add := func(name string, arrivals func(uint64) []Arrival) {
+		all = append(all, Scenario{Name: name, Arrivals: arrivals, Length: length, Limits: ledger.ClerkLimits, Reserve: ledger.AutoReserve})
+	}
+	add("saturating import", fixed(List(tasks.Import, 30000, 0)))
+	add("import and 60/h", func(seed uint64) []Arrival {
+		return Merge(List(tasks.Import, 30000, 0), Poisson(seed, tasks.Interactive, 60, length))
+	})
+	add("200/h Poisson", func(seed uint64) []Arrival { return Poisson(seed, tasks.Interactive, 200, length) })
+	add("340/h Poisson", func(seed uint64) []Arrival { return Poisson(seed, tasks.Interactive, 340, length) })
+	add("120 every 47 min", fixed(Bursts(tasks.Interactive, 120, 47*time.Minute, length)))
+	add("lists of 250 every 61 min", fixed(Bursts(tasks.Import, 250, 61*time.Minute, length)))
+	return all
 }

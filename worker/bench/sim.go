@@ -112,8 +112,7 @@ func Run(s *Scenario, setup Setup) Result {
 		model: policy.NewModel(policyConfig(s)), clerk: newClerkSide(s, setup.Limiter, r),
 		workers: make([]worker, setup.Workers),
 	}
-	// The ledger's first window begins with its first arrival, at any time of day.
-	run.base = 1_800_000_000_000
+	run.base = epoch
 	run.events.now = run.base
 	arrivals := s.Arrivals(setup.Seed)
 	run.Arrived = len(arrivals)
@@ -134,6 +133,10 @@ func Run(s *Scenario, setup Setup) Result {
 }
 
 func ms(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
+
+// epoch is when scenarios begin (Unix ms). Limiters that count in aligned windows
+// have an offset of their own.
+const epoch = 1_800_000_000_000
 
 type worker struct {
 	flying int
