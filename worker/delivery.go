@@ -3,6 +3,7 @@ package worker
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/inviteq/inviteq/clerk"
@@ -71,6 +72,9 @@ func (w *Worker) settle(t ledger.Turn, v verdict) {
 		if err == nil {
 			w.cfg.Observe.delivered(t, records)
 			w.outcomes.tell(records)
+			if slices.ContainsFunc(v.members, func(s ledger.Settlement) bool { return s.To == ledger.Unknown && s.At.IsZero() }) {
+				w.nudgeChores()
+			}
 			return
 		}
 		w.health.redis(err)

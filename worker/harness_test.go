@@ -98,6 +98,11 @@ func (s *stage) start(change ...func(*Config)) (*Worker, func()) {
 // admit puts invites into the ledger, as a producer does.
 func (s *stage) admit(invites ...tasks.Invite) []string {
 	s.t.Helper()
+	return s.admitAt(time.Now(), invites...)
+}
+
+func (s *stage) admitAt(now time.Time, invites ...tasks.Invite) []string {
+	s.t.Helper()
 	var ids []string
 	for part := range slices.Chunk(invites, tasks.ChunkSize) {
 		for i := range part {
@@ -106,7 +111,7 @@ func (s *stage) admit(invites ...tasks.Invite) []string {
 			}
 			ids = append(ids, part[i].ID)
 		}
-		if _, _, err := s.ledger.Admit(s.t.Context(), time.Now(), part); err != nil {
+		if _, _, err := s.ledger.Admit(s.t.Context(), now, part); err != nil {
 			s.t.Fatal(err)
 		}
 	}

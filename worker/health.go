@@ -75,10 +75,6 @@ func (w *Worker) Problems() map[string]string {
 	return p
 }
 
-// maxSkew is how far the worker's clock may be off from Redis's. Times in the
-// ledger come from the workers' clocks, so all must agree.
-const maxSkew = time.Second
-
 // watch looks at Redis's clock and at the gate over everything, from time to
 // time, until ctx ends.
 func (w *Worker) watch(ctx context.Context) error {
@@ -103,7 +99,7 @@ func (w *Worker) checkUp(ctx context.Context) {
 	}
 	// The answer was given at some time between asking and now.
 	switch now := time.Now(); {
-	case theirs.Before(before.Add(-maxSkew)), theirs.After(now.Add(maxSkew)):
+	case theirs.Before(before.Add(-ledger.MaxSkew)), theirs.After(now.Add(ledger.MaxSkew)):
 		w.health.set(unwellClock, fmt.Sprintf("this machine's clock is %s off from Redis's: synchronise both",
 			now.Sub(theirs).Round(100*time.Millisecond)))
 	default:

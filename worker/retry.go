@@ -40,8 +40,8 @@ const (
 	reasonResend    = "unknown_with_ignore_existing"
 	reasonBusy      = "busy"
 
-	// These stand while an invite is unknown, and say what a read has to tell.
-	reasonDuplicate   = "duplicate"    // whether the pending invitation is ours
+	// Like ledger.ReasonDuplicate this stands while an invite is unknown, and says
+	// what a read has to tell.
 	reasonRefusedBulk = "refused_bulk" // whether a refused bulk was all or nothing
 )
 
@@ -148,12 +148,9 @@ func innocent(now time.Time, r ledger.Record, why string, solo bool) ledger.Sett
 func refusal(now time.Time, r ledger.Record, kind clerk.Kind, param string, cfg *Config) ledger.Settlement {
 	switch kind {
 	case clerk.KindDuplicate:
-		if r.Version > 1 {
-			// It has been claimed before. A call before this one may have made the
-			// invitation that is in the way: look.
-			return settled(r, ledger.Unknown, reasonDuplicate, "")
-		}
-		return settled(r, ledger.Rejected, reasonInvited, "")
+		// A call before this one may have made the invitation that is in the way,
+		// even one that the ledger has forgotten because Redis lost its last second.
+		return settled(r, ledger.Unknown, ledger.ReasonDuplicate, "")
 	case clerk.KindExists:
 		return settled(r, ledger.Rejected, reasonUser, "")
 	case clerk.KindBlocked:

@@ -45,6 +45,7 @@ func (w *Worker) screen(ctx context.Context, t ledger.Turn) []ledger.Record {
 			return batch // The claims of those who are out run out; a read settles them.
 		}
 		w.outcomes.tell(records)
+		w.nudgeChores()
 		if t.Endpoint != ledger.Bulk {
 			return batch
 		}

@@ -2,6 +2,7 @@ package worker
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/inviteq/inviteq/clerk"
@@ -12,7 +13,6 @@ import (
 const (
 	lookLease  = 30 * time.Second // while one worker looks, the others do not
 	lookAtOnce = 100              // unknown invites that share a look
-	clockSlack = 30 * time.Second // how far Clerk's clock may be behind ours
 	maxPages   = 20               // of 500, newest first, before a look gives up
 	cleanReads = 2                // that must find nothing before an invite is queued again
 	maxCrashes = 3                // claims whose worker died before an invite is parked
@@ -57,21 +57,21 @@ func (w *Worker) shownFor(ctx context.Context, due []ledger.Record) ([]clerk.Inv
 	var all []clerk.Invitation
 	var since time.Time
 	for _, r := range due {
-		if r.Reason == reasonDuplicate {
+		if r.Reason == ledger.ReasonDuplicate {
 			// The invitation in the way may be as old as the invite: ask for the address.
 			shown, err := w.invitationsFor(ctx, r.Invite.EmailAddress)
 			if err != nil {
 				return nil, err
 			}
 			all = append(all, shown...)
-		} else if since.IsZero() || r.SentAt.Before(since) {
-			since = r.SentAt
+		} else if t := r.AnswerSince(); since.IsZero() || t.Before(since) {
+			since = t
 		}
 	}
 	if since.IsZero() {
 		return all, nil
 	}
-	newest, err := w.invitationsSince(ctx, since.Add(-clockSlack))
+	newest, err := w.invitationsSince(ctx, since)
 	return append(all, newest...), err
 }
 
@@ -87,13 +87,15 @@ func (w *Worker) invitationsFor(ctx context.Context, e tasks.Email) ([]clerk.Inv
 // look decides about one unknown invite, given the invitations that Clerk shows
 // for its address.
 func look(now time.Time, r ledger.Record, shown []clerk.Invitation, owners map[string]string, cfg *Config) ledger.Settlement {
-	since := lookBack(r)
 	for _, inv := range shown {
 		owner, taken := owners[inv.ID]
-		if inv.CreatedAt.Before(since.Add(-clockSlack)) || (taken && owner != r.Invite.ID) {
+		if !r.MayBe(inv.CreatedAt) || (taken && owner != r.Invite.ID) {
 			continue
 		}
 		return settled(r, stateOf(inv.Status), "found", inv.ID)
+	}
+	if r.Reason == ledger.ReasonDuplicate && slices.ContainsFunc(shown, func(inv clerk.Invitation) bool { return inv.Status == clerk.Pending }) {
+		return settled(r, ledger.Rejected, reasonInvited, "") // Somebody else's.
 	}
 	noFence := r.Invite.IgnoreExisting && r.Reason != reasonRefusedBulk
 	if r.Absent+1 < cleanReads {
@@ -104,8 +106,8 @@ func look(now time.Time, r ledger.Record, shown []clerk.Invitation, owners map[s
 		}
 		return s
 	}
-	if r.Reason == reasonDuplicate {
-		return settled(r, ledger.Rejected, reasonInvited, "") // Somebody else's, from before.
+	if r.Reason == ledger.ReasonDuplicate {
+		return settled(r, ledger.Rejected, reasonInvited, "") // Clerk says so, and shows nothing.
 	}
 	s := settled(r, ledger.Queued, "not_found", "")
 	s.Charge = ledger.ChargeRelease
@@ -121,14 +123,6 @@ func look(now time.Time, r ledger.Record, shown []clerk.Invitation, owners map[s
 		s.At = now.Add(backoff(r.Attempts) / 4)
 	}
 	return s
-}
-
-// lookBack is how far back an invitation may be the answer to an unknown invite.
-func lookBack(r ledger.Record) time.Time {
-	if r.Reason == reasonDuplicate {
-		return r.CreatedAt // It may stem from any call since it was admitted.
-	}
-	return r.SentAt
 }
 
 // stateOf gives Clerk's status its name in the ledger. What a later version of

@@ -64,7 +64,7 @@ func TestPoisonDoesNotHarmItsNeighbours(t *testing.T) {
 			if _, err := s.sim.CreateForeign("person5@example.com"); err != nil {
 				t.Fatal(err)
 			}
-			ids := s.admit(people(0, 10)...)
+			ids := s.admitAt(time.Now().Add(2*time.Second), people(0, 10)...) // after the foreign one, for sure
 			s.start(func(c *Config) { c.NoScreening = !screening })
 			for n, r := range s.await(20*time.Second, ids...) {
 				want := ledger.Pending

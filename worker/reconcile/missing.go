@@ -21,7 +21,7 @@ func (p *Pass) missing(ctx context.Context) error {
 		}
 		for _, r := range page.Records {
 			_, seen := p.seen[maphash.String(p.seed, r.InvitationID)]
-			if !seen && r.UpdatedAt.Before(p.report.StartedAt.Add(-clockSlack)) {
+			if !seen && r.UpdatedAt.Before(p.report.StartedAt.Add(-ledger.ClockSlack)) {
 				nominees = append(nominees, r)
 			}
 		}

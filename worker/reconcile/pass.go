@@ -49,7 +49,6 @@ const (
 	batchSize  = 200
 	lookApart  = 15 * time.Second // between two looks for one that is missing: the list may lag
 	recentBack = 15 * time.Minute // how far a recent pass reads beyond the start of the last one
-	clockSlack = 30 * time.Second // how far Clerk's clock may be behind ours
 )
 
 // Run makes the pass. The report says what was done even if there is an error.
@@ -237,7 +236,7 @@ func (p *Pass) meet(ctx context.Context, strangers []clerk.Invitation) error {
 // awaits returns the unknown invite whose answer the invitation is.
 func awaits(records []ledger.Record, inv clerk.Invitation) (ledger.Record, bool) {
 	for _, r := range records {
-		if r.State == ledger.Unknown && !inv.CreatedAt.Before(r.SentAt.Add(-clockSlack)) {
+		if r.State == ledger.Unknown && r.MayBe(inv.CreatedAt) {
 			return r, true
 		}
 	}
