@@ -56,7 +56,7 @@ func TestREADME(t *testing.T) {
 			t.Errorf("a link leads nowhere: %v", err)
 		}
 	}
-	known := variables(app)
+	known := variables(t, app)
 	for _, name := range unique(regexp.MustCompile(`\b(INVITEQ_[A-Z_]*[A-Z])\b`), text) {
 		if !known[name] {
 			t.Errorf("there is no variable %s", name)
@@ -176,12 +176,26 @@ func flagTable(app *kong.Application, command string) string {
 
 func cellOf(s string) string { return strings.ReplaceAll(s, "|", "\\|") }
 
-// variables are those of every flag, and the secrets.
-func variables(app *kong.Application) map[string]bool {
-	known := map[string]bool{"INVITEQ_WEBHOOK_SECRET": true, "INVITEQ_WEBHOOK_SECRET_FILE": true}
+// variables are those of every flag, and every secret that the program reads.
+func variables(t *testing.T, app *kong.Application) map[string]bool {
+	t.Helper()
+	known := map[string]bool{}
 	for _, c := range app.Children {
 		for _, f := range c.Flags {
 			known[variableOf(f)] = true
+		}
+	}
+	files, err := filepath.Glob("*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		b, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range unique(regexp.MustCompile(`\.secret\("([A-Z_]+)"\)`), string(b)) {
+			known[name], known[name+"_FILE"] = true, true
 		}
 	}
 	return known
