@@ -23,6 +23,7 @@ type grammar struct {
 
 	Worker workerCommand `cmd:"" group:"deliver" help:"Deliver invites through Clerk until told to stop."`
 
+	API    apiCommand     `cmd:"" name:"api" group:"produce" help:"Serve the HTTP API, and manage its tokens."`
 	Invite invitesCommand `cmd:"" group:"produce" help:"Invite one person, or a few."`
 	Import importCommand  `cmd:"" group:"produce" help:"Invite everybody on a list."`
 	Revoke revokeCommand  `cmd:"" group:"produce" help:"Take an invite back, sent or not."`

@@ -45,8 +45,9 @@ type workerCommand struct {
 
 	AdminAddr    string `default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Where the status page, /monitoring, /metrics, /healthz and /readyz are; off for nowhere. Reachable from other machines, all but the last two need INVITEQ_ADMIN_TOKEN or INVITEQ_ADMIN_TOKEN_FILE."`
 	AdminActions bool   `help:"Let /monitoring pause, run, archive and delete."`
-	LogLevel     string `enum:"debug,info,warn,error" default:"info" placeholder:"LEVEL" help:"debug, info, warn or error."`
-	LogFormat    string `enum:"auto,json,text" default:"auto" placeholder:"FORMAT" help:"json or text; auto is text on a terminal."`
+	workerAPI
+	LogLevel  string `enum:"debug,info,warn,error" default:"info" placeholder:"LEVEL" help:"debug, info, warn or error."`
+	LogFormat string `enum:"auto,json,text" default:"auto" placeholder:"FORMAT" help:"json or text; auto is text on a terminal."`
 	instanceFlag
 }
 
@@ -66,6 +67,7 @@ Examples:
 func (c *workerCommand) Run(ctx context.Context, p *program) error {
 	pages := c.adminOf(p)
 	cfg := c.config(p, pages)
+	requests := c.workerAPI.config(&p.complaints)
 	if err := p.complaints.usage(); err != nil {
 		return err
 	}
@@ -93,8 +95,12 @@ func (c *workerCommand) Run(ctx context.Context, p *program) error {
 		defer stop()
 		start = start.Stringer("admin", admin.Addr())
 	}
+	stopAPI, err := c.workerAPI.serve(ctx, requests, cfg, start)
+	if err != nil {
+		return err
+	}
 	start.Msg("worker starts")
-	err = w.Run(ctx)
+	err = errors.Join(w.Run(ctx), stopAPI())
 	if err == nil {
 		cfg.Log.Info().Msg("worker has left")
 	}

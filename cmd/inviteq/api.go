@@ -1,0 +1,324 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/rs/zerolog"
+
+	"github.com/inviteq/inviteq/enqueue/api"
+	"github.com/inviteq/inviteq/worker"
+	"github.com/inviteq/inviteq/worker/ledger"
+)
+
+type apiCommand struct {
+	Serve apiServeCommand `cmd:"" default:"withargs" help:"Answer requests until told to stop; this is what api alone does."`
+	Token apiTokenCommand `cmd:"" help:"Create, list and revoke bearer tokens."`
+}
+
+func (apiCommand) Help() string {
+	return `Clerk's four operations on invitations in Clerk's own shapes, and imports: a service that uses a Clerk SDK sets the base URL to http://HOST:PORT/v1 and the key to a token of ours. /openapi.yaml describes every path. A worker can serve it as well: inviteq worker --api-addr.
+
+Examples:
+
+  inviteq api token create billing
+  inviteq api --api-addr 127.0.0.1:8081
+
+  curl http://127.0.0.1:8081/v1/invitations -H "Authorization: Bearer $TOKEN" -H 'Idempotency-Key: signup-4711' --json '{"email_address":"ada@example.com"}'`
+}
+
+// apiFlags are those of whoever serves the API.
+type apiFlags struct {
+	APIRate string `name:"api-rate" default:"50" placeholder:"N" help:"Requests a second that each token may make of the API; none lifts it."`
+	APIWait string `name:"api-wait" default:"0s" placeholder:"DURATION" help:"How long the answer to a create waits for a worker, so that it has Clerk's id, unless the request says so itself with ?wait=; at most 30s."`
+}
+
+// config understands the flags and adds to the complaints.
+func (f apiFlags) config(all *complaints) api.Config {
+	return api.Config{
+		RateLimit: setting(all, "api-rate", f.APIRate, func(s string) (float64, error) {
+			if s == "none" {
+				return -1, nil
+			}
+			n, err := strconv.ParseFloat(s, 64)
+			if err != nil || !(n > 0 && n <= 1e6) {
+				return 0, errors.New("must be a number above 0, or none")
+			}
+			return n, nil
+		}),
+		Wait: setting(all, "api-wait", f.APIWait, func(s string) (time.Duration, error) {
+			d, err := time.ParseDuration(s)
+			if err != nil || d < 0 || d > 30*time.Second {
+				return 0, errors.New("must be a duration from 0s to 30s")
+			}
+			return d, nil
+		}),
+	}
+}
+
+// workerAPI are the flags with which a worker serves the API beside its work.
+type workerAPI struct {
+	APIAddr string `name:"api-addr" default:"off" placeholder:"HOST:PORT" help:"Where to serve the HTTP API as well, as inviteq api does; off for nowhere."`
+	apiFlags
+}
+
+// config understands the flags and adds to the complaints.
+func (f workerAPI) config(all *complaints) api.Config {
+	if f.APIAddr != "off" {
+		checkAPIAddr(all, f.APIAddr)
+	}
+	return f.apiFlags.config(all)
+}
+
+// serve starts the API unless it is off. stop ends it and returns how it ended;
+// it ends with the context, too.
+func (f workerAPI) serve(ctx context.Context, cfg api.Config, w worker.Config, start *zerolog.Event) (stop func() error, err error) {
+	if f.APIAddr == "off" {
+		return func() error { return nil }, nil
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	served, err := startAPI(ctx, f.APIAddr, cfg, w.Redis, w.Ledger.Instance, w.Log)
+	if err != nil {
+		cancel()
+		return nil, err
+	}
+	start.Stringer("api", served.addr)
+	return func() error { cancel(); return served.wait() }, nil
+}
+
+// checkAPIAddr complains about an address that cannot be listened on.
+func checkAPIAddr(all *complaints, addr string) {
+	if _, _, err := net.SplitHostPort(addr); err != nil {
+		all.add(errors.New("--api-addr ($INVITEQ_API_ADDR): must be HOST:PORT such as 127.0.0.1:8081"))
+	}
+}
+
+type apiServeCommand struct {
+	APIAddr string `name:"api-addr" default:"127.0.0.1:8081" placeholder:"HOST:PORT" help:"Where to listen. It is plain http: on any other address than loopback put TLS in front."`
+	apiFlags
+	LogLevel  string `enum:"debug,info,warn,error" default:"info" placeholder:"LEVEL" help:"debug, info, warn or error. The audit log is on info."`
+	LogFormat string `enum:"auto,json,text" default:"auto" placeholder:"FORMAT" help:"json or text; auto is text on a terminal."`
+	instanceFlag
+}
+
+func (apiServeCommand) Help() string { return apiCommand{}.Help() }
+
+// Run serves until the context ends.
+func (c *apiServeCommand) Run(ctx context.Context, p *program) error {
+	opts, instance := p.redisOptions(), p.instance(c.Instance)
+	cfg := c.config(&p.complaints)
+	checkAPIAddr(&p.complaints, c.APIAddr)
+	if err := p.complaints.usage(); err != nil {
+		return err
+	}
+	log := p.logger(c.LogLevel, c.LogFormat)
+	served, err := startAPI(ctx, c.APIAddr, cfg, opts, instance, log)
+	if err != nil {
+		return err
+	}
+	log.Info().Str("version", version).Str("instance", instance).Str("redis", p.redisAddr).Stringer("api", served.addr).Msg("api starts")
+	err = served.wait()
+	if err == nil {
+		log.Info().Msg("api has left")
+	}
+	return err
+}
+
+// servedAPI is an API that answers requests until its context ends.
+type servedAPI struct {
+	addr net.Addr
+	done chan error
+}
+
+// startAPI listens and serves, with a connection to Redis of its own.
+func startAPI(ctx context.Context, addr string, cfg api.Config, opts *redis.Options, instance string, log zerolog.Logger) (*servedAPI, error) {
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", addr)
+	if err != nil {
+		return nil, fmt.Errorf("cannot listen on %s (%v): choose another --api-addr ($INVITEQ_API_ADDR)", addr, innermost(err))
+	}
+	conn, err := open(ctx, opts, ledger.Config{Instance: instance, Limits: ledger.ClerkLimits, Reserve: ledger.AutoReserve})
+	if err != nil {
+		_ = l.Close() // nobody has connected
+		return nil, err
+	}
+	cfg.Client, cfg.Ledger = conn.client, conn.ledger
+	cfg.Audit = func(e api.Entry) { audit(log, e) }
+	a, err := api.New(cfg)
+	if err != nil {
+		_ = l.Close() // nobody has connected
+		conn.Close()
+		return nil, err
+	}
+	if host, ok := l.Addr().(*net.TCPAddr); ok && !host.IP.IsLoopback() {
+		log.Warn().Stringer("api", l.Addr()).Msg("the api speaks plain http beyond this machine: put TLS in front of it, or tokens and addresses can be read on the way")
+	}
+	s := &servedAPI{addr: l.Addr(), done: make(chan error, 1)}
+	go func() {
+		defer conn.Close()
+		s.done <- a.Serve(ctx, l)
+	}()
+	return s, nil
+}
+
+// wait returns when the API has ended, which it does with its context.
+func (s *servedAPI) wait() error { return <-s.done }
+
+// audit writes the one line of a request. What it is about is named by ids.
+func audit(log zerolog.Logger, e api.Entry) {
+	line := log.Info()
+	switch {
+	case e.Status >= 500:
+		line = log.Error()
+	case e.Status == 401 || e.Status == 429:
+		line = log.Warn()
+	case e.Route == "/healthz":
+		line = log.Debug()
+	}
+	line = line.Str("trace", e.TraceID).Str("token", e.Token).Str("token_id", e.TokenID).Str("remote", e.Remote).
+		Str("method", e.Method).Str("route", e.Route).Int("status", e.Status).Dur("took_ms", e.Took)
+	for name, value := range map[string]string{"request_id": e.RequestID, "code": e.Code, "id": e.ID} {
+		if value != "" {
+			line = line.Str(name, value)
+		}
+	}
+	if e.Invites > 0 {
+		line = line.Int("invites", e.Invites)
+	}
+	if e.Replayed {
+		line = line.Bool("replayed", true)
+	}
+	line.Err(e.Err).Msg("api request")
+}
+
+type apiTokenCommand struct {
+	Create apiTokenCreateCommand `cmd:"" help:"Make a token and print it, this once."`
+	List   apiTokenListCommand   `cmd:"" help:"List the tokens, without their secrets."`
+	Revoke apiTokenRevokeCommand `cmd:"" help:"Revoke the tokens of a name, or one by its id, at once."`
+}
+
+type apiTokenCreateCommand struct {
+	Name string `arg:"" help:"Who will use it: it stands in the audit log. Several tokens may have one name, so that one can follow the other without a gap."`
+	instanceFlag
+}
+
+func (apiTokenCreateCommand) Help() string {
+	return `The token is the last line, and all that is written to standard output. Only its hash is kept. Idempotency keys belong to the name, so they survive a new token of the same name.
+
+Examples:
+
+  inviteq api token create billing
+  TOKEN=$(inviteq api token create billing)`
+}
+
+// Run makes a token.
+func (c *apiTokenCreateCommand) Run(ctx context.Context, p *program) error {
+	p.complaints.add(ledger.CheckTokenName(c.Name))
+	conn, err := p.connect(ctx, c.Instance)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	bearer, t, err := conn.ledger.CreateToken(ctx, time.Now(), c.Name)
+	if err != nil {
+		return err
+	}
+	p.console.note("%s for %s. It is shown this once; `inviteq api token revoke %s` ends it.", t.ID, t.Name, t.ID)
+	_, err = fmt.Fprintln(p.console.out, bearer)
+	return err
+}
+
+type apiTokenListCommand struct {
+	instanceFlag
+	jsonFlag
+}
+
+func (apiTokenListCommand) Help() string {
+	return `Example:
+
+  inviteq api token list`
+}
+
+// tokenJSON is a token in --json. The keys are stable and always there.
+type tokenJSON struct {
+	ID        string     `json:"id"`
+	Name      string     `json:"name"`
+	CreatedAt time.Time  `json:"created_at"`
+	UsedAt    *time.Time `json:"used_at"` // to the minute; null: never
+}
+
+// Run lists the tokens.
+func (c *apiTokenListCommand) Run(ctx context.Context, p *program) error {
+	conn, err := p.connect(ctx, c.Instance)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	tokens, err := conn.ledger.Tokens(ctx)
+	if err != nil {
+		return err
+	}
+	now := time.Now()
+	var t table
+	t.header("name", "id", "created", "last used")
+	for _, token := range tokens {
+		if c.JSON {
+			j := tokenJSON{ID: token.ID, Name: token.Name, CreatedAt: token.CreatedAt.UTC()}
+			if !token.UsedAt.IsZero() {
+				j.UsedAt = new(token.UsedAt.UTC())
+			}
+			if err := p.printJSON(j); err != nil {
+				return err
+			}
+			continue
+		}
+		used := "never"
+		if !token.UsedAt.IsZero() {
+			used = ago(now, token.UsedAt)
+		}
+		t.row(text(token.Name), text(token.ID), text(moment(token.CreatedAt)), text(used))
+	}
+	if c.JSON {
+		return nil
+	}
+	return t.print(p.console.out, p.console.onOut)
+}
+
+type apiTokenRevokeCommand struct {
+	Name string `arg:"" help:"The name of the tokens, or the id of one (tok_…)."`
+	instanceFlag
+}
+
+func (apiTokenRevokeCommand) Help() string {
+	return `The next request that comes with it is refused. The exit code is 1 if there is no such token.
+
+Example:
+
+  inviteq api token revoke billing`
+}
+
+// Run revokes tokens.
+func (c *apiTokenRevokeCommand) Run(ctx context.Context, p *program) error {
+	conn, err := p.connect(ctx, c.Instance)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	gone, err := conn.ledger.RevokeTokens(ctx, c.Name)
+	if errors.Is(err, ledger.ErrNotFound) {
+		return errors.New("there is no such token; `inviteq api token list` shows all")
+	}
+	if err != nil {
+		return err
+	}
+	for _, t := range gone {
+		if _, err := fmt.Fprintf(p.console.out, "%s (%s) is revoked\n", t.ID, t.Name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
