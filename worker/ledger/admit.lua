@@ -50,8 +50,13 @@ for i, n in ipairs(new) do
   if deadline == '0' then deadline = '' end
   -- FIELDS of lib.lua; a test compares.
   records[2 * i - 1] = id
-  records[2 * i] = 'q\t' .. lane .. '\t' .. pos + i .. '\t' .. created .. '\t' .. addr ..
-    string.gsub('\t' .. import .. '\t' .. ready .. '\t' .. deadline, '\t+$', '') .. '\n' .. ARGV[a + 6]
+  local tail = import ~= '' and '\t' .. import or ''
+  if deadline ~= '' then
+    tail = '\t' .. import .. '\t' .. ready .. '\t' .. deadline
+  elseif ready ~= '' then
+    tail = '\t' .. import .. '\t' .. ready
+  end
+  records[2 * i] = 'q\t' .. lane .. '\t' .. pos + i .. '\t' .. created .. '\t' .. addr .. tail .. '\n' .. ARGV[a + 6]
 
   local key, score = K.wait1, pos + i
   if ready ~= '' and tonumber(ready) > tonumber(now) then

@@ -24,7 +24,7 @@ func TestCanonical(t *testing.T) {
 			t.Errorf("%s: got %s, %v; want %s", in, got, err, want)
 		}
 	}
-	for _, in := range []string{``, `null`, `[]`, `"a"`, `1`, `{"a":}`, `{"a":1`} {
+	for _, in := range []string{``, `null`, `[]`, `"a"`, `1`, `{"a":}`, `{"a":1`, `{"a"`, `{"a`, `{`, `{"a":[`, `{"a":[1`, `{"a":{`, `{1:2}`, `{"a" "b"}`, `{}x`} {
 		if got, err := canonical(json.RawMessage(in)); err == nil {
 			t.Errorf("%s: got %s, want an error", in, got)
 		}
@@ -43,7 +43,10 @@ func FuzzCanonical(f *testing.F) {
 		dec := json.NewDecoder(bytes.NewReader([]byte(in)))
 		dec.UseNumber()
 		var v map[string]any
-		if !json.Valid([]byte(in)) || dec.Decode(&v) != nil || v == nil {
+		if !json.Valid([]byte(in)) {
+			return // Whatever comes, as long as it comes.
+		}
+		if dec.Decode(&v) != nil || v == nil {
 			if err == nil {
 				t.Fatalf("%q: got %s, want an error", in, got)
 			}
