@@ -118,28 +118,44 @@ func paintState(c paint, s ledger.State, t string) string {
 	}
 }
 
-// advice says in plain words what a reason means and what can be done.
+// advices say in plain words what a reason means and what can be done. They read
+// on after the reason, without a capital.
+var advices = map[string]string{
+	// Refused, for good.
+	"already_invited": "has a pending invitation already",
+	"existing_user":   "has an account already",
+	"blocked":         "Clerk's block list forbids the address; change it in Clerk's dashboard, then `inviteq retry`",
+	"invalid":         "Clerk refuses something in it",
+
+	// Ended otherwise.
+	"attempts_exhausted":           "Clerk said \"not now\" too often; `inviteq retry` queues it again",
+	"too_old":                      "its deadline passed before Clerk took it",
+	"malformed_request":            "Clerk cannot read what we send; look for a newer version, then `inviteq release`",
+	"worker_died_three_times":      "three workers died with it; see their logs, then `inviteq release`",
+	"unknown_with_ignore_existing": "it may have been sent; look in Clerk's dashboard, then `inviteq release` sends it again",
+	"revoked":                      "somebody took it back",
+	"adopted":                      "made by somebody else, and found at Clerk",
+
+	// Waits.
+	"quota":         "Clerk's limit was reached; it keeps its place",
+	"overload":      "Clerk is overloaded; it keeps its place",
+	"not_sent":      "Clerk could not be reached; it keeps its place",
+	"unauthorized":  "Clerk refuses the workers' key; it keeps its place",
+	"edge_blocked":  "the edge in front of Clerk turns the workers away; it keeps its place",
+	"redirected":    "Clerk's address redirects; check CLERK_API_URL",
+	"busy":          "Clerk was busy with this address; it tries again soon",
+	"by_hand":       "queued again by a person",
+	"no_answer":     "its call was not answered; a worker looks it up",
+	"unknown":       "its call got no usable answer; a worker looks it up",
+	"claim_expired": "its worker did not come back; another one looks it up",
+	"refused_bulk":  "a call with others was refused; a worker looks whether it took effect",
+	"duplicate":     "Clerk knows an invitation for it; a worker looks whether it is ours",
+}
+
+// advice returns what is said of a reason; "" if the word says it all.
 func advice(reason string) string {
-	switch reason {
-	case "already_invited":
-		return "has a pending invitation already"
-	case "existing_user":
-		return "has an account already"
-	case "blocked":
-		return "Clerk's block list forbids the address; change it in Clerk's dashboard, then `inviteq retry`"
-	case "attempts_exhausted":
-		return "Clerk said \"not now\" too often; `inviteq retry` queues it again"
-	case "deadline":
-		return "its deadline passed before Clerk took it"
-	case "malformed_request":
-		return "Clerk cannot read what we send; look for a newer version, then `inviteq release`"
-	case "worker_died_three_times":
-		return "three workers died with it; see their logs, then `inviteq release`"
-	case "unknown_with_ignore_existing":
-		return "it may have been sent; look in Clerk's dashboard, then `inviteq release` sends it again"
-	}
 	if field, ok := strings.CutPrefix(reason, "invalid_"); ok {
 		return "Clerk refuses its " + field
 	}
-	return ""
+	return advices[reason]
 }
