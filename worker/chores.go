@@ -12,13 +12,12 @@ import (
 func (w *Worker) chores(ctx context.Context) error {
 	said := reasonToWait(nil) // One line a change, not one a failure.
 	for {
-		looked, err := w.verify(ctx)
-		revoked, rerr := w.revokes(ctx)
+		done, err := w.chore(ctx)
 		pause := w.tempo.chores
-		if looked+revoked > 0 && err == nil && rerr == nil {
+		if done > 0 && err == nil {
 			pause = time.Second
 		}
-		if why := reasonToWait(errors.Join(err, rerr)); why != said && ctx.Err() == nil {
+		if why := reasonToWait(err); why != said && ctx.Err() == nil {
 			said = why
 			w.log.Warn().Str("why", why).Msg("reading of unknown outcomes, and revokes")
 		}
@@ -29,6 +28,23 @@ func (w *Worker) chores(ctx context.Context) error {
 		case <-w.choresWake:
 		}
 	}
+}
+
+// chore does what is due, and returns how much there was.
+func (w *Worker) chore(ctx context.Context) (int, error) {
+	unknown, revokes, err := w.ledger.Due(ctx, time.Now())
+	if err != nil {
+		return 0, err
+	}
+	var looked, revoked int
+	var rerr error
+	if unknown {
+		looked, err = w.verify(ctx)
+	}
+	if revokes {
+		revoked, rerr = w.revokes(ctx)
+	}
+	return looked + revoked, errors.Join(err, rerr)
 }
 
 // nudgeChores says that a revoke is wanted. It never blocks.

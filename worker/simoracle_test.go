@@ -132,7 +132,8 @@ func (o *oracle) invite(i *simInvite) {
 		accepted := slices.ContainsFunc(address, func(inv clerksim.Invitation) bool { return inv.Status == clerksim.StatusAccepted })
 		switch r.Reason {
 		case reasonInvited:
-			if !known {
+			user := o.s.users[i.EmailAddress.Key()] && o.s.plan.clerk.Switches.BulkUser == clerksim.BulkUserDuplicate
+			if !known && !user {
 				bad("nobody else has ever invited them")
 			}
 		case reasonUser:
@@ -169,9 +170,8 @@ func (o *oracle) chargeable(i *simInvite) int {
 		if c.Op != clerksim.OpCreate && c.Op != clerksim.OpBulkCreate || !slices.Contains(c.Addresses, i.EmailAddress.Key()) {
 			continue
 		}
-		switch c.Status {
-		case 429, 401, 403:
-		default:
+		wait := c.Status == 429 || c.Status == 401 || c.Status == 403 && c.Code == ""
+		if !wait {
 			n++
 		}
 	}

@@ -41,7 +41,7 @@ if fresh == 0 then return out end
 out[2] = fresh
 
 local pos = redis.call('HINCRBY', K.meta, 'pos', fresh) - fresh
-local created = string.format('%x', now)
+local created = string.format('%x', tonumber(now))
 local records, hints, added, waiting, arrived = {}, {}, {}, {}, 0
 for i, n in ipairs(new) do
   local a = 7 * n - 3

@@ -12,7 +12,7 @@ for i = 2, #ARGV, 7 do
   if redis.call('HEXISTS', K.rec, id) == 1 or redis.call('HEXISTS', K.inv, inv) == 1 then
     out[#out + 1] = 0
   else
-    local r = {id = id, s = 'q', lane = '0', created = string.format('%x', ARGV[i + 6]), addr = ARGV[i + 1], import = '', inv = inv,
+    local r = {id = id, s = 'q', lane = '0', created = string.format('%x', tonumber(ARGV[i + 6])), addr = ARGV[i + 1], import = '', inv = inv,
       revoke = '', pos = redis.call('HINCRBY', K.meta, 'pos', 1), body = '\n' .. ARGV[i + 3]}
     redis.call('HSET', K.inv, inv, id)
     local bucket = K.addr .. ARGV[i + 2]
