@@ -248,6 +248,9 @@ func TestDemo(t *testing.T) {
 			t.Errorf("%s: %s", key, diff)
 		}
 	}
+	if n := got["click_longest_ms"].(float64); n < 20 || n > 5000 {
+		t.Errorf("a click took %v ms, though each call takes some 60 ms", n)
+	}
 	if n := got["invitations_per_hour"].(float64); n > 350 || n < 250 {
 		t.Errorf("%v invitations in the first simulated hour", n)
 	}

@@ -272,11 +272,12 @@ func (s *stage) step(ctx context.Context, sh *show) (err error) {
 		if err != nil {
 			return err
 		}
+		at := time.Now()
 		r, err := s.conn.client.Invite(ctx, tasks.Invite{EmailAddress: email})
 		if err != nil {
 			return err
 		}
-		sh.clicks = append(sh.clicks, click{id: r.ID, at: time.Now()})
+		sh.clicks = append(sh.clicks, click{id: r.ID, at: at})
 	}
 	for i := range sh.clicks {
 		if c := &sh.clicks[i]; c.took == 0 {
@@ -285,7 +286,7 @@ func (s *stage) step(ctx context.Context, sh *show) (err error) {
 				return err
 			}
 			if len(records) == 1 && !records[0].State.Open() {
-				c.took = max(records[0].UpdatedAt.Sub(records[0].CreatedAt), time.Millisecond)
+				c.took = max(records[0].UpdatedAt.Sub(c.at), time.Millisecond)
 			}
 		}
 	}
