@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"math"
 	"slices"
 	"time"
 
@@ -18,6 +19,7 @@ type Result struct {
 	Scenario   *Scenario
 	Deliveries []Delivery // in the order of SentAt
 	Arrived    int
+	Waiting    []Arrival       // what was not delivered when it ended
 	Refused    int             // calls that were answered 429
 	RefusedAt  []time.Duration // when
 	Calls      int             // calls that were admitted
@@ -45,13 +47,36 @@ func (r Result) ceiling() float64 {
 	return float64(l.Single.Calls)/l.Single.Window.Hours() + 10*float64(l.Bulk.Calls)/l.Bulk.Window.Hours()
 }
 
+// end notes who still waits: those of the arrivals who were not delivered.
+func (r *Result) end(arrivals []Arrival, at time.Duration) {
+	r.Ended = at
+	left := map[Arrival]int{}
+	for _, a := range arrivals {
+		left[a]++
+	}
+	for _, d := range r.Deliveries {
+		left[d.Arrival]--
+	}
+	for _, a := range arrivals {
+		if left[a] > 0 && a.At < at {
+			left[a]--
+			r.Waiting = append(r.Waiting, a)
+		}
+	}
+}
+
 // Throughput is the deliveries, as a share of the ceiling.
 func Throughput(r Result) float64 {
 	return float64(len(r.Deliveries)) / (r.ceiling() * r.Scenario.Length.Hours())
 }
 
-// Hours is when it ended.
-func Hours(r Result) float64 { return r.Ended.Hours() }
+// Hours is when it ended, or infinity if it ended without delivering all.
+func Hours(r Result) float64 {
+	if len(r.Deliveries) < r.Arrived {
+		return math.Inf(1)
+	}
+	return r.Ended.Hours()
+}
 
 // waits returns the sorted waits of interactive invites, or of all if there are
 // none of them, in seconds. An invite that was not delivered has waited until
@@ -71,8 +96,19 @@ func (r Result) waitsOf(lane tasks.Lane) []float64 {
 			w = append(w, (d.SentAt - d.At).Seconds())
 		}
 	}
+	for _, a := range r.Waiting {
+		if a.Lane == lane && a.At >= r.Scenario.Warmup {
+			w = append(w, (r.Ended - a.At).Seconds())
+		}
+	}
 	slices.Sort(w)
 	return w
+}
+
+// PeopleWaits returns the sorted waits of interactive invites, in seconds. Who
+// was not delivered has waited until the end.
+func (r Result) PeopleWaits() []float64 {
+	return r.waitsOf(tasks.Interactive)
 }
 
 // MeanWait is in seconds.

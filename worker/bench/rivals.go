@@ -50,7 +50,7 @@ func rival(s *Scenario, setup Setup, c contestant) Result {
 		g.events.at(g.base+ms(a.At), func(now float64) { c.arrive(g, now, a) })
 	}
 	g.events.run(g.base+ms(s.Length), func() bool { return s.Drain && len(g.Deliveries) == len(arrivals) })
-	g.Ended = g.since(g.events.now)
+	g.end(arrivals, g.since(g.events.now))
 	return g.Result
 }
 
@@ -65,6 +65,7 @@ func (g *game) call(now float64, action policy.Action, people []Arrival, then fu
 	g.events.at(now+took, func(later float64) {
 		if retry, ok := g.clerk.of(action).admit(later); !ok {
 			g.Refused++
+			g.RefusedAt = append(g.RefusedAt, g.since(later))
 			then(later, retry)
 			return
 		}

@@ -128,7 +128,7 @@ func Run(s *Scenario, setup Setup) Result {
 	run.events.run(run.base+ms(s.Length), func() bool {
 		return s.Drain && len(run.Deliveries) == len(arrivals)
 	})
-	run.Ended = run.since(run.events.now)
+	run.end(arrivals, run.since(run.events.now))
 	return run.Result
 }
 
