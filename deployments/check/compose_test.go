@@ -147,23 +147,40 @@ func TestPlayground(t *testing.T) {
 	run(t, environment(clerk), program(t), args...)
 	run(t, environment(worker), program(t), worker.Command...)
 
-	for _, path := range []string{"/healthz", "/readyz"} {
-		url := "http://" + ports.Replace(*worker.Environment["INVITEQ_ADMIN_ADDR"]) + path
-		eventually(t, "the worker's "+path, func() error {
-			response, err := http.Get(url)
+	url := "http://" + ports.Replace(*worker.Environment["INVITEQ_ADMIN_ADDR"])
+	token := *worker.Environment["INVITEQ_ADMIN_TOKEN"]
+	answers := func(path, password string, want int) {
+		t.Helper()
+		eventually(t, path, func() error {
+			request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url+path, nil)
+			if err != nil {
+				return err
+			}
+			if password != "" {
+				request.SetBasicAuth("anybody", password)
+			}
+			response, err := http.DefaultClient.Do(request)
 			if err != nil {
 				return err
 			}
 			defer response.Body.Close()
-			if response.StatusCode != http.StatusOK {
-				return fmt.Errorf("status %s", response.Status)
+			if response.StatusCode != want {
+				return fmt.Errorf("status %s, want %d", response.Status, want)
 			}
 			return nil
 		})
 	}
+	answers("/healthz", "", http.StatusOK)
+	answers("/readyz", "", http.StatusOK)
+	answers("/", "", http.StatusUnauthorized)
+	answers("/", token, http.StatusOK)
+	answers("/metrics", token, http.StatusOK)
 
 	const prefix = "#   docker compose --profile sim exec worker-sim /inviteq "
 	tried := 0
+	if !bytes.Contains(read(t, "docker-compose.yml"), []byte("# token as password: "+token)) {
+		t.Error("the head of docker-compose.yml names another admin token")
+	}
 	for line := range bytes.Lines(read(t, "docker-compose.yml")) {
 		words, ok := strings.CutPrefix(strings.TrimSpace(string(line)), prefix)
 		if !ok {
