@@ -123,7 +123,8 @@ func (a *answer) write(w http.ResponseWriter, trace string) {
 	}
 	body := a.raw
 	if body == nil {
-		h.Set("Content-Type", "application/json; charset=utf-8")
+		// Without a charset, as Clerk answers: its JavaScript SDK compares the whole header.
+		h.Set("Content-Type", "application/json")
 		value := a.value
 		if a.problems != nil {
 			value = problems{a.problems, trace}
