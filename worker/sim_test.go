@@ -18,7 +18,8 @@ import (
 //
 //	make sim SEED=42
 //
-// INVITEQ_SIM_SEEDS is how many worlds are played (100), INVITEQ_SIM_HOURS how
+// INVITEQ_SIM_SEEDS is how many worlds are played (100) from INVITEQ_SIM_FROM (0)
+// on, INVITEQ_SIM_HOURS how
 // long each has faults (0.5), INVITEQ_SIM_SEED plays that one only, with its
 // story and logs.
 func TestSimulation(t *testing.T) {
@@ -34,7 +35,9 @@ func TestSimulation(t *testing.T) {
 	}
 	var total tally
 	t.Cleanup(func() { t.Log(total.String()) })
+	from := uint64(setting(t, "INVITEQ_SIM_FROM", 0))
 	for seed := range uint64(setting(t, "INVITEQ_SIM_SEEDS", 100)) {
+		seed += from
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			t.Parallel()
 			simulate(t, seed, length, false, &total)
@@ -49,8 +52,8 @@ func setting(t *testing.T, name string, unset float64) float64 {
 		return unset
 	}
 	n, err := strconv.ParseFloat(s, 64)
-	if err != nil || n <= 0 {
-		t.Fatalf("%s must be a positive number", name)
+	if err != nil || n < 0 {
+		t.Fatalf("%s must be a number that is not negative", name)
 	}
 	return n
 }

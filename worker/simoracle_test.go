@@ -182,10 +182,7 @@ func (o *oracle) chargeable(i *simInvite) int {
 func (o *oracle) limits() {
 	l := o.s.limits
 	// What arrives later than its claim lasts may come closer to the next call.
-	slack := o.s.slow
-	if o.s.plan.clerk.Latency.P999 > 5*time.Second {
-		slack += time.Minute
-	}
+	slack := max(0, o.s.slow+2*o.s.plan.clerk.Latency.P999-12*time.Second)
 	for ep, limit := range map[clerksim.Endpoint]ledger.Limit{clerksim.Single: l.Single, clerksim.Bulk: l.Bulk, clerksim.Other: l.Other} {
 		window := limit.Window - min(slack, limit.Window*9/10)
 		if _, judged := o.s.sim.Peak(ep, window); judged > limit.Calls {
