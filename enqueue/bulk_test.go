@@ -281,7 +281,7 @@ func TestListThatPanicsLeavesNothingBehind(t *testing.T) {
 			for i := range numbered(t, 150) {
 				yield(i, nil)
 			}
-			panic("list") //nolint:forbidigo // a list of somebody else's may
+			panic("list")
 		}, enqueue.BulkOptions{ImportID: "spring"})
 		t.Error("the panic was swallowed")
 	}()

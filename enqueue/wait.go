@@ -20,7 +20,7 @@ const (
 // Wait returns when the sending of an invite has ended in some way (its state
 // is not open any more: pending, rejected, canceled, …), or with the context's
 // error and the status as it was last seen. Behind a long queue that takes
-// hours.
+// hours. If Redis fails meanwhile, so does Wait; it may be called again.
 func (c *Client) Wait(ctx context.Context, id string) (Status, error) {
 	last := Status{ID: id}
 	for pause := firstLook; ; pause = min(pause*3/2, nextLook) {
