@@ -42,7 +42,8 @@ type Revocation struct {
 }
 
 // Revoke takes invites back. The target is our id, Clerk's id (inv_…), or an
-// address, which means every invite for it that is not settled yet.
+// address, which means every invite for it that is not settled yet, among the
+// newest 32.
 //
 // What was not sent yet is canceled at once. What is with Clerk is revoked by a
 // worker, soon; Status tells when it has become revoked. A revoke repeated is
