@@ -8,6 +8,8 @@ import (
 	"iter"
 	"time"
 
+	"go.opentelemetry.io/otel/attribute"
+
 	"github.com/inviteq/inviteq/tasks"
 	"github.com/inviteq/inviteq/worker/ledger"
 )
@@ -96,8 +98,10 @@ func (c *Client) BulkInvite(ctx context.Context, list iter.Seq2[tasks.Invite, er
 	if err := tasks.CheckID(o.ImportID); err != nil {
 		return BulkResult{}, &tasks.ValidationError{Problems: []tasks.Problem{{Field: "import_id", Reason: err.Error()}}}
 	}
+	ctx, end := startSpan(ctx, "inviteq enqueue import", attribute.String("inviteq.import_id", o.ImportID))
 	in := importer{client: c, opts: o, result: BulkResult{ImportID: o.ImportID}}
 	err := in.run(ctx, list)
+	end(err)
 	if err != nil {
 		err = &ImportError{ImportID: o.ImportID, Done: in.result.Done(), Err: err}
 	}

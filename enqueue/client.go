@@ -108,7 +108,7 @@ func (c *Client) open(ctx context.Context) (*ledger.Ledger, error) {
 // give enqueues a task. That its id is taken means that it is there already:
 // go-redis repeats a script whose reply was lost, and ids are never reused.
 func (c *Client) give(ctx context.Context, kind string, payload []byte, opts []asynq.Option) error {
-	_, err := c.asynq.EnqueueContext(ctx, asynq.NewTask(kind, payload), opts...)
+	_, err := c.asynq.EnqueueContext(ctx, asynq.NewTaskWithHeaders(kind, payload, headers(ctx)), opts...)
 	if err == nil || errors.Is(err, asynq.ErrTaskIDConflict) {
 		return nil
 	}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/hibiken/asynq"
+	"go.opentelemetry.io/otel/attribute"
 
 	"github.com/inviteq/inviteq/tasks"
 	"github.com/inviteq/inviteq/worker/ledger"
@@ -39,7 +40,7 @@ type Result struct {
 // id that is taken by other content is a *ConflictError. After any other error
 // the invite may have been accepted or not: call again with the id of the
 // Result, which is set then too.
-func (c *Client) Invite(ctx context.Context, i tasks.Invite) (Result, error) {
+func (c *Client) Invite(ctx context.Context, i tasks.Invite) (_ Result, err error) {
 	if err := i.Validate(); err != nil {
 		return Result{}, err
 	}
@@ -47,6 +48,8 @@ func (c *Client) Invite(ctx context.Context, i tasks.Invite) (Result, error) {
 	if isNew {
 		i.ID = tasks.NewID("inq")
 	}
+	ctx, end := startSpan(ctx, "inviteq enqueue", attribute.String("inviteq.id", i.ID), attribute.String("inviteq.lane", i.Lane.String()))
+	defer func() { end(err) }()
 	named := Result{Status: Status{ID: i.ID}}
 	l, err := c.open(ctx)
 	if err != nil {

@@ -14,9 +14,11 @@ import (
 // deliver makes the one call of a turn. The turn has written the claim; the call
 // is made once; what is known afterwards is settled under the claim. None of it
 // is interrupted by a shutdown: once the POST has left, its outcome is written.
-func (w *Worker) deliver(ctx context.Context, t ledger.Turn) {
+func (w *Worker) deliver(ctx context.Context, t ledger.Turn, asked time.Time) {
 	ctx, cancel := context.WithDeadline(context.WithoutCancel(ctx), t.Deadline)
 	defer cancel()
+	ctx, span := w.traceDelivery(ctx, t, asked)
+	defer span.End()
 	start := time.Now()
 
 	t.Batch = w.screen(ctx, t)
@@ -24,12 +26,16 @@ func (w *Worker) deliver(ctx context.Context, t ledger.Turn) {
 		w.settle(t, giveBack(t))
 		return
 	}
+	_, call := tracer().Start(ctx, "inviteq call")
 	made, err := w.send(ctx, t)
+	endCall(call, err)
 	v := judge(time.Now(), t, t.Batch, made, err, &w.cfg, w.window(t.Endpoint))
 	if len(v.suspect) > 0 {
 		v.members = append(v.members, w.isolate(ctx, v.suspect, asError(err))...)
 	}
+	_, settling := tracer().Start(ctx, "inviteq settle")
 	w.settle(t, v)
+	settling.End()
 	w.logAttempt(t, err, time.Since(start))
 }
 

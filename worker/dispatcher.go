@@ -88,7 +88,7 @@ func (d *dispatcher) turn(ctx context.Context, inFlight *sync.WaitGroup) (time.T
 	inFlight.Go(func() {
 		defer d.nudge()
 		defer free()
-		d.deliver(ctx, t)
+		d.deliver(ctx, t, now)
 	})
 	return now, nil
 }

@@ -19,6 +19,7 @@ const moment = 1500 * time.Millisecond
 
 func (w *Worker) mux() *asynq.ServeMux {
 	mux := asynq.NewServeMux()
+	mux.Use(traced)
 	mux.HandleFunc(tasks.TypeCreate, w.handleCreate)
 	mux.HandleFunc(tasks.TypeBulkCreate, w.handleBulkCreate)
 	mux.HandleFunc(tasks.TypeRevoke, w.handleRevoke)
@@ -40,7 +41,7 @@ func (w *Worker) handleCreate(ctx context.Context, task *asynq.Task) error {
 			return err
 		}
 	}
-	settled, stop := w.outcomes.await(id)
+	settled, stop := w.outcomes.await(ctx, id)
 	defer stop()
 	if err := w.ledger.TaskSeen(ctx, id); err != nil {
 		return err

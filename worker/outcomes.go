@@ -1,7 +1,10 @@
 package worker
 
 import (
+	"context"
 	"sync"
+
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/inviteq/inviteq/worker/ledger"
 )
@@ -10,25 +13,31 @@ import (
 // process. It is only a short cut: what it misses stands in the ledger.
 type outcomes struct {
 	mu      sync.Mutex
-	waiting map[string][]chan ledger.Record
+	waiting map[string][]waiter
+}
+
+// waiter is a task that waits, and the trace that it belongs to.
+type waiter struct {
+	told  chan ledger.Record
+	trace trace.SpanContext
 }
 
 // await returns a channel that gets the next record of the invite, and a
 // function that ends the waiting.
-func (o *outcomes) await(id string) (<-chan ledger.Record, func()) {
+func (o *outcomes) await(ctx context.Context, id string) (<-chan ledger.Record, func()) {
 	ch := make(chan ledger.Record, 1)
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.waiting == nil {
-		o.waiting = map[string][]chan ledger.Record{}
+		o.waiting = map[string][]waiter{}
 	}
-	o.waiting[id] = append(o.waiting[id], ch)
+	o.waiting[id] = append(o.waiting[id], waiter{ch, trace.SpanContextFromContext(ctx)})
 	return ch, func() {
 		o.mu.Lock()
 		defer o.mu.Unlock()
 		left := o.waiting[id][:0]
 		for _, c := range o.waiting[id] {
-			if c != ch {
+			if c.told != ch {
 				left = append(left, c)
 			}
 		}
@@ -46,11 +55,21 @@ func (o *outcomes) tell(records []ledger.Record) {
 		if r.State.Open() {
 			continue
 		}
-		for _, ch := range o.waiting[r.Invite.ID] {
+		for _, one := range o.waiting[r.Invite.ID] {
 			select {
-			case ch <- r:
+			case one.told <- r:
 			default:
 			}
 		}
 	}
+}
+
+// awaitedBy returns the trace of a task that waits for the invite, if there is one.
+func (o *outcomes) awaitedBy(id string) trace.SpanContext {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, one := range o.waiting[id] {
+		return one.trace
+	}
+	return trace.SpanContext{}
 }

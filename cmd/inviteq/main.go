@@ -39,7 +39,11 @@ func run(ctx context.Context, args, environ []string, stdin io.Reader, stdout, s
 	p := newProgram(environ, stdin, stdout, stderr)
 	command, err := p.parse(args)
 	if err == nil && command != nil {
-		err = command(ctx)
+		var flush func()
+		if flush, err = p.tracing(ctx); err == nil {
+			err = command(ctx)
+		}
+		flush()
 	}
 	return p.report(ctx, err)
 }

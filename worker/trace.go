@@ -1,0 +1,66 @@
+package worker
+
+import (
+	"context"
+	"time"
+
+	"github.com/hibiken/asynq"
+	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/propagation"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/inviteq/inviteq/worker/ledger"
+)
+
+// tracer returns the worker's. It does nothing unless the program has set up a
+// tracer provider.
+func tracer() trace.Tracer { return otel.Tracer("github.com/inviteq/inviteq/worker") }
+
+// traced continues the trace of the producer, which comes in the task's headers.
+func traced(next asynq.Handler) asynq.Handler {
+	return asynq.HandlerFunc(func(ctx context.Context, task *asynq.Task) error {
+		ctx = propagation.TraceContext{}.Extract(ctx, propagation.MapCarrier(task.Headers()))
+		ctx, span := tracer().Start(ctx, "inviteq task "+task.Type(), trace.WithSpanKind(trace.SpanKindConsumer))
+		defer span.End()
+		err := next.ProcessTask(ctx, task)
+		switch {
+		case err == nil:
+		case isFailure(err):
+			span.SetStatus(codes.Error, "failed")
+		default:
+			span.SetAttributes(attribute.Bool("inviteq.snoozed", true))
+		}
+		return err
+	})
+}
+
+// traceDelivery begins the span of a delivery, as of the moment at which its turn
+// was asked for. A delivery serves many traces, or none: it links to those of the
+// tasks that are waiting for it in this process.
+func (w *Worker) traceDelivery(ctx context.Context, t ledger.Turn, asked time.Time) (context.Context, trace.Span) {
+	var links []trace.Link
+	for _, r := range t.Batch {
+		if sc := w.outcomes.awaitedBy(r.Invite.ID); sc.IsValid() {
+			links = append(links, trace.Link{SpanContext: sc})
+		}
+	}
+	ctx, span := tracer().Start(ctx, "inviteq delivery", trace.WithTimestamp(asked), trace.WithLinks(links...), trace.WithAttributes(
+		attribute.String("inviteq.turn", t.ID), attribute.String("inviteq.endpoint", string(t.Endpoint)),
+		attribute.Int("inviteq.invites", len(t.Batch)), attribute.Bool("inviteq.probe", t.Probe),
+	))
+	_, turn := tracer().Start(ctx, "inviteq turn", trace.WithTimestamp(asked))
+	turn.End()
+	return ctx, span
+}
+
+// endCall notes what Clerk has answered.
+func endCall(span trace.Span, err error) {
+	if err != nil {
+		e := asError(err)
+		span.SetStatus(codes.Error, e.Kind.String())
+		span.SetAttributes(attribute.Int("http.response.status_code", e.Status), attribute.String("clerk.trace_id", e.TraceID))
+	}
+	span.End()
+}
