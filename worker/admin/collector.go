@@ -194,6 +194,11 @@ var reasonWord = regexp.MustCompile(`^[a-z0-9_]{0,40}$`)
 // bounded keeps the label reason to stable words, whatever stands in Redis.
 func bounded(outcomes map[ledger.Outcome]int64) map[ledger.Outcome]int64 {
 	all := make(map[ledger.Outcome]int64, len(outcomes))
+	for _, s := range ledger.States {
+		if !s.Open() {
+			all[ledger.Outcome{State: s, Reason: "none"}] = 0 // A counter that begins at one has no rate for it.
+		}
+	}
 	for o, n := range outcomes {
 		if !reasonWord.MatchString(o.Reason) || len(all) >= 100 {
 			o.Reason = "other"

@@ -25,7 +25,7 @@ type concern struct {
 // problemTitles say what a problem of the worker is called on the page.
 var problemTitles = map[string]string{
 	"redis":     "Redis does not do its work.",
-	"clerk_key": "Clerk refuses us.",
+	"clerk_key": "Nothing can be sent.",
 	"clock":     "A clock is wrong.",
 	"draining":  "This worker is shutting down.",
 }
@@ -53,7 +53,7 @@ func (h *Handler) concerns(v view, err error) []concern {
 		flag = " --instance " + name
 	}
 	if o.Closed.Closed() && v.Problems["clerk_key"] == "" {
-		add(concern{Grave: true, What: "Clerk refuses us (" + o.Closed.Why + "); nothing is sent.", Advice: "Check the workers' CLERK_SECRET_KEY. The next try is " + in(v.Now, o.Closed.Until) + "."})
+		add(concern{Grave: true, What: "Nothing can be sent.", Advice: "Clerk refuses us (" + o.Closed.Why + "): check the workers' CLERK_SECRET_KEY. The next try is " + in(v.Now, o.Closed.Until) + "."})
 	}
 	if v.Breaker.State == clerk.Open {
 		add(concern{What: "Clerk does not answer, so this worker does not call it.", Advice: "The next try is " + in(v.Now, v.Breaker.RetryAt) + ". Waiting costs nothing; see status.clerk.com."})
@@ -61,7 +61,7 @@ func (h *Handler) concerns(v view, err error) []concern {
 	for _, lane := range tasks.Lanes {
 		if since, ok := o.Paused[lane]; ok {
 			add(concern{
-				What: fmt.Sprintf("The %s lane is paused, since %s.", lane, ago(v.Now, since)),
+				What: fmt.Sprintf("The %s lane has been paused for %s.", lane, humane(v.Now.Sub(since))),
 				Run:  "inviteq resume --lane " + lane.String() + flag,
 			})
 		}
@@ -69,7 +69,7 @@ func (h *Handler) concerns(v view, err error) []concern {
 	if n := o.States[ledger.Parked]; n > 0 {
 		add(concern{
 			What:   count(n, "invite") + " " + isOrAre(n) + " parked: " + reasonsOf(v.Parked) + ".",
-			Advice: "Somebody must decide whether they are sent again.", Run: "inviteq list --state parked" + flag,
+			Advice: "Somebody must decide whether to send again.", Run: "inviteq list --state parked" + flag,
 		})
 	}
 	if n := int64(len(v.Doubtful)); n > 0 {
@@ -129,7 +129,7 @@ func (h *Handler) reconcileConcerns(v view, flag string) (all []concern) {
 	}
 	if full.Doubled > full.Revoked {
 		n := int64(full.Doubled - full.Revoked)
-		all = append(all, concern{What: count(n, "person") + " " + hasOrHave(n) + " more than one pending invitation at Clerk.", Run: "inviteq reconcile --full" + flag})
+		all = append(all, concern{What: count(n, "person") + " " + hasOrHave(n) + " more than one pending invitation at Clerk.", Run: "inviteq reconcile --full --revoke-extra" + flag})
 	}
 	if v.Now.Sub(full.StartedAt) > staleFull {
 		all = append(all, concern{What: "Ledger and Clerk were last compared in full " + ago(v.Now, full.StartedAt) + ".", Advice: "It should happen daily: look for failing tasks in the control queue.", Link: monitoringPath + "/"})

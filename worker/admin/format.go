@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -48,60 +49,67 @@ func formatPayload(taskType string, payload []byte) string {
 	return string(mask([]byte(text)))
 }
 
-// formatResult says how a task ended.
+// formatResult says how a task ended. It goes by the shape of the result, because
+// asynqmon 0.7.2 does not say on a task's own page of which type it is.
 func formatResult(taskType string, result []byte) string {
-	text, ok := "", false
-	switch taskType {
-	case tasks.TypeCreate:
-		var o struct {
-			State        string `json:"state"`
-			Reason       string `json:"reason"`
-			InvitationID string `json:"invitation_id"`
-		}
-		if json.Unmarshal(result, &o) == nil && o.State != "" {
-			ok, text = true, o.State
-			if o.Reason != "" {
-				text += ": " + o.Reason
-			}
-			if o.InvitationID != "" {
-				text += ", at Clerk " + o.InvitationID
-			}
-		}
-	case tasks.TypeBulkCreate:
-		var counts map[string]int
-		if json.Unmarshal(result, &counts) == nil {
-			var words []string
-			for _, state := range slices.Sorted(maps.Keys(counts)) {
-				words = append(words, fmt.Sprintf("%d %s", counts[state], state))
-			}
-			ok, text = true, strings.Join(words, ", ")
-		}
-	case tasks.TypeRevoke:
-		var ended map[string]string
-		if json.Unmarshal(result, &ended) == nil {
-			var words []string
-			for _, id := range slices.Sorted(maps.Keys(ended)) {
-				words = append(words, id+" "+ended[id])
-			}
-			ok, text = true, strings.Join(words, ", ")
-		}
-	case tasks.TypeReconcile:
-		var r reconcile.Report
-		var skipped struct {
-			Skipped string `json:"skipped"`
-		}
-		if json.Unmarshal(result, &skipped) == nil && skipped.Skipped != "" {
-			ok, text = true, "skipped: "+skipped.Skipped
-		} else if json.Unmarshal(result, &r) == nil {
-			ok, text = true, fmt.Sprintf("%s pass: %d scanned, %d differences, %d missing, %d foreign, in %s",
-				r.Kind, r.Scanned, r.Differences(), r.Missing, r.Foreign, humane(r.Took))
-		}
+	if len(result) == 0 {
+		return ""
 	}
-	if !ok {
-		if len(result) == 0 {
-			return ""
-		}
-		return fmt.Sprintf("%d bytes that inviteq cannot read", len(result))
+	text := ""
+	if taskType == "" || strings.HasPrefix(taskType, "invitation:") {
+		text = readResult(result)
+	}
+	if text == "" {
+		return fmt.Sprintf("%d bytes that inviteq cannot read; not shown, because they may hold an address", len(result))
 	}
 	return string(mask([]byte(text)))
+}
+
+// plainWord is what a state or a note of ours looks like.
+var plainWord = regexp.MustCompile(`^[a-z_ ]{1,40}$`)
+
+// readResult returns "" for what is none of our results.
+func readResult(result []byte) string {
+	var r struct {
+		State        string `json:"state"` // of invitation:create
+		Reason       string `json:"reason"`
+		InvitationID string `json:"invitation_id"`
+		Skipped      string `json:"skipped"` // of invitation:reconcile
+		reconcile.Report
+	}
+	switch err := json.Unmarshal(result, &r); {
+	case err != nil:
+	case r.State != "" && plainWord.MatchString(r.State):
+		text := r.State
+		if r.Reason != "" {
+			text += ": " + strings.ReplaceAll(r.Reason, "_", " ")
+		}
+		if r.InvitationID != "" {
+			text += ", at Clerk " + r.InvitationID
+		}
+		return text
+	case r.Skipped != "":
+		return "skipped: " + r.Skipped
+	case r.Kind != "" && !r.StartedAt.IsZero():
+		return fmt.Sprintf("%s pass: %d scanned, %d differences, %d missing, %d foreign, in %s",
+			r.Kind, r.Scanned, r.Differences(), r.Missing, r.Foreign, humane(r.Took))
+	}
+	var words []string
+	var counts map[string]int // of invitation:bulk_create: by state
+	if json.Unmarshal(result, &counts) == nil {
+		for _, state := range slices.Sorted(maps.Keys(counts)) {
+			words = append(words, fmt.Sprintf("%d %s", counts[state], state))
+		}
+		return strings.Join(words, ", ")
+	}
+	var ended map[string]string // of invitation:revoke: by id
+	if json.Unmarshal(result, &ended) == nil {
+		for _, id := range slices.Sorted(maps.Keys(ended)) {
+			if !plainWord.MatchString(ended[id]) {
+				return ""
+			}
+			words = append(words, id+" "+ended[id])
+		}
+	}
+	return strings.Join(words, ", ")
 }

@@ -6,7 +6,8 @@ import (
 	"time"
 )
 
-// humane writes a duration as people say it: 42 s, 12 min, 2 h 19 min, 3 d 4 h.
+// humane writes a duration as people say it: 42 s, 12 min, 2 h 19 min,
+// 3 d.
 func humane(d time.Duration) string {
 	d = max(d, 0)
 	if d < time.Second && d > 0 {
@@ -22,9 +23,16 @@ func humane(d time.Duration) string {
 	case d < time.Hour:
 		return fmt.Sprintf("%d min", m)
 	case d < 48*time.Hour:
-		return fmt.Sprintf("%d h %d min", h, m)
+		return whole(h, "h", m, "min")
 	}
-	return fmt.Sprintf("%d d %d h", h/24, h%24)
+	return whole(h/24, "d", h%24, "h")
+}
+
+func whole(n int, unit string, rest int, small string) string {
+	if rest == 0 {
+		return fmt.Sprintf("%d %s", n, unit)
+	}
+	return fmt.Sprintf("%d %s %d %s", n, unit, rest, small)
 }
 
 // in says when something will happen.
