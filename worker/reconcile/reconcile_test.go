@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"github.com/inviteq/inviteq/clerk"
 	"github.com/inviteq/inviteq/clerk/clerksim"
 	"github.com/inviteq/inviteq/tasks"
@@ -26,6 +28,11 @@ type world struct {
 
 func newWorld(t *testing.T, cfg clerksim.Config) *world {
 	t.Helper()
+	return worldOver(t, cfg, redistest.Shared(t), redistest.Instance())
+}
+
+func worldOver(t *testing.T, cfg clerksim.Config, rdb *redis.Client, instance string) *world {
+	t.Helper()
 	sim, err := clerksim.New(cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -40,43 +47,66 @@ func newWorld(t *testing.T, cfg clerksim.Config) *world {
 		t.Fatal(err)
 	}
 	t.Cleanup(c.Close)
-	l, err := ledger.Open(t.Context(), redistest.Shared(t), ledger.Config{Instance: redistest.Instance(), Limits: ledger.Limits{}})
+	l, err := ledger.Open(t.Context(), rdb, ledger.Config{Instance: instance, Limits: ledger.Limits{}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return &world{t, sim, c, l}
 }
 
-// deliver invites n people by bulk calls, through both sides, some time ago.
+func email(t testing.TB, address string) tasks.Email {
+	t.Helper()
+	e, err := tasks.ParseEmail(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
+// deliver invites n people through both sides, some time ago.
 func (w *world) deliver(n int) []string {
 	w.Helper()
-	ago := time.Now().Add(-time.Hour)
 	var ids []string
 	for i := range n {
-		e, err := tasks.ParseEmail(fmt.Sprintf("p%d@example.com", i))
+		address := fmt.Sprintf("p%d@example.com", i)
+		inv, err := w.sim.CreateForeign(address)
 		if err != nil {
 			w.Fatal(err)
 		}
-		inv, err := w.sim.CreateForeign(e.Raw())
-		if err != nil {
-			w.Fatal(err)
-		}
-		one := tasks.Invite{ID: tasks.NewID("inq"), EmailAddress: e}
-		if _, _, err := w.ledger.Admit(w.Context(), ago, []tasks.Invite{one}); err != nil {
-			w.Fatal(err)
-		}
-		turn, err := w.ledger.Turn(w.Context(), ago, tasks.NewID("turn"))
-		if err != nil || len(turn.Batch) != 1 {
-			w.Fatalf("got turn %+v, %v", turn, err)
-		}
-		if _, err := w.ledger.Settle(w.Context(), ago, turn, ledger.StampToken, ledger.GateChange{}, []ledger.Settlement{
-			{ID: one.ID, Turn: turn.Batch[0].Turn, To: ledger.Pending, InvitationID: inv.ID},
-		}); err != nil {
-			w.Fatal(err)
-		}
-		ids = append(ids, one.ID)
+		ids = append(ids, w.record(address, inv.ID, time.Now().Add(-time.Hour)))
 	}
 	return ids
+}
+
+// claim writes the record of an invite that has been claimed for a call.
+func (w *world) claim(address string, at time.Time) (string, ledger.Turn) {
+	w.Helper()
+	one := tasks.Invite{ID: tasks.NewID("inq"), EmailAddress: email(w, address)}
+	if _, _, err := w.ledger.Admit(w.Context(), at, []tasks.Invite{one}); err != nil {
+		w.Fatal(err)
+	}
+	turn, err := w.ledger.Turn(w.Context(), at, tasks.NewID("turn"))
+	if err != nil || len(turn.Batch) != 1 {
+		w.Fatalf("got turn %+v, %v", turn, err)
+	}
+	return one.ID, turn
+}
+
+// record writes the record of an invite that Clerk has taken.
+func (w *world) record(address, invitationID string, at time.Time) string {
+	w.Helper()
+	id, turn := w.claim(address, at)
+	w.settle(at, turn, ledger.Settlement{To: ledger.Pending, InvitationID: invitationID})
+	return id
+}
+
+// settle settles the one invite of a turn.
+func (w *world) settle(at time.Time, turn ledger.Turn, s ledger.Settlement) {
+	w.Helper()
+	s.ID, s.Turn = turn.Batch[0].Invite.ID, turn.Batch[0].Turn
+	if _, err := w.ledger.Settle(w.Context(), at, turn, ledger.StampToken, ledger.GateChange{}, []ledger.Settlement{s}); err != nil {
+		w.Fatal(err)
+	}
 }
 
 func (w *world) run(p Pass) Report {
