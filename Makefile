@@ -93,7 +93,7 @@ $(GOLANGCI):
 .PHONY: deployments
 deployments: ## Validate Dockerfile, docker-compose.yml, redis.conf and Kubernetes manifests
 	@.ci/need go redis-server
-	cd deployments/check && $(GO) test -count=1 ./...
+	cd deployments/check && $(GO) test -count=1 -timeout 20m ./...
 
 # The order is the cheapest verdict first; the full tests come last.
 .PHONY: check
