@@ -85,8 +85,8 @@ func forgotten() *answer {
 // wait is how long the answer may take: ?wait= in seconds.
 func (x *exchange) wait(otherwise time.Duration) (time.Duration, *answer) {
 	q := x.r.URL.Query()
-	if name := unknownParam(q, "wait"); name != "" {
-		return 0, refuseParam(codeUnknown, shownParam(name), "is not a valid parameter for this request.")
+	if refused := refuseUnknown(q, "wait"); refused != nil {
+		return 0, refused
 	}
 	if !q.Has("wait") {
 		return otherwise, nil

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -123,6 +124,10 @@ func (x *exchange) answer() (got *answer) {
 		if refused := x.admit(); refused != nil {
 			return refused
 		}
+	}
+	// net/http would leave out what it cannot read, and a ?wait= or status= with it.
+	if _, err := url.ParseQuery(x.r.URL.RawQuery); err != nil {
+		return refuse(http.StatusBadRequest, codeBody, "Query invalid", "The query cannot be read: a % or a ; must be escaped.")
 	}
 	return t.respond(x)
 }

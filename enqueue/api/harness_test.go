@@ -371,4 +371,3 @@ func eventually(t testing.TB, what string, done func() bool) {
 		}
 	}
 }
-

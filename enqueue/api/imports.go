@@ -154,8 +154,8 @@ var formats = map[string]enqueue.Format{
 // parse reads everything but the list.
 func (l *list) parse() (refused *answer) {
 	q := l.r.URL.Query()
-	if name := unknownParam(q, "import_id", "lane", "skip_invalid", "dry_run"); name != "" {
-		return refuseParam(codeUnknown, shownParam(name), "is not a valid parameter for this request.")
+	if refused := refuseUnknown(q, "import_id", "lane", "skip_invalid", "dry_run"); refused != nil {
+		return refused
 	}
 	if l.key, refused = l.exchange.key(); refused != nil {
 		return refused

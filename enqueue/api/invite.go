@@ -33,8 +33,8 @@ func (x *exchange) invite() *answer {
 // plain checks a request that has an id and no parameters. What cannot be an id,
 // an address for instance, goes neither into Redis nor into the log.
 func (x *exchange) plain() *answer {
-	if name := unknownParam(x.r.URL.Query()); name != "" {
-		return refuseParam(codeUnknown, shownParam(name), "is not a valid parameter for this request.")
+	if refused := refuseUnknown(x.r.URL.Query()); refused != nil {
+		return refused
 	}
 	return x.checkID()
 }

@@ -3,6 +3,7 @@ package api
 import (
 	"cmp"
 	"context"
+	"maps"
 	"net/url"
 	"slices"
 	"strconv"
@@ -105,7 +106,7 @@ func (x *exchange) search(ctx context.Context, l listing) ([]ledger.Record, int6
 		if l.Order == ledger.ByExpiry {
 			c = a.ExpiresAt().Compare(b.ExpiresAt())
 		}
-		c = cmp.Or(c, strings.Compare(a.Invite.ID, b.Invite.ID))
+		c = cmp.Or(c, cmp.Compare(a.Position, b.Position))
 		if l.Descending {
 			return -c
 		}
@@ -124,8 +125,8 @@ func parseListing(q url.Values) (listing, *answer) {
 	l := listing{Browsing: ledger.Browsing{
 		States: statesOf(pending, accepted, expired), Descending: true, Limit: defaultLimit,
 	}}
-	if name := unknownParam(q, "status", "query", "order_by", "paginated", "limit", "offset"); name != "" {
-		return l, refuseParam(codeUnknown, shownParam(name), "is not a valid parameter for this request.")
+	if refused := refuseUnknown(q, "status", "query", "order_by", "paginated", "limit", "offset"); refused != nil {
+		return l, refused
 	}
 	if statuses := q["status"]; len(statuses) > 0 {
 		for _, s := range statuses {
@@ -171,16 +172,12 @@ func numberParam(q url.Values, name string, otherwise, least, most int) (int, *a
 	return n, nil
 }
 
-// unknownParam returns the first parameter that is not known, "" if all are.
-func unknownParam(q url.Values, known ...string) string {
-	var unknown []string
-	for name := range q {
+// refuseUnknown complains about the first parameter that is not known.
+func refuseUnknown(q url.Values, known ...string) *answer {
+	for _, name := range slices.Sorted(maps.Keys(q)) {
 		if !slices.Contains(known, name) {
-			unknown = append(unknown, name+" ") // so that one without a name counts, too
+			return refuseParam(codeUnknown, shownParam(name), "is not a valid parameter for this request.")
 		}
 	}
-	if len(unknown) == 0 {
-		return ""
-	}
-	return strings.TrimSuffix(slices.Min(unknown), " ")
+	return nil
 }

@@ -138,6 +138,7 @@ func (l *Ledger) newestOf(ctx context.Context, best *ranking, index string, byTi
 type rank struct {
 	number int64  // Unix milliseconds
 	text   string // An address key: not to be shown.
+	place  int64  // In the order of admission.
 	id     string
 }
 
@@ -156,7 +157,7 @@ func (b *ranking) offer(r Record) {
 	if !slices.Contains(b.States, r.State) || b.seen[id] {
 		return
 	}
-	next := rank{id: id}
+	next := rank{place: r.Position, id: id}
 	switch b.Order {
 	case ByAddress:
 		next.text = r.Invite.EmailAddress.Key()
@@ -177,10 +178,11 @@ func (b *ranking) offer(r Record) {
 	heap.Push(b, next)
 }
 
-// compare is negative when x comes before y. The id decides among equals, so
-// that pages do not overlap.
+// compare is negative when x comes before y. Among equals the order of admission
+// decides, so that pages do not overlap.
 func (b *ranking) compare(x, y rank) int {
-	c := cmp.Or(cmp.Compare(x.number, y.number), strings.Compare(x.text, y.text), strings.Compare(x.id, y.id))
+	c := cmp.Or(cmp.Compare(x.number, y.number), strings.Compare(x.text, y.text),
+		cmp.Compare(x.place, y.place), strings.Compare(x.id, y.id))
 	if b.Descending {
 		return -c
 	}

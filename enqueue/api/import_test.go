@@ -1,0 +1,153 @@
+package api_test
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/inviteq/inviteq/enqueue/api"
+)
+
+const csv = "text/csv"
+
+// TestImport streams lists in both formats; the same list again is the same
+// import.
+func TestImport(t *testing.T) {
+	s := newStage(t)
+	var list strings.Builder
+	list.WriteString("email,public_metadata.team\n")
+	for n := range 250 {
+		fmt.Fprintf(&list, "p%d@example.com,red\n", n)
+	}
+	list.WriteString("P1@example.com,red\n")
+	var dry, first, again importState
+	s.do("POST", "/v1/imports?dry_run=true", csv, list.String()).into(t, &dry)
+	if !dry.DryRun || dry.Rows != 251 || dry.Duplicates != 1 || s.waiting() != 0 {
+		t.Errorf("dry run: %+v, %d waiting", dry, s.waiting())
+	}
+	r := s.do("POST", "/v1/imports", csv, list.String())
+	r.into(t, &first)
+	if first.ID != dry.ID || first.Admitted != 250 || first.Total != 250 || first.Open != 250 || first.Duplicates != 1 || first.ETA == nil || first.DryRun || s.waiting() != 250 {
+		t.Errorf("got %s", r.body)
+	}
+	r = s.do("POST", "/v1/imports", csv, list.String())
+	r.into(t, &again)
+	if again.ID != first.ID || again.Known != 250 || again.Admitted != 0 || r.header.Get("Idempotent-Replayed") != "true" || s.waiting() != 250 {
+		t.Errorf("again: %s", r.body)
+	}
+	var got importState
+	s.get("/v1/imports/"+first.ID).into(t, &got)
+	if got.Total != 250 || got.States["queued"] != 250 {
+		t.Errorf("its state: %+v", got)
+	}
+
+	r = s.do("POST", "/v1/imports?import_id=friends&lane=interactive", "application/x-ndjson; charset=utf-8", `{"email_address":"x@example.com"}`+"\n"+`{"email_address":"y@example.com","lane":"import"}`)
+	r.into(t, &got)
+	if got.ID != "friends" || got.Admitted != 2 {
+		t.Errorf("JSON Lines: %s", r.body)
+	}
+	var p page
+	s.get("/v1/invitations?paginated=true&query=x@example.com").into(t, &p)
+	if p.Total != 1 || p.Data[0].Inviteq.Lane != "interactive" || p.Data[0].Inviteq.ImportID != "friends" {
+		t.Errorf("got %+v", p)
+	}
+	s.do("POST", "/v1/imports?import_id=friends", "application/jsonl", `{"email_address":"x@example.com","expires_in_days":3}`).into(t, &got)
+	if got.Conflicting != 1 || len(got.Conflicts) != 1 || got.Conflicts[0] != 1 || got.Admitted != 0 {
+		t.Errorf("a conflict: %+v", got)
+	}
+	entries := s.audit()
+	if e := entries[len(entries)-1]; e.ID != "friends" || e.Route != "/v1/imports" {
+		t.Errorf("audited %+v", e)
+	}
+}
+
+// TestImportKey: the key of a list that is repeated, and of another one.
+func TestImportKey(t *testing.T) {
+	s := newStage(t)
+	var first, again importState
+	s.do("POST", "/v1/imports", csv, "email\na@example.com\n", "Idempotency-Key", "k").into(t, &first)
+	s.do("POST", "/v1/imports", csv, "email\na@example.com\n", "Idempotency-Key", "k").into(t, &again)
+	if first.Admitted != 1 || again.Known != 1 || first.ID != again.ID {
+		t.Errorf("got %+v and %+v", first, again)
+	}
+	if r := s.do("POST", "/v1/imports", csv, "email\nb@example.com\n", "Idempotency-Key", "k"); r.status != 409 {
+		t.Errorf("another list: %d %s", r.status, r.body)
+	}
+	if s.waiting() != 1 {
+		t.Errorf("%d wait", s.waiting())
+	}
+}
+
+// TestBadRows names every one of them and accepts nothing, unless told to.
+func TestBadRows(t *testing.T) {
+	s := newStage(t)
+	const list = "email,expires_in_days\ncanary,7\na@example.com,7\nb@example.com,soon\nc@example.com\n"
+	r := s.do("POST", "/v1/imports", csv, list)
+	var got []string
+	for _, e := range r.errors(t) {
+		got = append(got, fmt.Sprintf("%v %v", e.Meta["row"], e.Meta["param_name"]))
+	}
+	if want := "2 email_address, 4 expires_in_days, 5 "; r.status != 422 || strings.Join(got, ", ") != want || strings.Contains(r.body, "canary") {
+		t.Errorf("%d: got %q, want %q\n%s", r.status, strings.Join(got, ", "), want, r.body)
+	}
+	if s.waiting() != 0 {
+		t.Errorf("%d wait", s.waiting())
+	}
+	var i importState
+	s.do("POST", "/v1/imports?skip_invalid=true", csv, list).into(t, &i)
+	if i.Admitted != 1 || i.Invalid != 3 || len(i.Problems) != 3 || i.Rows != 4 {
+		t.Errorf("got %+v", i)
+	}
+
+	// Very many bad rows are counted, and the first of them named.
+	r = s.do("POST", "/v1/imports", csv, "email\n"+strings.Repeat("x\n", 20_000))
+	all := r.errors(t)
+	if last := all[len(all)-1]; len(all) != 10_001 || last.Code != "more_errors" || last.Meta["invalid"] != 20_000.0 {
+		t.Errorf("%d errors, the last %+v", len(all), last)
+	}
+	for _, c := range []struct {
+		body, code string
+		status     int
+	}{
+		{"\n", "import_invalid", 422},
+		{"email\n", "import_empty", 422},
+		{"name\ncanary\n", "import_invalid", 422},
+		{"canary@example.com\n", "import_invalid", 422},
+		{"\xff\xfee\x00m\x00", "import_invalid", 422},
+		{"email\na@example.com\xff\n", "import_row_invalid", 422},
+	} {
+		if r := s.do("POST", "/v1/imports", csv, c.body); r.status != c.status || r.errors(t)[0].Code != c.code || strings.Contains(r.body, "canary") {
+			t.Errorf("%q: %d %s", c.body, r.status, r.body)
+		}
+	}
+	defer s.wrong()()
+	for _, q := range []string{"lane=fast", "import_id=", "import_id=a@example.com", "skip_invalid=perhaps", "x=1"} {
+		if r := s.do("POST", "/v1/imports?"+q, csv, "email\na@example.com\n"); r.status != 422 || strings.Contains(r.body, "a@example.com") {
+			t.Errorf("%s: %d %s", q, r.status, r.body)
+		}
+	}
+	for _, media := range []string{"", "application/json", "text/csv; charset=", "multipart/form-data; boundary=x"} {
+		if r := s.do("POST", "/v1/imports", media, "email\na@example.com\n"); r.status != 415 {
+			t.Errorf("%q: %d %s", media, r.status, r.body)
+		}
+	}
+}
+
+// TestImportsAreBounded in size, and leave nothing on the disk.
+func TestImportsAreBounded(t *testing.T) {
+	dir := t.TempDir()
+	t.Setenv("TMPDIR", dir)
+	s := newStage(t, func(c *api.Config) { c.MaxImport = 1 << 20; c.ReadTimeout = 2 * time.Second })
+	if r := s.do("POST", "/v1/imports", csv, "email\n"+strings.Repeat("somebody@example.com\n", 100_000)); r.status != 413 {
+		t.Errorf("too large: %d %s", r.status, r.body)
+	}
+	if r := s.do("POST", "/v1/imports", csv, "email\n"+strings.Repeat("somebody@example.com\n", 40_000)); r.status != 200 {
+		t.Errorf("large: %d %s", r.status, r.body)
+	}
+	left, err := os.ReadDir(dir)
+	if err != nil || len(left) != 0 {
+		t.Errorf("left on the disk: %v, %v", left, err)
+	}
+}
