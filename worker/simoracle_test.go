@@ -15,7 +15,10 @@ import (
 )
 
 // finding is a broken promise, and the invite that it is about, if any.
-type finding struct{ id, what string }
+type finding struct {
+	id, what string
+	doubled  bool // somebody was invited twice
+}
 
 // oracle judges a simulation that has ended, by Clerk's own history and by the
 // ledger. It knows nothing of how the worker works.
@@ -30,7 +33,7 @@ type oracle struct {
 }
 
 func (o *oracle) complain(id, format string, args ...any) {
-	o.findings = append(o.findings, finding{id, fmt.Sprintf(format, args...)})
+	o.findings = append(o.findings, finding{id: id, what: fmt.Sprintf(format, args...)})
 }
 
 // judge returns everything that is wrong.
@@ -81,7 +84,7 @@ func (o *oracle) invite(i *simInvite) {
 		mails += o.mails[inv.ID]
 	}
 	if mails > 1 || len(made) > 1 {
-		o.complain(i.ID, "%d invitations, %d mails", len(made), mails)
+		o.findings = append(o.findings, finding{i.ID, fmt.Sprintf("%d invitations, %d mails", len(made), mails), true})
 	}
 	if !i.accepted {
 		return // the world ended before its producer was told; it may be there or not
