@@ -57,7 +57,7 @@ func newBrowser(t testing.TB, origin string) *browser {
 		// Whatever the test does not see goes nowhere.
 		chromedp.Flag("host-resolver-rules", "MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"),
 	)
-	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	t.Cleanup(cancel)
 	ctx, cancel = chromedp.NewExecAllocator(ctx, flags...)
 	t.Cleanup(cancel)
@@ -83,12 +83,12 @@ func missing(t testing.TB, why string) {
 	t.Skip(why)
 }
 
-// screenshots is where pictures go: INVITEQ_SCREENSHOTS, or a folder that goes
-// with the test.
+// screenshots is where pictures go: INVITEQ_SCREENSHOTS, or .screenshots in the
+// checkout, which git ignores.
 func screenshots(t testing.TB) string {
 	folder := os.Getenv("INVITEQ_SCREENSHOTS")
 	if folder == "" {
-		return t.TempDir()
+		folder = "../../.screenshots"
 	}
 	if err := os.MkdirAll(folder, 0o755); err != nil {
 		t.Fatal(err)
@@ -134,7 +134,7 @@ func call[P, R any](b *browser, cmd cdp.Command[P, R], params P) R {
 	return r
 }
 
-// do runs actions, at most 20 s together. The browser must have been started.
+// do runs actions, at most 30 s together. The browser must have been started.
 func (b *browser) do(actions ...chromedp.Action[chromedp.Void]) {
 	b.t.Helper()
 	ask(b, func(ctx context.Context, t *chromedp.Target) (chromedp.Void, error) {
@@ -150,7 +150,7 @@ func (b *browser) do(actions ...chromedp.Action[chromedp.Void]) {
 // ask runs an action that answers.
 func ask[T any](b *browser, action chromedp.Action[T]) T {
 	b.t.Helper()
-	ctx, cancel := context.WithTimeout(b.ctx, 20*time.Second)
+	ctx, cancel := context.WithTimeout(b.ctx, 30*time.Second)
 	defer cancel()
 	answer, err := chromedp.Run(ctx, action)
 	if errors.Is(err, context.DeadlineExceeded) {

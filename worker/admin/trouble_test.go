@@ -1,0 +1,168 @@
+package admin
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/inviteq/inviteq/tasks"
+	"github.com/inviteq/inviteq/worker/ledger"
+	"github.com/inviteq/inviteq/worker/ledger/redistest"
+)
+
+// look asks a handler for a page, on loopback.
+func (h *Handler) look(t *testing.T, path string) (int, string) {
+	t.Helper()
+	r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, nil)
+	r.Host = "localhost"
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	return w.Code, w.Body.String()
+}
+
+func TestOneBrokenQueueLeavesTheOthers(t *testing.T) {
+	s := newStage(t)
+	s.admit("", "ada@example.com")
+	s.admit("spring", people(0, 3)...)
+	s.await(ledger.Pending, 4)
+	// A hash of the wrong type, as a restore of half a backup leaves it.
+	if err := s.redis.Set(t.Context(), "asynq:{"+s.queues.Import+"}:archived", "broken", 0).Err(); err != nil {
+		t.Fatal(err)
+	}
+	metrics := s.page("/metrics")
+	for metric, want := range map[string]bool{
+		`inviteq_up{ledger="L",part="queue_import"} 0`: true, `inviteq_up{ledger="L",part="queue_interactive"} 1`: true,
+		`inviteq_up{ledger="L",part="ledger"} 1`: true, `inviteq_deliveries_total{ledger="L"} 4`: true,
+		`inviteq_queue_tasks{ledger="L",queue="import"`: false, `inviteq_queue_tasks{ledger="L",queue="interactive",state="completed"}`: true,
+	} {
+		metric = strings.ReplaceAll(metric, `"L"`, `"`+s.ledger.Instance()+`"`)
+		if got := strings.Contains(metrics, metric); got != want {
+			t.Errorf("%s: got %t, want %t", metric, got, want)
+		}
+	}
+	list := s.page("/monitoring/api/queues")
+	if !strings.Contains(list, `"queue":"`+s.queues.Import+`"`) || !strings.Contains(list, "cannot be read") || !strings.Contains(list, `"queue":"`+s.queues.Interactive+`"`) {
+		t.Errorf("asynqmon's list: %s", list)
+	}
+	if body := s.page("/"); !strings.Contains(body, "Backlog") {
+		t.Error("the status page has no figures")
+	}
+}
+
+func TestPagesWhileRedisIsAway(t *testing.T) {
+	server := redistest.Start(t)
+	o := server.Options()
+	o.DialTimeout, o.ReadTimeout, o.MaxRetries = 200*time.Millisecond, 200*time.Millisecond, -1
+	rdb := redis.NewClient(o)
+	t.Cleanup(func() { _ = rdb.Close() })
+	l, err := ledger.Open(t.Context(), rdb, ledger.Config{Limits: ledger.ClerkLimits})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := handlerWith(t, func(c *Config) { c.Ledger = l })
+	if code, body := h.look(t, "/"); code != http.StatusOK || !strings.Contains(body, "Nothing needs you") {
+		t.Fatalf("got %d: %s", code, body)
+	}
+	server.Kill()
+	h.snapshot.at = time.Time{}
+	code, body := h.look(t, "/")
+	if code != http.StatusServiceUnavailable || !strings.Contains(body, "The ledger cannot be read.") || !strings.Contains(body, "Not delivering") {
+		t.Errorf("got %d: %s", code, body)
+	}
+	for _, path := range []string{"/imports", "/imports/x"} {
+		if code, body := h.look(t, path); code != http.StatusServiceUnavailable || !strings.Contains(body, "Nothing is lost") {
+			t.Errorf("%s: got %d: %s", path, code, body)
+		}
+	}
+	code, body = h.look(t, "/metrics")
+	if code != http.StatusOK || !strings.Contains(body, `part="ledger"} 0`) || !strings.Contains(body, "inviteq_build_info") {
+		t.Errorf("metrics: got %d: %s", code, body[:min(len(body), 500)])
+	}
+	if err := server.Restart(); err != nil {
+		t.Fatal(err)
+	}
+	h.snapshot.at = time.Time{}
+	if code, _ := h.look(t, "/"); code != http.StatusOK {
+		t.Errorf("after Redis came back: got %d", code)
+	}
+}
+
+func TestLabelsAreBounded(t *testing.T) {
+	outcomes := map[ledger.Outcome]int64{
+		{State: ledger.Rejected, Reason: "ada@example.com"}: 1, {State: ledger.Rejected, Reason: "Some Text"}: 2,
+		{State: ledger.Rejected, Reason: "existing_user"}: 3, {State: ledger.Pending}: 4,
+	}
+	got := bounded(outcomes)
+	for o, want := range map[ledger.Outcome]int64{
+		{State: ledger.Rejected, Reason: "other"}: 3, {State: ledger.Rejected, Reason: "existing_user"}: 3, {State: ledger.Pending, Reason: "none"}: 4,
+	} {
+		if got[o] != want {
+			t.Errorf("%v: got %d, want %d", o, got[o], want)
+		}
+	}
+	for status, want := range map[int]string{0: "none", 200: "200", 429: "429", 799: "other"} {
+		if got := statusLabel(status); got != want {
+			t.Errorf("%d: got %s, want %s", status, got, want)
+		}
+	}
+}
+
+func TestFormatters(t *testing.T) {
+	invite := tasks.Invite{ID: "a-1", EmailAddress: email(t, "ada@example.com")}
+	for _, c := range []struct{ typ, payload, want string }{
+		{tasks.TypeCreate, string(tasks.Create{ID: "inq_1"}.Encode()), "invite inq_1"},
+		{tasks.TypeCreate, string(tasks.Create{Invite: &invite}.Encode()), "invite a-1 for a***@e***, whole in the task"},
+		{tasks.TypeBulkCreate, string(tasks.BulkCreate{ImportID: "spring", From: 100, Count: 50}.Encode()), "rows 101 to 150 of import spring"},
+		{tasks.TypeBulkCreate, string(tasks.BulkCreate{ImportID: "spring", Invites: []tasks.Invite{invite}}.Encode()), "1 invites of import spring, whole in the task"},
+		{tasks.TypeRevoke, string(tasks.Revoke{ID: "rvk_1"}.Encode()), "revoke rvk_1"},
+		{tasks.TypeRevoke, string(tasks.Revoke{Target: "ada@example.com"}.Encode()), "revoke a***@e***"},
+		{tasks.TypeReconcile, string(tasks.Reconcile{Full: true}.Encode()), "compare all invitations"},
+		{tasks.TypeReconcile, string(tasks.Reconcile{}.Encode()), "compare the newest invitations"},
+		{tasks.TypeCreate, "ada", "3 bytes that inviteq cannot read; not shown, because they may hold an address"},
+		{"mail:send", `{"to":"ada@example.com"}`, "24 bytes that inviteq cannot read; not shown, because they may hold an address"},
+	} {
+		if got := formatPayload(c.typ, []byte(c.payload)); got != c.want {
+			t.Errorf("%s %s: got %q, want %q", c.typ, c.payload, got, c.want)
+		}
+	}
+	for _, c := range []struct{ typ, result, want string }{
+		{tasks.TypeCreate, "", ""},
+		{tasks.TypeCreate, `{"state":"pending","invitation_id":"inv_1"}`, "pending, at Clerk inv_1"},
+		{"", `{"state":"rejected","reason":"existing_user"}`, "rejected: existing user"},
+		{tasks.TypeBulkCreate, `{"rejected":2,"pending":98}`, "98 pending, 2 rejected"},
+		{tasks.TypeRevoke, `{"inq_2":"revoked","inq_1":"canceled"}`, "inq_1 canceled, inq_2 revoked"},
+		{tasks.TypeReconcile, `{"skipped":"another pass is going on"}`, "skipped: another pass is going on"},
+		{tasks.TypeReconcile, `{"kind":"full","started_at":"2026-05-01T00:00:00Z","took_ns":2000000000,"scanned":240,"missing":1,"foreign":2}`, "full pass: 240 scanned, 1 differences, 1 missing, 2 foreign, in 2 s"},
+		{"", `{"name":"Ada Lovelace"}`, "23 bytes that inviteq cannot read; not shown, because they may hold an address"},
+		{"mail:send", `{"sent":1}`, "10 bytes that inviteq cannot read; not shown, because they may hold an address"},
+	} {
+		if got := formatResult(c.typ, []byte(c.result)); got != c.want {
+			t.Errorf("%s %s: got %q, want %q", c.typ, c.result, got, c.want)
+		}
+	}
+}
+
+func TestWords(t *testing.T) {
+	for d, want := range map[time.Duration]string{
+		0: "0 s", time.Millisecond: "under 1 s", 42 * time.Second: "42 s", 5*time.Minute + 3*time.Second: "5 min 3 s", 12*time.Minute + 4*time.Second: "12 min",
+		4 * time.Hour: "4 h", 2*time.Hour + 19*time.Minute: "2 h 19 min", 72 * time.Hour: "3 d", 76 * time.Hour: "3 d 4 h", -time.Hour: "0 s",
+	} {
+		if got := humane(d); got != want {
+			t.Errorf("%s: got %q, want %q", d, got, want)
+		}
+	}
+	for n, want := range map[int64]string{0: "0", 999: "999", 1000: "1\u202f000", 1234567: "1\u202f234\u202f567", -1234: "-1\u202f234"} {
+		if got := thousands(n); got != want {
+			t.Errorf("%d: got %q, want %q", n, got, want)
+		}
+	}
+	for n, want := range map[int64]int64{1: 1, 3: 4, 9: 10, 350: 400, 401: 500, 1001: 2000} {
+		if got := roundUp(n); got != want {
+			t.Errorf("%d: got %d, want %d", n, got, want)
+		}
+	}
+}
