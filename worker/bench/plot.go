@@ -25,7 +25,7 @@ type Line struct {
 
 const (
 	plotWidth, plotHeight                        = 820, 440
-	plotLeft, plotRight, plotTop, plotBottom int = 70, 200, 44, 48
+	plotLeft, plotRight, plotTop, plotBottom int = 70, 200, 60, 48
 )
 
 var lineColours = []string{"#1a7f5a", "#b3541e", "#8250df", "#2f6fb3", "#7d8590", "#b58900"}
@@ -50,7 +50,7 @@ func (p Plot) SVG() string {
 		text(p.x(x), bottom+18, "middle", "", fmt.Sprintf("%g", x))
 	}
 	text((float64(plotLeft)+float64(plotWidth-plotRight))/2, bottom+38, "middle", "", p.X)
-	text(float64(plotLeft)-8, float64(plotTop)-6, "end", "", p.Y)
+	text(4, float64(plotTop)-6, "start", "", p.Y)
 	ends := make([]int, len(p.Lines))
 	for i, l := range p.Lines {
 		ends[i] = i
