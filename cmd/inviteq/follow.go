@@ -23,10 +23,12 @@ func (p *program) follow(ctx context.Context, conn *connection, id string) (enqu
 	defer screen.clear()
 	var last enqueue.Import
 	var told time.Time
+	var pace pace
 	for i, err := range conn.client.Follow(ctx, id) {
 		switch {
 		case err == nil:
 			last = i
+			pace.see(time.Now(), i)
 		case ctx.Err() != nil:
 			return last, err
 		case errors.Is(err, enqueue.ErrNotFound):
@@ -36,24 +38,48 @@ func (p *program) follow(ctx context.Context, conn *connection, id string) (enqu
 			continue
 		}
 		if screen != nil {
-			screen.draw(importLines(screen.width(), screen.paint, i)...)
+			screen.draw(importBar(screen.width(), screen.paint, i), importLine(i)+pace.String())
 		} else if time.Since(told) >= plainEvery {
 			told = time.Now()
-			p.console.note("%s", importLine(i))
+			p.console.note("%s%s", importLine(i), pace)
 		}
 	}
 	return last, nil
 }
 
-// importLines is the live view of an import.
-func importLines(width int, c paint, i enqueue.Import) []string {
-	delivered, refused, trouble := tally(i.States)
-	return []string{
-		bar(min(width-1, 72), i.Total, c,
-			part{delivered, "█", c.green}, part{refused, "█", c.yellow}, part{trouble, "█", c.red},
-			part{i.States[ledger.Sending], "▒", c.blue}),
-		importLine(i),
+// pace is how fast an import goes, measured while it is followed.
+type pace struct {
+	since  time.Time
+	before int64 // settled when it began
+	now    time.Time
+	done   int64
+}
+
+func (r *pace) see(now time.Time, i enqueue.Import) {
+	if r.since.IsZero() {
+		r.since, r.before = now, i.Total-i.Open
 	}
+	r.now, r.done = now, i.Total-i.Open
+}
+
+// paceAfter is how long is measured before anything is said.
+const paceAfter = 3 * time.Second
+
+// String says how many an hour, to go behind other words; "" before it is known.
+func (r pace) String() string {
+	took := r.now.Sub(r.since)
+	if took < paceAfter || r.done == r.before {
+		return ""
+	}
+	return fmt.Sprintf(" · %s/h", thousands(int64(float64(r.done-r.before)/took.Hours())))
+}
+
+// importBar is the live view of an import.
+func importBar(width int, c paint, i enqueue.Import) string {
+	delivered, refused, trouble := tally(i.States)
+	return bar(min(width-1, 72), i.Total, c,
+		part{delivered, "█", c.green}, part{refused, "█", c.yellow}, part{trouble, "█", c.red},
+		part{i.States[ledger.Sending], "▒", c.blue})
 }
 
 // importLine is the same in words.
