@@ -76,6 +76,7 @@ var simTempo = tempo{
 
 func newWorld(t testing.TB, seed uint64, cfg clerksim.Config) *world {
 	t.Helper()
+	quietRedis.Do(func() { redis.SetLogger(quiet{}) })
 	sim, err := clerksim.New(cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -139,6 +140,13 @@ func (w *world) redisOver(on *wire, slow bool) *redis.Options {
 		Protocol:                 2,
 	}
 }
+
+// go-redis prints what it thinks of the faults; the oracle judges what matters.
+var quietRedis sync.Once
+
+type quiet struct{}
+
+func (quiet) Printf(context.Context, string, ...any) {}
 
 // note writes down what the simulation does.
 func (w *world) note(format string, args ...any) {

@@ -1,0 +1,138 @@
+package worker
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"os"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/inviteq/inviteq/clerk/clerksim"
+	"github.com/inviteq/inviteq/tasks"
+	"github.com/inviteq/inviteq/worker/bench"
+	"github.com/inviteq/inviteq/worker/ledger"
+)
+
+// TestScenarios plays the scenarios of the quota bench on the shipped worker, as
+// it talks to Redis and Clerk, where the bench plays them on the policy alone. By
+// default these are the short ones; INVITEQ_SIM_SCENARIOS=all plays every one at
+// its full length, an hour of machine time.
+func TestScenarios(t *testing.T) {
+	all := os.Getenv("INVITEQ_SIM_SCENARIOS") != ""
+	for _, s := range bench.Scenarios(1) {
+		switch s.Name {
+		case "list of 250":
+		case "7 every 3 min":
+			if !all {
+				s.Length = 90 * time.Minute
+			}
+		default:
+			if !all {
+				continue
+			}
+		}
+		for _, workers := range []int{1, 4} {
+			t.Run(fmt.Sprintf("%s with %d", s.Name, workers), func(t *testing.T) {
+				t.Parallel()
+				r := playScenario(t, s, workers, clerksim.LimiterSliding)
+				for _, f := range s.Floors {
+					got := f.Of(r)
+					t.Logf("%s: %.3f%s (bound %g)", f.Name, got, f.Unit, f.Bound)
+					if !f.Kept(got) {
+						t.Errorf("%s is %.3f%s; the bound is %g", f.Name, got, f.Unit, f.Bound)
+					}
+				}
+				if r.Refused > 0 {
+					t.Errorf("Clerk answered %d calls with 429", r.Refused)
+				}
+			})
+		}
+	}
+}
+
+// playScenario runs a scenario on shipped workers in virtual time.
+func playScenario(t *testing.T, s bench.Scenario, workers int, limiter clerksim.Limiter) (result bench.Result) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		limit := func(l ledger.Limit) clerksim.Limit { return clerksim.Limit{N: l.Calls, Window: l.Window} }
+		w := newWorld(t, 1, clerksim.Config{
+			Latency: clerksim.TypicalLatency, Switches: clerksim.Switches{Limiter: limiter},
+			Limits: clerksim.Limits{Single: limit(s.Limits.Single), Bulk: limit(s.Limits.Bulk), Other: limit(s.Limits.Other)},
+		})
+		defer w.close()
+		w.limits, w.reserve = s.Limits, s.Reserve
+		for range workers {
+			if _, err := w.start(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		w.began = time.Now()
+		arrivals := s.Arrivals(1)
+		arrivals = slices.DeleteFunc(slices.Clone(arrivals), func(a bench.Arrival) bool { return a.At >= s.Length })
+		handIn(t, w, arrivals)
+		for s.Drain && time.Since(w.began) < s.Length && w.sim.Stats().Mails < len(arrivals) {
+			time.Sleep(time.Second)
+		}
+		if !s.Drain {
+			time.Sleep(time.Until(w.began.Add(s.Length)))
+		}
+		result = collect(t, w, &s, arrivals)
+	})
+	return result
+}
+
+func scenarioID(n int) string { return fmt.Sprintf("inq_%d", n) }
+
+// handIn admits every arrival at its time, as a producer and a handler do.
+func handIn(t *testing.T, w *world, arrivals []bench.Arrival) {
+	t.Helper()
+	for n := 0; n < len(arrivals); {
+		time.Sleep(time.Until(w.began.Add(arrivals[n].At)))
+		var together []tasks.Invite
+		for first := n; n < len(arrivals) && arrivals[n].At == arrivals[first].At && arrivals[n].Lane == arrivals[first].Lane && n < first+tasks.ChunkSize; n++ {
+			i := person(n)
+			i.ID, i.Lane = scenarioID(n), arrivals[n].Lane
+			if i.Lane == tasks.Import {
+				i.ImportID = "imp"
+			}
+			together = append(together, i)
+		}
+		if _, _, err := w.calm.Admit(t.Context(), time.Now(), together); err != nil {
+			t.Fatal(err)
+		}
+		w.nudge(n)
+	}
+}
+
+// collect reads from the ledger what became of the arrivals.
+func collect(t *testing.T, w *world, s *bench.Scenario, arrivals []bench.Arrival) bench.Result {
+	t.Helper()
+	r := bench.Result{Scenario: s, Arrived: len(arrivals), Ended: time.Since(w.began)}
+	for n, a := range arrivals {
+		records, err := w.calm.Get(context.Background(), scenarioID(n))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(records) == 1 && records[0].State == ledger.Pending {
+			r.Deliveries = append(r.Deliveries, bench.Delivery{Arrival: a, SentAt: records[0].SentAt.Sub(w.began)})
+		} else {
+			r.Waiting = append(r.Waiting, a)
+		}
+	}
+	slices.SortStableFunc(r.Deliveries, func(a, b bench.Delivery) int { return cmp.Compare(a.SentAt, b.SentAt) })
+	for _, c := range w.sim.Calls() {
+		if c.Endpoint == clerksim.Other {
+			continue
+		}
+		if c.Throttled {
+			r.Refused++
+			r.RefusedAt = append(r.RefusedAt, c.Time.Sub(w.began))
+		} else {
+			r.Calls++
+		}
+	}
+	return r
+}
