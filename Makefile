@@ -66,9 +66,20 @@ sim: ## Simulate days of faults in virtual time: SEEDS=2000 HOURS=1, or replay S
 	INVITEQ_SIM_SEEDS='$(SEEDS)' INVITEQ_SIM_HOURS='$(HOURS)' INVITEQ_SIM_SEED='$(SEED)' \
 		$(GO) test ./worker -run '^TestSimulation$$' -count=1 -v -timeout 60m
 
-.PHONY: bench
-bench: ## Go benchmarks of the packages, on a real redis-server
+.PHONY: soak
+soak: ## Kill real workers and a real Redis for minutes; compare with asynq's groups
 	@.ci/need go redis-server
+	INVITEQ_SOAK=1 $(GO) test ./cmd/inviteq -run '^TestSoak' -count=1 -v -timeout 30m
+
+.PHONY: mutants
+mutants: ## Plant deliberate bugs, and see which test catches each
+	@.ci/need go redis-server
+	$(GO) run ./worker/mutants
+
+.PHONY: bench
+bench: ## The quota table with its plots, then the benchmarks on a real redis-server
+	@.ci/need go redis-server
+	$(GO) run ./worker/bench/quota -out worker/bench/plots
 	$(GO) test -run '^$$' -bench . -benchmem -timeout 60m ./worker/... ./enqueue/...
 
 ##@ Check
@@ -95,9 +106,13 @@ deployments: ## Validate Dockerfile, docker-compose.yml, redis.conf and Kubernet
 	@.ci/need go redis-server
 	cd deployments/check && $(GO) test -count=1 -timeout 20m ./...
 
-# The order is the cheapest verdict first; the full tests come last.
+# CI runs what gives the same verdict every time. Fuzzing and the race detector
+# look for what nobody knows yet: they are for whoever can look at what they find.
+.PHONY: ci
+ci: build lint deployments test ## What CI runs: build, lint, deployments, test
+
 .PHONY: check
-check: build lint deployments fuzz test-race test ## What CI runs: build, lint, deployments, fuzz, test-race, test
+check: ci fuzz test-race ## All of it: ci, fuzz, test-race
 
 ##@ Keep house
 
