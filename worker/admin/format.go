@@ -85,7 +85,7 @@ func readResult(result []byte) string {
 			text += ": " + strings.ReplaceAll(r.Reason, "_", " ")
 		}
 		if r.InvitationID != "" {
-			text += ", at Clerk " + r.InvitationID
+			text += " " + r.InvitationID // asynqmon cuts longer lines off.
 		}
 		return text
 	case r.Skipped != "":

@@ -131,7 +131,7 @@ func TestFormatters(t *testing.T) {
 	}
 	for _, c := range []struct{ typ, result, want string }{
 		{tasks.TypeCreate, "", ""},
-		{tasks.TypeCreate, `{"state":"pending","invitation_id":"inv_1"}`, "pending, at Clerk inv_1"},
+		{tasks.TypeCreate, `{"state":"pending","invitation_id":"inv_1"}`, "pending inv_1"},
 		{"", `{"state":"rejected","reason":"existing_user"}`, "rejected: existing user"},
 		{tasks.TypeBulkCreate, `{"rejected":2,"pending":98}`, "98 pending, 2 rejected"},
 		{tasks.TypeRevoke, `{"inq_2":"revoked","inq_1":"canceled"}`, "inq_1 canceled, inq_2 revoked"},
