@@ -3,6 +3,7 @@ package api
 import (
 	"bytes"
 	"encoding/json"
+	"maps"
 	"net/http"
 	"strconv"
 	"time"
@@ -118,9 +119,7 @@ func refuseParam(code, param, long string) *answer {
 // write sends the answer. It is rendered first, so that nothing is sent by half.
 func (a *answer) write(w http.ResponseWriter, trace string) {
 	h := w.Header()
-	for name, values := range a.header {
-		h[name] = values
-	}
+	maps.Copy(h, a.header)
 	body := a.raw
 	if body == nil {
 		// Without a charset, as Clerk answers: its JavaScript SDK compares the whole header.

@@ -54,6 +54,7 @@ const (
 	maxKey      = 255
 
 	inFlight  = 256 // requests at a time
+	waiting   = 512 // requests that wait for a worker; further ones are answered at once
 	heavy     = 8   // bulk creates, and lists in another order than the newest first
 	imports   = 2
 	storeTime = 20 * time.Second // for one request's work in Redis
@@ -98,6 +99,7 @@ type API struct {
 	cfg      Config
 	limits   limits
 	inFlight chan struct{}
+	waiting  chan struct{}
 	heavy    chan struct{}
 	imports  chan struct{}
 
@@ -116,7 +118,7 @@ func New(cfg Config) (*API, error) {
 		return nil, err
 	}
 	a := &API{
-		cfg: cfg, inFlight: make(chan struct{}, inFlight), heavy: make(chan struct{}, heavy),
+		cfg: cfg, inFlight: make(chan struct{}, inFlight), waiting: make(chan struct{}, waiting), heavy: make(chan struct{}, heavy),
 		imports: make(chan struct{}, imports), draining: make(chan struct{}),
 	}
 	a.limits = limits{rate: rate.Limit(cfg.RateLimit), burst: int(2*cfg.RateLimit) + 1, callers: map[string]*caller{}}

@@ -47,7 +47,7 @@ func (x *exchange) create() *answer {
 	switch {
 	case errors.Is(err, enqueue.ErrConflict):
 		return key.conflict()
-	case err != nil && result.State != ledger.Queued:
+	case err != nil:
 		return unavailable(err)
 	case result.Forgotten:
 		return forgotten()
@@ -107,9 +107,9 @@ func refusedByClerk(r ledger.Record) *answer {
 		p = paramProblem(codeExists, "email_address", "is taken. Please try another.")
 	case "already_invited":
 		status = http.StatusBadRequest
-		p = problem{Message: "duplicate invitation", Code: codeDuplicate,
-			LongMessage: "There is already a pending invitation for this email address.",
-			Meta:        map[string]any{"email_addresses": []string{r.Invite.EmailAddress.Raw()}}}
+		// Clerk names the address in meta. Clients log errors, and this one knows whom it asked for.
+		p = problem{Message: "duplicate invitation", LongMessage: "There is already a pending invitation for this email address.",
+			Code: codeDuplicate, Meta: map[string]any{}}
 	case "blocked":
 		status = http.StatusForbidden
 		p = problem{Message: "Access not allowed.", LongMessage: "The identifier is not allowed access.", Code: codeBlocked, Meta: map[string]any{}}

@@ -388,3 +388,24 @@ func TestWait(t *testing.T) {
 		t.Errorf("somebody got %d mails", s.sim.MaxMails())
 	}
 }
+
+// TestWaitingKeepsNobodyOut: more requests wait than may be in flight, and others
+// are answered meanwhile.
+func TestWaitingKeepsNobodyOut(t *testing.T) {
+	s := newStage(t)
+	var wait sync.WaitGroup
+	for n := range 300 {
+		wait.Go(func() {
+			r := s.post("/v1/invitations?wait=4", fmt.Sprintf(`{"email_address":"p%d@example.com"}`, n))
+			if r.status != 200 && r.status != 503 { // More than 256 may arrive in one moment.
+				t.Errorf("got %d %s", r.status, r.body)
+			}
+		})
+	}
+	eventually(t, "nearly all wait", func() bool { return s.waiting() > 250 })
+	if r := s.get("/v1/invitations"); r.status != 200 {
+		t.Errorf("meanwhile: %d %s", r.status, r.body)
+	}
+	s.stop()
+	wait.Wait()
+}

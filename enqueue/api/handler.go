@@ -9,8 +9,10 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"runtime/debug"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/inviteq/inviteq/worker/ledger"
@@ -29,6 +31,7 @@ type exchange struct {
 	ctx   context.Context //nolint:containedctx // that of the request
 	id    string          // of the path
 	token ledger.BearerToken
+	leave func() // gives the place in flight back; more than once does no harm
 	entry Entry
 }
 
@@ -106,13 +109,14 @@ func (x *exchange) answer() (got *answer) {
 	defer func() {
 		if v := recover(); v != nil {
 			got = refuse(http.StatusInternalServerError, codeInternal, "Internal error", "There was an error on the server.")
-			// What the panic says may quote anything.
-			got.err = fmt.Errorf("panic of type %T", v)
+			// What the panic says may quote anything; where it was does not.
+			got.err = fmt.Errorf("panic of type %T: %s", v, debug.Stack())
 		}
 	}()
 	select {
 	case x.inFlight <- struct{}{}:
-		defer func() { <-x.inFlight }()
+		x.leave = sync.OnceFunc(func() { <-x.inFlight })
+		defer x.leave()
 	default:
 		return busy()
 	}

@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -30,7 +31,7 @@ func (s *stage) raw(parts ...string) (string, time.Duration) {
 		}
 	}
 	b, err := io.ReadAll(c)
-	if e, ok := err.(net.Error); ok && e.Timeout() {
+	if e, ok := errors.AsType[net.Error](err); ok && e.Timeout() {
 		s.t.Error("the server does not close the connection")
 	}
 	return string(b), time.Since(started)
@@ -71,7 +72,7 @@ func TestSlowClients(t *testing.T) {
 			}
 		}
 	}()
-	request, err := http.NewRequestWithContext(t.Context(), "POST", s.url+"/v1/imports", io.MultiReader(strings.NewReader("email\nslow@example.com\n"), r))
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.url+"/v1/imports", io.MultiReader(strings.NewReader("email\nslow@example.com\n"), r))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -82,7 +83,7 @@ func TestSlowClients(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer res.Body.Close()
-	if b, _ := io.ReadAll(res.Body); res.StatusCode != 200 {
+	if b, _ := io.ReadAll(res.Body); res.StatusCode != http.StatusOK {
 		t.Errorf("a list that takes a second: %d %s", res.StatusCode, b)
 	}
 }

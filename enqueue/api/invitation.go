@@ -152,6 +152,15 @@ func (x *exchange) record(ctx context.Context, id string) (r ledger.Record, foun
 // the client has gone, or the server wants to end. It returns them as they were
 // last seen; those that are not known are left out.
 func (x *exchange) await(d time.Duration, done func(ledger.Record) bool, ids ...string) ([]ledger.Record, error) {
+	if d > 0 {
+		x.leave() // Waiting is cheap, and must not keep others out.
+		select {
+		case x.waiting <- struct{}{}:
+			defer func() { <-x.waiting }()
+		default:
+			d = 0
+		}
+	}
 	ctx, cancel := x.toTheEnd(storeTime + d)
 	defer cancel()
 	deadline := time.NewTimer(d)

@@ -33,7 +33,7 @@ var ErrToken = errors.New("the token is not known")
 // secret, which are 32 random bytes. It begins as the secret key of a Clerk
 // development instance does, because Clerk's SDKs look at that.
 const (
-	tokenPrefix  = "sk_test_inq" //nolint:gosec // the beginning of every token, not a token
+	tokenPrefix  = "sk_test_inq"
 	tokenIDBytes = 10
 	tokenIDLen   = 16
 	secretBytes  = 32
