@@ -90,7 +90,7 @@ func (h *Handler) write(w http.ResponseWriter, status int, t *template.Template,
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.WriteHeader(status)
-	_, _ = w.Write(page)
+	_, _ = w.Write(page) //nolint:gosec // html/template has escaped it
 }
 
 // plainData is a page with one message.

@@ -14,7 +14,7 @@ func TestPagesRender(t *testing.T) {
 	s.admit("", people(200, 203)...)
 	s.await(ledger.Pending, 50)
 	for path, want := range map[string]string{
-		"/": "Deliveries by the hour", "/imports": "spring-list", "/imports/spring-list": "p***@e***",
+		"/": `<noscript><meta http-equiv="refresh" content="10"></noscript>`, "/imports": "spring-list", "/imports/spring-list": "p***@e***",
 		"/imports/spring-list?state=rejected": "existing user", "/monitoring/": "csp-nonce", "/monitoring/api/queues": "interactive",
 		"/assets/style.css": "prefers-color-scheme", "/metrics": "inviteq_deliveries_total", "/readyz": "ready",
 	} {
@@ -23,5 +23,9 @@ func TestPagesRender(t *testing.T) {
 			t.Errorf("%s lacks %q:\n%s", path, want, body[:min(len(body), 4000)])
 		}
 	}
-	t.Log(s.page("/metrics"))
+	for _, path := range []string{"/", "/imports", "/imports/spring-list"} {
+		if body := s.page(path); strings.Contains(body, "style=") || strings.Contains(body, "<style") || strings.Contains(body, "<script>") || strings.Contains(body, "onclick") {
+			t.Errorf("%s has something inline, which its policy forbids", path)
+		}
+	}
 }

@@ -3,6 +3,7 @@ package admin
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -107,6 +108,9 @@ scrape_configs:
 	})
 	return p
 }
+
+// errSeries says that there is not the one series that was asked for.
+var errSeries = errors.New("want one series")
 
 type series struct {
 	Metric map[string]string
@@ -246,7 +250,7 @@ func TestDashboardAndRulesOnARealPrometheus(t *testing.T) {
 		for _, state := range ledger.States {
 			got, err := p.query(fmt.Sprintf("max(inviteq_invites{state=%q})", state))
 			if err != nil || len(got) != 1 {
-				return fmt.Errorf("%s: %v, %v", state, got, err)
+				return fmt.Errorf("%s: %v, %w", state, got, errors.Join(err, errSeries))
 			}
 			if want := fmt.Sprint(o.States[state]); got[0].Value[1] != want {
 				return fmt.Errorf("%s: got %v, the ledger has %s", state, got[0].Value[1], want)
