@@ -3,6 +3,7 @@ package worker
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
 	"strings"
 	"time"
@@ -35,7 +36,8 @@ func (finishWrites) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Pr
 }
 
 // slowErrors keeps asynq's fetch loop from spinning at thousands of calls a
-// second while Redis answers with errors (NOPERM, OOM, MISCONF, LOADING).
+// second while Redis answers with errors (NOPERM, OOM, MISCONF, LOADING), or
+// cannot be reached by a client whose options leave out go-redis's own waits.
 type slowErrors struct{}
 
 const errorPause = 500 * time.Millisecond
@@ -49,7 +51,7 @@ func (slowErrors) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 		err := next(ctx, cmd)
 		// A connection's first word is part of a command that comes here itself;
 		// go-redis says it with a lock in hand.
-		if isRefusal(err) && cmd.Name() != "hello" {
+		if (isRefusal(err) || isBroken(err)) && cmd.Name() != "hello" {
 			time.Sleep(errorPause)
 		}
 		return err
@@ -58,6 +60,12 @@ func (slowErrors) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 
 func (slowErrors) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
 	return next
+}
+
+// isBroken reports whether the connection is at fault.
+func isBroken(err error) bool {
+	_, network := errors.AsType[net.Error](err)
+	return network || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
 }
 
 // isRefusal reports whether Redis itself will not do what it is asked, whoever

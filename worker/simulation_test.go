@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/inviteq/inviteq/clerk/clerksim"
 	"github.com/inviteq/inviteq/enqueue"
 	"github.com/inviteq/inviteq/tasks"
 )
@@ -81,6 +82,13 @@ func (s *simulation) run() {
 	s.errands.Wait()
 	for end := time.Now().Add(settleWithin); time.Now().Before(end) && !s.settled(); {
 		time.Sleep(time.Minute)
+		if calls := s.sim.Count(clerksim.OpCreate) + s.sim.Count(clerksim.OpBulkCreate); calls > 30*len(s.invites)+1000 {
+			s.problem("%d calls for %d invites, and no end", calls, len(s.invites))
+			break
+		}
+		if s.sim.MaxMails() > 20 {
+			break // the oracle will say of whom
+		}
 	}
 	time.Sleep(2 * time.Minute) // what is late arrives
 	s.ended = time.Since(s.began)
