@@ -182,3 +182,12 @@ func cutLast(s string, sep byte) (before, after string, found bool) {
 	}
 	return s, "", false
 }
+
+// StoredEmail is for an address that ParseEmail has accepted once, perhaps in an
+// earlier version that was less strict: what is stored must stay readable.
+func StoredEmail(s string) Email {
+	if s == "" {
+		return Email{}
+	}
+	return Email{unique.Make(s)}
+}

@@ -52,7 +52,7 @@ func (slowErrors) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 		// A connection's first word is part of a command that comes here itself;
 		// go-redis says it with a lock in hand.
 		if (isRefusal(err) || isBroken(err)) && cmd.Name() != "hello" {
-			time.Sleep(errorPause)
+			time.Sleep(errorPause) //nolint:forbidigo // the caller is asynq's loop, whose context says nothing
 		}
 		return err
 	}

@@ -232,15 +232,6 @@ func (w *world) gone(s *simWorker) {
 	}
 }
 
-// kill ends a worker as kill -9 does: from now on nothing of it reaches Redis
-// or Clerk. Its goroutines run down by themselves, unheard.
-func (w *world) kill(s *simWorker) {
-	s.killed = true
-	w.gone(s)
-	s.wire.cut()
-	s.cancel()
-}
-
 // stop ends a worker as SIGTERM does, and returns how long that took.
 func (w *world) stop(s *simWorker) time.Duration {
 	start := time.Now()

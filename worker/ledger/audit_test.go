@@ -19,8 +19,8 @@ type auditor struct {
 	faults []string
 }
 
-func (a *auditor) Errorf(format string, args ...any) {
-	a.faults = append(a.faults, fmt.Sprintf(format, args...))
+func (t *auditor) Errorf(format string, args ...any) {
+	t.faults = append(t.faults, fmt.Sprintf(format, args...))
 }
 
 // audit fails the test if any index disagrees with the records, which it returns

@@ -188,9 +188,9 @@ func decodeContent(body string) (tasks.Invite, error) {
 			c.Metadata = json.RawMessage(metadata)
 		}
 	}
-	email, err := tasks.ParseEmail(c.Email)
-	if err != nil {
-		return tasks.Invite{}, err
+	email := tasks.StoredEmail(c.Email)
+	if email.IsZero() {
+		return tasks.Invite{}, errRecord
 	}
 	return tasks.Invite{
 		EmailAddress: email, PublicMetadata: c.Metadata, RedirectURL: c.Redirect, NoNotify: c.NoNotify,
