@@ -4,13 +4,19 @@
 -- ARGV     now, id
 -- returns  '' if there is no such invite, else its record after the change
 --
--- Keeps: before it is sent a revoke is a change of state and costs no call; while it is under way the wish is kept
--- and acted on when the call is settled; afterwards it stands in the revoke index until Clerk has answered.
+-- Keeps: before it is sent a revoke is a change of state and costs no call; while it is under way, or may be, the
+-- wish is kept and acted on when the call is settled; afterwards it stands in the revoke index until Clerk has
+-- answered.
 local now, id = num(ARGV[1]), ARGV[2]
 local r = load(id)
 if not r then return '' end
 local state = NAME[r.s]
-if state == 'queued' or state == 'parked' or state == 'failed' then
+-- That a refused bulk has made nothing is only inferred: for a member that goes again, a read comes first.
+local REFUSED = {duplicate = true, exists = true, invalid = true, blocked = true, busy = true, refused = true}
+if state == 'queued' and REFUSED[r.reason] then
+  r.revoke = '1'
+  return move(r, 'unknown', now, 'refused_bulk', now)
+elseif state == 'queued' or state == 'parked' or state == 'failed' then
   return move(r, 'canceled', now, 'revoked')
 elseif state == 'sending' or state == 'unknown' then
   r.revoke = '1'
