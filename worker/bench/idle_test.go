@@ -142,7 +142,7 @@ func (p *program) end() {
 		return
 	}
 	_ = p.cmd.Process.Signal(syscall.SIGTERM) // it may have gone
-	_ = p.cmd.Wait() // one that is told to leave while it starts says that it was interrupted
+	_ = p.cmd.Wait()                          // one that is told to leave while it starts says that it was interrupted
 }
 
 // cpu is what the process has used: fields 14 and 15 of /proc/PID/stat, in
