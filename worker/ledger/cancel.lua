@@ -11,8 +11,6 @@ local now, id = num(ARGV[1]), ARGV[2]
 local r = load(id)
 if not r then return '' end
 local state = NAME[r.s]
--- That a refused bulk has made nothing is only inferred: for a member that goes again, a read comes first.
-local REFUSED = {duplicate = true, exists = true, invalid = true, blocked = true, busy = true, refused = true}
 if state == 'queued' and REFUSED[r.reason] then
   r.revoke = '1'
   return move(r, 'unknown', now, 'refused_bulk', now)
