@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"sync"
 	"time"
@@ -69,9 +70,7 @@ func (w *Worker) Problems() map[string]string {
 	w.health.mu.Lock()
 	defer w.health.mu.Unlock()
 	p := map[string]string{}
-	for what, advice := range w.health.problems {
-		p[what] = advice
-	}
+	maps.Copy(p, w.health.problems)
 	return p
 }
 

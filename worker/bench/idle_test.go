@@ -104,7 +104,7 @@ type program struct {
 // start returns when the worker says that it is ready.
 func start(a *arena, binary string) (*program, time.Duration) {
 	a.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // only to learn of a free port
+	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		a.Fatal(err)
 	}
