@@ -81,8 +81,23 @@ func (w *Worker) invitationsFor(ctx context.Context, e tasks.Email) ([]clerk.Inv
 		return nil, err
 	}
 	page, err := w.clerk.List(ctx, clerk.ListOptions{Statuses: clerk.AllStatuses(), Query: e.Raw(), OrderBy: "-created_at", Limit: listAtOnce})
+	if err == nil {
+		err = whole(page, 0)
+	}
 	return page.Data, err
 }
+
+// whole says that a page lacks rows which Clerk itself counts: what is not on it
+// is not absent. The invites come up again when the lease ends.
+func whole(page clerk.Page, offset int) error {
+	if n := len(page.Data); n < listAtOnce && int64(offset+n) < page.Total {
+		return &snooze{time.Now().Add(lookLease), "a list came short"}
+	}
+	return nil
+}
+
+// reasonCrashed is why turn.lua made an invite unknown: its claim ran out.
+const reasonCrashed = "claim_expired"
 
 // look decides about one unknown invite, given the invitations that Clerk shows
 // for its address.
@@ -117,7 +132,7 @@ func look(now time.Time, r ledger.Record, shown []clerk.Invitation, owners map[s
 		s.To, s.Reason = ledger.Parked, reasonResend
 	case r.Crashes >= maxCrashes:
 		s.To, s.Reason = ledger.Parked, reasonCrashes
-	case r.Attempts+1 >= cfg.MaxAttempts:
+	case r.Reason != reasonCrashed && r.Attempts+1 >= cfg.MaxAttempts: // A crash costs no attempt.
 		s.To, s.Reason = ledger.Failed, reasonAttempts
 	default:
 		s.At = now.Add(backoff(r.Attempts) / 4)
@@ -151,6 +166,9 @@ func (w *Worker) invitationsSince(ctx context.Context, since time.Time) ([]clerk
 		page, err := w.clerk.List(ctx, clerk.ListOptions{
 			Statuses: clerk.AllStatuses(), OrderBy: "-created_at", Limit: listAtOnce, Offset: n * (listAtOnce - 50),
 		})
+		if err == nil {
+			err = whole(page, n*(listAtOnce-50))
+		}
 		if err != nil {
 			return nil, err
 		}
