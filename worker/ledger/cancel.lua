@@ -11,7 +11,7 @@ local now, id = num(ARGV[1]), ARGV[2]
 local r = load(id)
 if not r then return '' end
 local state = NAME[r.s]
-if state == 'queued' and REFUSED[r.reason] then
+if state == 'queued' and r.doubt == '1' then
   r.revoke = '1'
   return move(r, 'unknown', now, 'refused_bulk', now)
 elseif state == 'queued' or state == 'parked' or state == 'failed' then

@@ -6,7 +6,7 @@
 -- waiting record has stand first, since a million of them wait in memory.
 -- The time of creation is hexadecimal.
 local FIELDS = {'s', 'lane', 'pos', 'created', 'addr', 'import', 'ready', 'deadline', 'solo', 'attempts', 'crashes',
-  'ver', 'updated', 'reason', 'turn', 'sent', 'inv', 'revoke', 'absent', 'charge'}
+  'ver', 'updated', 'reason', 'turn', 'sent', 'inv', 'revoke', 'absent', 'charge', 'doubt'}
 
 local NAME = {q='queued', s='sending', u='unknown', p='pending', a='accepted', e='expired',
   v='revoked', r='rejected', c='canceled', f='failed', k='parked'}

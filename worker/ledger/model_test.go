@@ -193,8 +193,7 @@ func (w *world) cancel() {
 	switch s := before[0].State; s {
 	case Queued, Parked, Failed:
 		// After a refused bulk a read comes first.
-		refused := s == Queued && slices.Contains([]string{"duplicate", "exists", "invalid", "blocked", "busy", "refused"}, before[0].Reason)
-		if refused && after.State == Unknown && after.RevokeWanted {
+		if s == Queued && before[0].Version > 0 && after.State == Unknown && after.RevokeWanted {
 			return
 		}
 		if after.State != Canceled {

@@ -57,6 +57,7 @@ const (
 	fRevoke
 	fAbsent
 	fCharge
+	fDoubt // 1: a call that was refused may have made its invitation; only the scripts ask
 	fieldCount
 )
 

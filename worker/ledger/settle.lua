@@ -79,8 +79,11 @@ for i = 16, #ARGV, 8 do
       r.inv = inv
       redis.call('HSET', K.inv, inv, id)
     end
+    if to == 'queued' then
+      if r.s == 'u' then r.doubt = '' elseif REFUSED[reason] then r.doubt = '1' end
+    end
     if to == 'queued' and r.revoke == '1' then
-      if REFUSED[reason] then to, reason, at = 'unknown', 'refused_bulk', now else to, reason = 'canceled', 'revoked' end
+      if r.doubt == '1' then to, reason, at = 'unknown', 'refused_bulk', now else to, reason = 'canceled', 'revoked' end
     end
     if to ~= 'unknown' and to ~= 'sending' then
       r.absent, r.charge = '', ''
