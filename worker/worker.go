@@ -68,6 +68,9 @@ func (w *Worker) Ledger() *ledger.Ledger { return w.ledger }
 func (w *Worker) Run(ctx context.Context) (err error) {
 	defer func() { err = errors.Join(err, w.close()) }()
 	if err := w.ledger.Publish(ctx); err != nil {
+		if ctx.Err() != nil {
+			return nil // Told to leave before it began: nothing is amiss.
+		}
 		return fmt.Errorf("publish the limits: %w", err)
 	}
 	var parts sync.WaitGroup
