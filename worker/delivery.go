@@ -21,6 +21,7 @@ func (w *Worker) deliver(ctx context.Context, t ledger.Turn, asked time.Time) {
 	defer span.End()
 	start := time.Now()
 
+	t.Batch = w.recall(ctx, t)
 	t.Batch = w.screen(ctx, t)
 	if len(t.Batch) == 0 || time.Until(t.Deadline) < w.cfg.RequestTimeout+claimMargin/2 {
 		w.settle(t, giveBack(t))

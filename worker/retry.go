@@ -32,7 +32,7 @@ const (
 // The reasons that stand in a record. They are stable words.
 const (
 	reasonInvited   = "already_invited"
-	reasonUser      = "existing_user"
+	reasonUser      = ledger.ReasonUser
 	reasonBlocked   = "blocked"
 	reasonAttempts  = "attempts_exhausted"
 	reasonMalformed = "malformed_request"
@@ -40,9 +40,9 @@ const (
 	reasonResend    = "unknown_with_ignore_existing"
 	reasonBusy      = "busy"
 
-	// Like ledger.ReasonDuplicate this stands while an invite is unknown, and says
-	// what a read has to tell.
-	reasonRefusedBulk = "refused_bulk" // whether a refused bulk was all or nothing
+	// While an invite is unknown: a refused call is not thought to have made its
+	// invitation, but a read has to confirm it.
+	reasonUnconfirmed = "unconfirmed"
 )
 
 // judge maps every outcome of a create call to a verdict. batch is what was
@@ -77,7 +77,7 @@ func judge(now time.Time, t ledger.Turn, batch []ledger.Record, made map[string]
 
 	case clerk.KindQuota:
 		until := now.Add(min(max(e.RetryAfter, minRetryAfter), max(window, minRetryAfter)))
-		v.gate = ledger.GateChange{Endpoint: t.Endpoint, Until: until, CarefulUntil: now.Add(window), Why: kind.String()}
+		v.gate = ledger.GateChange{Endpoint: t.Endpoint, Until: until, Surprise: true, Why: kind.String()}
 		return all(ledger.Settlement{To: ledger.Queued, Reason: kind.String()})
 
 	case clerk.KindOverload:
@@ -131,13 +131,13 @@ func (v verdict) refused(now time.Time, batch []ledger.Record, e *clerk.Error, c
 }
 
 // innocent sends a member of a refused bulk to the queue again, uncharged. That a
-// bulk is all or nothing is only inferred. Where it is not, Clerk's refusal of a
-// duplicate tells us on the next attempt; with ignore_existing nothing would, so
-// there a read comes first.
+// bulk is all or nothing is only inferred, so a look goes before the next call,
+// and what the list did not show yet, Clerk's refusal of a duplicate tells. With
+// ignore_existing it refuses none, so there the reading is done with care, first.
 func innocent(now time.Time, r ledger.Record, why string, solo bool) ledger.Settlement {
 	s := settled(r, ledger.Queued, why, "")
 	if r.Invite.IgnoreExisting {
-		s = settled(r, ledger.Unknown, reasonRefusedBulk, "")
+		s = settled(r, ledger.Unknown, reasonUnconfirmed, "")
 		s.At = now.Add(firstLook)
 	}
 	s.Solo = solo
@@ -152,6 +152,9 @@ func refusal(now time.Time, r ledger.Record, kind clerk.Kind, param string, cfg 
 		// even one that the ledger has forgotten because Redis lost its last second.
 		return settled(r, ledger.Unknown, ledger.ReasonDuplicate, "")
 	case clerk.KindExists:
+		if r.Doubt {
+			return settled(r, ledger.Unknown, ledger.ReasonUser, "") // Perhaps they came by an invitation of ours.
+		}
 		return settled(r, ledger.Rejected, reasonUser, "")
 	case clerk.KindBlocked:
 		return settled(r, ledger.Rejected, reasonBlocked, "")

@@ -139,7 +139,9 @@ func (w *Worker) recordsFor(ctx context.Context, id, target string) ([]ledger.Re
 			return nil, email, hopeless(err)
 		}
 		found, err := w.ledger.FindAddress(ctx, email)
-		return slices.DeleteFunc(found, func(r ledger.Record) bool { return !r.State.Open() && r.State != ledger.Pending }), email, err
+		return slices.DeleteFunc(found, func(r ledger.Record) bool {
+			return !r.State.Open() && r.State != ledger.Pending && r.State != ledger.Parked
+		}), email, err
 	case strings.HasPrefix(target, "inv_"):
 		owners, err := w.ledger.FindInvitations(ctx, target)
 		if err != nil || owners[target] == "" {
@@ -189,20 +191,16 @@ func (w *Worker) revokeStrangers(ctx context.Context, target string, email tasks
 	return nil
 }
 
-// waitForClerk turns an error of a call that may be repeated into a snooze.
+// waitForClerk turns Clerk's error to a call that may be repeated into a snooze.
+// Any other error is returned as it is.
 func waitForClerk(err error) error {
-	e := asError(err)
+	e, ok := errors.AsType[*clerk.Error](err)
+	if !ok {
+		return err
+	}
 	until := e.RetryAt
 	if until.IsZero() {
 		until = time.Now().Add(revokeLease)
 	}
 	return &snooze{until, e.Kind.String()}
-}
-
-// waitForClerkOr is waitForClerk for an error that may also be Redis's.
-func waitForClerkOr(err error) error {
-	if _, ok := errors.AsType[*clerk.Error](err); ok {
-		return waitForClerk(err)
-	}
-	return err
 }

@@ -93,7 +93,7 @@ func (w *Worker) handleReconcile(ctx context.Context, task *asynq.Task) error {
 	}
 	got, err := pass.Run(ctx)
 	if err != nil {
-		return waitForClerkOr(err)
+		return waitForClerk(err)
 	}
 	w.cfg.Observe.reconciled(got)
 	line := w.log.Info()

@@ -2,6 +2,7 @@ package worker
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -115,7 +116,8 @@ func (w *Worker) ruledOut(ctx context.Context, batch []ledger.Record) (map[strin
 			continue
 		}
 		reads.Go(func() {
-			if found, err := w.pendingFor(ctx, r.Invite.EmailAddress); err == nil && found {
+			shown, err := w.invitationsFor(ctx, r.Invite.EmailAddress)
+			if err == nil && slices.ContainsFunc(shown, isPending) {
 				mu.Lock()
 				out[r.Invite.ID] = refusal(now, r, clerk.KindDuplicate, "", &w.cfg)
 				mu.Unlock()
@@ -126,24 +128,61 @@ func (w *Worker) ruledOut(ctx context.Context, batch []ledger.Record) (map[strin
 	return out, nil
 }
 
-// pendingFor reports whether an address has a pending invitation. Whether Clerk's
-// query finds exact addresses, prefixes or parts is not documented, so every
-// answer is compared again.
-func (w *Worker) pendingFor(ctx context.Context, e tasks.Email) (bool, error) {
-	if err := w.spendRead(ctx); err != nil {
-		return false, err
+// recall looks for those members whom an earlier call may have invited after all,
+// just before they go again. Whoever is found is settled; whoever cannot be
+// looked for waits, uncharged.
+func (w *Worker) recall(ctx context.Context, t ledger.Turn) []ledger.Record {
+	sure := slices.DeleteFunc(slices.Clone(t.Batch), func(r ledger.Record) bool { return r.Doubt })
+	if len(sure) == len(t.Batch) {
+		return sure
 	}
-	page, err := w.clerk.List(ctx, clerk.ListOptions{Statuses: []clerk.Status{clerk.Pending}, Query: e.Raw(), Limit: 100})
-	if err != nil {
-		return false, err
-	}
-	for _, inv := range page.Data {
-		if tasks.EmailKey(inv.EmailAddress) == e.Key() {
-			return true, nil
+	ctx, cancel := context.WithTimeout(ctx, screenTimeout)
+	defer cancel()
+	var mu sync.Mutex
+	var reads sync.WaitGroup
+	var gone []ledger.Settlement
+	for _, r := range t.Batch {
+		if !r.Doubt {
+			continue
 		}
+		reads.Go(func() {
+			s, found, err := w.lookFor(ctx, r)
+			mu.Lock()
+			defer mu.Unlock()
+			switch {
+			case err != nil:
+				s = settled(r, ledger.Queued, clerk.KindNotSent.String(), "")
+				s.At = time.Now().Add(lookLease)
+				gone = append(gone, s)
+			case found:
+				gone = append(gone, s)
+			default:
+				sure = append(sure, r)
+			}
+		})
 	}
-	return false, nil
+	reads.Wait()
+	if len(gone) > 0 {
+		w.settle(t, verdict{token: ledger.KeepToken, members: gone})
+	}
+	return sure
 }
+
+// lookFor reads whether Clerk has the invitation of one invite.
+func (w *Worker) lookFor(ctx context.Context, r ledger.Record) (ledger.Settlement, bool, error) {
+	shown, err := w.invitationsFor(ctx, r.Invite.EmailAddress)
+	if err != nil || len(shown) == 0 {
+		return ledger.Settlement{}, false, err
+	}
+	owners, err := w.ledger.FindInvitations(ctx, ids(shown)...)
+	if err != nil {
+		return ledger.Settlement{}, false, err
+	}
+	s, found := find(r, shown, owners)
+	return s, found, nil
+}
+
+func isPending(inv clerk.Invitation) bool { return inv.Status == clerk.Pending }
 
 // spendRead takes a token for one read, or says that there is none to spare.
 func (w *Worker) spendRead(ctx context.Context) error {

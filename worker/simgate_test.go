@@ -20,7 +20,9 @@ type gateWatch struct {
 	mu    sync.Mutex
 	found []string
 	turns int
-	asked map[string]bool // ids of turns
+	asked map[string]bool   // turns
+	ended map[string]bool   // turns whose end was sent to Redis
+	probe map[string]string // the turn that probes, by endpoint
 }
 
 const gateKey = "inviteq:{default}:gate"
@@ -41,6 +43,7 @@ func (h turnHook) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	return func(ctx context.Context, cmd redis.Cmder) error {
 		turn := turnOf(cmd)
 		if turn == "" {
+			h.noteEnd(cmd)
 			return next(ctx, cmd)
 		}
 		again := h.again(turn)
@@ -60,7 +63,7 @@ func (h turnHook) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 		if endpoint == "bulk" {
 			before = bulk
 		}
-		h.judge(endpoint, before, h.gate(endpoint), reply[3] == "1")
+		h.judge(turn, endpoint, before, h.gate(endpoint), reply[3] == "1")
 		return nil
 	}
 }
@@ -74,6 +77,25 @@ func turnOf(cmd redis.Cmder) string {
 		}
 	}
 	return ""
+}
+
+// noteEnd notes the turn that a command ends, if it is one that counts its token
+// or gives it back: EVALSHA sha 1 prefix now endpoint turn token …
+func (g *gateWatch) noteEnd(cmd redis.Cmder) {
+	args := cmd.Args()
+	if len(args) < 8 {
+		return
+	}
+	turn, ok := args[6].(string)
+	if !ok || !strings.HasPrefix(turn, "turn_") || args[7] == "" {
+		return
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.ended == nil {
+		g.ended = map[string]bool{}
+	}
+	g.ended[turn] = true
 }
 
 // again reports whether this turn has been asked for before.
@@ -99,7 +121,7 @@ func (g *gateWatch) gate(endpoint string) gateState {
 	return gateState{read("until"), read("probe")}
 }
 
-func (g *gateWatch) judge(endpoint string, before, after gateState, probe bool) {
+func (g *gateWatch) judge(turn, endpoint string, before, after gateState, probe bool) {
 	now := time.Now().UnixMilli()
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -109,7 +131,13 @@ func (g *gateWatch) judge(endpoint string, before, after gateState, probe bool) 
 		g.found = append(g.found, fmt.Sprintf("at %d: a call to %s is claimed although its gate is closed until %d", now, endpoint, before.until))
 	case closed && !probe:
 		g.found = append(g.found, fmt.Sprintf("at %d: a call to %s goes through a gate that waits for its probe", now, endpoint))
-	case closed && probe && before.probe > now:
+	case closed && probe && before.probe > now && !g.ended[g.probe[endpoint]]:
 		g.found = append(g.found, fmt.Sprintf("at %d: a second probe of %s", now, endpoint))
+	}
+	if probe {
+		if g.probe == nil {
+			g.probe = map[string]string{}
+		}
+		g.probe[endpoint] = turn
 	}
 }

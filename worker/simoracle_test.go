@@ -83,10 +83,7 @@ func (o *oracle) invite(i *simInvite) {
 	for _, inv := range made {
 		mails += o.mails[inv.ID]
 	}
-	// One case is known: should a refused bulk be carried out in part, against all that is inferred, and somebody
-	// end the invitation in the dashboard before its invite goes again, then nothing tells of the first.
-	ended := o.s.plan.clerk.Switches.BulkPartial && len(made) == 2 && made[0].Status != clerksim.StatusPending && made[0].UpdatedAt.Before(made[1].CreatedAt)
-	if (mails > 1 || len(made) > 1) && !ended {
+	if mails > 1 || len(made) > 1 {
 		o.findings = append(o.findings, finding{i.ID, fmt.Sprintf("%d invitations, %d mails", len(made), mails), true})
 	}
 	if !i.accepted {
@@ -154,6 +151,9 @@ func (o *oracle) invite(i *simInvite) {
 			bad("for no reason that this world has")
 		}
 	case ledger.Failed:
+		if i.revoked {
+			bad("somebody was told that it will be revoked")
+		}
 		// A call may have been committed after we had looked twice in vain.
 		if len(made) > 0 && made[0].CreatedAt.Before(r.UpdatedAt.Add(-10*time.Second-o.s.slow)) {
 			bad("but Clerk has made its invitation")
@@ -162,6 +162,9 @@ func (o *oracle) invite(i *simInvite) {
 			bad("for no reason that this world has")
 		}
 	case ledger.Parked:
+		if i.revoked {
+			bad("somebody was told that it will be revoked")
+		}
 		if !(r.Reason == reasonResend && i.IgnoreExisting && !o.s.resend || r.Reason == reasonCrashes && r.Crashes >= maxCrashes) {
 			bad("for no reason that this world has")
 		}
@@ -176,7 +179,7 @@ func (o *oracle) chargeable(i *simInvite) int {
 		if c.Op != clerksim.OpCreate && c.Op != clerksim.OpBulkCreate || !slices.Contains(c.Addresses, i.EmailAddress.Key()) {
 			continue
 		}
-		heard := c.Fault.Hold+c.Fault.Delay < 5*time.Second // else nobody was there to read it
+		heard := c.Time.Sub(c.Arrived)+c.Fault.Hold < 5*time.Second // else nobody was there to read it
 		wait := heard && (c.Status == 429 || c.Status == 401 || c.Status == 403 && c.Code == "")
 		if !wait {
 			n++

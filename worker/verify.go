@@ -57,8 +57,8 @@ func (w *Worker) shownFor(ctx context.Context, due []ledger.Record) ([]clerk.Inv
 	var all []clerk.Invitation
 	var since time.Time
 	for _, r := range due {
-		if r.Reason == ledger.ReasonDuplicate {
-			// The invitation in the way may be as old as the invite: ask for the address.
+		if r.AnyCall() {
+			// The invitation may be as old as the invite: ask for the address.
 			shown, err := w.invitationsFor(ctx, r.Invite.EmailAddress)
 			if err != nil {
 				return nil, err
@@ -76,6 +76,8 @@ func (w *Worker) shownFor(ctx context.Context, due []ledger.Record) ([]clerk.Inv
 }
 
 // invitationsFor lists what Clerk shows for one address, whatever its status.
+// Whether Clerk's query finds exact addresses, prefixes or parts is not
+// documented, so every row is compared again.
 func (w *Worker) invitationsFor(ctx context.Context, e tasks.Email) ([]clerk.Invitation, error) {
 	if err := w.spendRead(ctx); err != nil {
 		return nil, err
@@ -84,7 +86,7 @@ func (w *Worker) invitationsFor(ctx context.Context, e tasks.Email) ([]clerk.Inv
 	if err == nil {
 		err = whole(page, 0)
 	}
-	return page.Data, err
+	return slices.DeleteFunc(page.Data, func(inv clerk.Invitation) bool { return tasks.EmailKey(inv.EmailAddress) != e.Key() }), err
 }
 
 // whole says that a page lacks rows which Clerk itself counts: what is not on it
@@ -102,17 +104,13 @@ const reasonCrashed = "claim_expired"
 // look decides about one unknown invite, given the invitations that Clerk shows
 // for its address.
 func look(now time.Time, r ledger.Record, shown []clerk.Invitation, owners map[string]string, cfg *Config) ledger.Settlement {
-	for _, inv := range shown {
-		owner, taken := owners[inv.ID]
-		if !r.MayBe(inv.CreatedAt) || (taken && owner != r.Invite.ID) {
-			continue
-		}
-		return settled(r, stateOf(inv.Status), "found", inv.ID)
+	if s, ok := find(r, shown, owners); ok {
+		return s
 	}
-	if r.Reason == ledger.ReasonDuplicate && slices.ContainsFunc(shown, func(inv clerk.Invitation) bool { return inv.Status == clerk.Pending }) {
+	if r.Reason == ledger.ReasonDuplicate && slices.ContainsFunc(shown, isPending) {
 		return settled(r, ledger.Rejected, reasonInvited, "") // Somebody else's.
 	}
-	noFence := r.Invite.IgnoreExisting && r.Reason != reasonRefusedBulk
+	noFence := r.Invite.IgnoreExisting && r.Reason != reasonUnconfirmed
 	if r.Absent+1 < cleanReads {
 		s := settled(r, ledger.Unknown, r.Reason, "")
 		s.At, s.Charge = now.Add(secondLook), ledger.CountAbsent
@@ -121,13 +119,16 @@ func look(now time.Time, r ledger.Record, shown []clerk.Invitation, owners map[s
 		}
 		return s
 	}
-	if r.Reason == ledger.ReasonDuplicate {
-		return settled(r, ledger.Rejected, reasonInvited, "") // Clerk says so, and shows nothing.
+	switch r.Reason { // Clerk says so, and shows nothing of ours.
+	case ledger.ReasonDuplicate:
+		return settled(r, ledger.Rejected, reasonInvited, "")
+	case ledger.ReasonUser:
+		return settled(r, ledger.Rejected, reasonUser, "")
 	}
 	s := settled(r, ledger.Queued, "not_found", "")
 	s.Charge = ledger.ChargeRelease
 	switch {
-	case r.Reason == reasonRefusedBulk: // It goes on as if nothing had happened.
+	case r.Reason == reasonUnconfirmed: // It goes on as if nothing had happened.
 	case noFence && !cfg.ResendUnknown:
 		s.To, s.Reason = ledger.Parked, reasonResend
 	case r.Crashes >= maxCrashes:
@@ -138,6 +139,18 @@ func look(now time.Time, r ledger.Record, shown []clerk.Invitation, owners map[s
 		s.At = now.Add(backoff(r.Attempts) / 4)
 	}
 	return s
+}
+
+// find settles an invite whose invitation is among those that Clerk shows for its
+// address and that no other invite owns.
+func find(r ledger.Record, shown []clerk.Invitation, owners map[string]string) (ledger.Settlement, bool) {
+	for _, inv := range shown {
+		owner, taken := owners[inv.ID]
+		if r.MayBe(inv.CreatedAt) && (!taken || owner == r.Invite.ID) {
+			return settled(r, stateOf(inv.Status), "found", inv.ID), true
+		}
+	}
+	return ledger.Settlement{}, false
 }
 
 // stateOf gives Clerk's status its name in the ledger. What a later version of

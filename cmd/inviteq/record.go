@@ -148,7 +148,7 @@ var advices = map[string]string{
 	"no_answer":     "its call was not answered; a worker looks it up",
 	"unknown":       "its call got no usable answer; a worker looks it up",
 	"claim_expired": "its worker did not come back; another one looks it up",
-	"refused_bulk":  "a call with others was refused; a worker looks whether it took effect",
+	"unconfirmed":   "a call was refused or came to nothing; a worker looks whether it took effect after all",
 	"duplicate":     "Clerk knows an invitation for it; a worker looks whether it is ours",
 }
 

@@ -11,11 +11,13 @@ local now, id = num(ARGV[1]), ARGV[2]
 local r = load(id)
 if not r then return '' end
 local state = NAME[r.s]
-if state == 'queued' and r.doubt == '1' then
+if state == 'queued' or state == 'parked' or state == 'failed' then
+  if r.doubt ~= '1' then return move(r, 'canceled', now, 'revoked') end
+  -- A read comes first; not while another invite for the address is under way, so that neither is taken for the
+  -- other. The caller asks again.
   r.revoke = '1'
-  return move(r, 'unknown', now, 'refused_bulk', now)
-elseif state == 'queued' or state == 'parked' or state == 'failed' then
-  return move(r, 'canceled', now, 'revoked')
+  if redis.call('HEXISTS', K.busy, r.addr) == 1 then return line(r) .. r.body end
+  return move(r, 'unknown', now, 'unconfirmed', now)
 elseif state == 'sending' or state == 'unknown' then
   r.revoke = '1'
   return save(r)

@@ -68,10 +68,6 @@ local function pairsof(flat)
   return t
 end
 
--- Why a call was refused. That a refused bulk has made nothing is only inferred, so before a member of it is said
--- to be canceled, a read comes first.
-local REFUSED = {duplicate = true, exists = true, invalid = true, blocked = true, busy = true, refused = true}
-
 -- enqueue puts a queued record where the turn finds it.
 local function enqueue(r, now)
   if num(r.ready) > now then

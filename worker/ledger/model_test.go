@@ -192,12 +192,23 @@ func (w *world) cancel() {
 	w.must(err)
 	switch s := before[0].State; s {
 	case Queued, Parked, Failed:
-		// After a refused bulk a read comes first.
-		if s == Queued && before[0].Version > 0 && after.State == Unknown && after.RevokeWanted {
+		if !before[0].Doubt {
+			if after.State != Canceled {
+				w.t.Fatalf("canceled while %s: got %s", s, after.State)
+			}
 			return
 		}
-		if after.State != Canceled {
-			w.t.Fatalf("canceled while %s: got %s", s, after.State)
+		// A read comes first, at once or as soon as the address is free.
+		if after.State != Unknown && after.State != s || !after.RevokeWanted {
+			w.t.Fatalf("canceled while %s and in doubt: got %s, wanted %t", s, after.State, after.RevokeWanted)
+		}
+		if after.State == s {
+			_, busy := w.busy()[after.address]
+			now, err := w.l.Get(w.t.Context(), id)
+			w.must(err)
+			if !busy || now[0].RevokeWanted || now[0].State != s {
+				w.t.Fatalf("canceled while %s and in doubt: nothing is under way for its address (%t), or it changed", s, busy)
+			}
 		}
 	case Sending, Unknown, Pending:
 		if after.State != s || !after.RevokeWanted {
@@ -208,6 +219,13 @@ func (w *world) cancel() {
 			w.t.Fatalf("canceled while %s: got %s", s, after.State)
 		}
 	}
+}
+
+// busy returns the addresses for which something is under way.
+func (w *world) busy() map[string]string {
+	m, err := w.l.rdb.HGetAll(w.t.Context(), w.l.keys.of("busy")).Result()
+	w.must(err)
+	return m
 }
 
 func (w *world) change() {

@@ -29,6 +29,7 @@ type Record struct {
 	RevokeWanted bool   // Somebody asked for a revoke that Clerk has not confirmed.
 	Absent       int    // While unknown: how many reads have not found it.
 	Solo         bool   // It goes by a single call only.
+	Doubt        bool   // A call that has left may have made its invitation after all: look before the next one leaves.
 	Position     int64  // Its place in the order of admission.
 	Turn         string // The turn that claimed it last.
 	address      string // The address key (see Ledger.addressKey).
@@ -57,7 +58,7 @@ const (
 	fRevoke
 	fAbsent
 	fCharge
-	fDoubt // 1: a call that was refused may have made its invitation; only the scripts ask
+	fDoubt
 	fieldCount
 )
 
@@ -95,7 +96,8 @@ func parseRecord(id, s string) (Record, error) {
 		Attempts: int(number(f[fAttempts])), Crashes: int(number(f[fCrashes])), Version: int(number(f[fVersion])),
 		InvitationID: f[fInvitation], CreatedAt: created(f[fCreated]), UpdatedAt: moment(f[fUpdated]),
 		ReadyAt: moment(f[fReady]), SentAt: moment(f[fSent]), RevokeWanted: f[fRevoke] == "1",
-		Absent: int(number(f[fAbsent])), Position: number(f[fPosition]), Turn: f[fTurn], Solo: f[fSolo] == "1", address: f[fAddress],
+		Absent: int(number(f[fAbsent])), Position: number(f[fPosition]), Turn: f[fTurn], Solo: f[fSolo] == "1", Doubt: f[fDoubt] == "1",
+		address: f[fAddress],
 	}
 	if r.UpdatedAt.IsZero() {
 		r.UpdatedAt = r.CreatedAt

@@ -12,8 +12,13 @@
 --
 -- Keeps: only the turn that claimed an invite may settle it, and an outcome is never taken back; the token is
 -- counted from the answer on, or given back only when nothing was sent; after a surprise the log is full, since
--- Clerk has counted more than we have, and both endpoints are careful.
+-- Clerk has counted more than we have, and both endpoints are careful; nobody who may be invited is canceled.
 local now, ep, turn = num(ARGV[1]), ARGV[2], ARGV[3]
+
+-- The ends of a call that made nothing for certain. After any other, even a refusal (that a refused bulk makes
+-- nothing is only inferred) or two readings in vain (the call may arrive late), the invite stays in doubt.
+local NOTHING_MADE = {not_sent = true, quota = true, overload = true, unauthorized = true, edge_blocked = true,
+  redirected = true}
 
 if ARGV[4] == 'stamp' then
   redis.call('ZADD', K[ep], 'XX', now, turn)
@@ -79,11 +84,16 @@ for i = 16, #ARGV, 8 do
       r.inv = inv
       redis.call('HSET', K.inv, inv, id)
     end
-    if to == 'queued' then
-      if r.s == 'u' then r.doubt = '' elseif REFUSED[reason] then r.doubt = '1' end
-    end
-    if to == 'queued' and r.revoke == '1' then
-      if r.doubt == '1' then to, reason, at = 'unknown', 'refused_bulk', now else to, reason = 'canceled', 'revoked' end
+    if to == 'queued' or to == 'failed' or to == 'parked' then
+      if r.s == 'u' or not NOTHING_MADE[reason] then r.doubt = '1' end
+      if r.revoke == '1' then
+        -- A read comes first, unless this was one.
+        if r.doubt == '1' and r.s == 's' then
+          to, reason, at = 'unknown', 'unconfirmed', now
+        else
+          to, reason = 'canceled', 'revoked'
+        end
+      end
     end
     if to ~= 'unknown' and to ~= 'sending' then
       r.absent, r.charge = '', ''

@@ -126,9 +126,6 @@ type GateChange struct {
 	// a token: the limiter is stricter than we know, or somebody else spends the
 	// same key. Both endpoints then keep to their soft buckets for a day.
 	Surprise bool
-	// CarefulUntil, unless zero, is the same as Surprise. How long it lasts is the
-	// ledger's business.
-	CarefulUntil time.Time
 }
 
 // Settle writes the outcome of a turn: the token, the gate and every member, in
@@ -143,7 +140,7 @@ func (l *Ledger) Settle(ctx context.Context, now time.Time, t Turn, token Token,
 		verb = "close"
 	}
 	args := []any{now.UnixMilli(), string(t.Endpoint), t.ID, string(token),
-		verb, millis(gate.Until), gate.Surprise || !gate.CarefulUntil.IsZero(), gate.Why, string(gate.Endpoint)}
+		verb, millis(gate.Until), gate.Surprise, gate.Why, string(gate.Endpoint)}
 	for _, lim := range []Limit{l.cfg.Limits.Single, l.cfg.Limits.Bulk} {
 		args = append(args, lim.Calls, lim.Window.Milliseconds(), lim.span().Milliseconds())
 	}
