@@ -5,6 +5,8 @@ import (
 	"errors"
 	"time"
 
+	"github.com/rs/zerolog"
+
 	"github.com/inviteq/inviteq/clerk"
 )
 
@@ -19,7 +21,11 @@ func (w *Worker) chores(ctx context.Context) error {
 		}
 		if why := reasonToWait(err); why != said && ctx.Err() == nil {
 			said = why
-			w.log.Warn().Str("why", why).Msg("reading of unknown outcomes, and revokes")
+			level := zerolog.WarnLevel
+			if why == waitForRedis || err == nil {
+				level = zerolog.InfoLevel // of Redis the worker's health speaks
+			}
+			w.log.WithLevel(level).Str("why", why).Msg("reading of unknown outcomes, and revokes")
 		}
 		select {
 		case <-ctx.Done():
@@ -55,6 +61,8 @@ func (w *Worker) nudgeChores() {
 	}
 }
 
+const waitForRedis = "must wait: redis"
+
 func reasonToWait(err error) string {
 	if err == nil {
 		return "go on"
@@ -65,5 +73,5 @@ func reasonToWait(err error) string {
 	if !isFailure(err) {
 		return "must wait: read quota"
 	}
-	return "must wait: redis"
+	return waitForRedis
 }

@@ -21,8 +21,10 @@ func (w *Worker) deliver(ctx context.Context, t ledger.Turn, asked time.Time) {
 	defer span.End()
 	start := time.Now()
 
-	t.Batch = w.recall(ctx, t)
-	t.Batch = w.screen(ctx, t)
+	reading, read := context.WithTimeout(ctx, screenTimeout)
+	t.Batch = w.recall(reading, t)
+	t.Batch = w.screen(reading, t)
+	read()
 	if len(t.Batch) == 0 || time.Until(t.Deadline) < w.cfg.RequestTimeout+claimMargin/2 {
 		w.settle(t, giveBack(t))
 		return

@@ -21,6 +21,7 @@ type health struct {
 	log      zerolog.Logger
 	mu       sync.Mutex
 	problems map[string]string // what: what to do
+	failed   time.Time         // when Redis last failed
 }
 
 // The things that can be wrong. The words are stable.
@@ -50,11 +51,31 @@ func (h *health) set(what, advice string) {
 	}
 }
 
+// calm is how long Redis must not have failed before it is said to be well again:
+// many talk to it at a time, and their news may cross.
+const calm = 3 * time.Second
+
+func (h *health) has(what string) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	_, has := h.problems[what]
+	return has
+}
+
 func (h *health) redis(err error) {
+	if errors.Is(err, context.Canceled) {
+		return
+	}
+	h.mu.Lock()
+	if err != nil {
+		h.failed = time.Now()
+	}
+	crossing := time.Since(h.failed) < calm
+	h.mu.Unlock()
 	switch {
+	case err == nil && crossing:
 	case err == nil:
 		h.set(unwellRedis, "")
-	case errors.Is(err, context.Canceled):
 	case isRefusal(err):
 		h.set(unwellRedis, "Redis refuses commands: check its memory, its disk and the rights of its user")
 	default:

@@ -13,10 +13,10 @@ import (
 
 // newAsynqRedis returns the connection of asynq's server, which needs a remedy or
 // two.
-func newAsynqRedis(o *redis.Options) *redis.Client {
+func newAsynqRedis(o *redis.Options, h *health) *redis.Client {
 	rdb := redis.NewClient(o)
 	rdb.AddHook(finishWrites{})
-	rdb.AddHook(slowErrors{})
+	rdb.AddHook(slowErrors{h})
 	return rdb
 }
 
@@ -37,8 +37,9 @@ func (finishWrites) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Pr
 
 // slowErrors keeps asynq's fetch loop from spinning at thousands of calls a
 // second while Redis answers with errors (NOPERM, OOM, MISCONF, LOADING), or
-// cannot be reached by a client whose options leave out go-redis's own waits.
-type slowErrors struct{}
+// cannot be reached by a client whose options leave out go-redis's own waits. The
+// worker's health hears of it before asynq logs it.
+type slowErrors struct{ health *health }
 
 const errorPause = 500 * time.Millisecond
 
@@ -46,12 +47,13 @@ func (slowErrors) DialHook(next redis.DialHook) redis.DialHook {
 	return func(ctx context.Context, network, addr string) (net.Conn, error) { return next(ctx, network, addr) }
 }
 
-func (slowErrors) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+func (s slowErrors) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	return func(ctx context.Context, cmd redis.Cmder) error {
 		err := next(ctx, cmd)
 		// A connection's first word is part of a command that comes here itself;
 		// go-redis says it with a lock in hand.
 		if (isRefusal(err) || isBroken(err)) && cmd.Name() != "hello" {
+			s.health.redis(err)
 			time.Sleep(errorPause) //nolint:forbidigo // the caller is asynq's loop, whose context says nothing
 		}
 		return err
@@ -71,11 +73,12 @@ func isBroken(err error) bool {
 // isRefusal reports whether Redis itself will not do what it is asked, whoever
 // asks. An error of a script, or "no such script", is not one.
 func isRefusal(err error) bool {
-	if err == nil || errors.Is(err, redis.Nil) {
+	e, ok := errors.AsType[redis.Error](err)
+	if !ok || errors.Is(err, redis.Nil) {
 		return false
 	}
 	for _, prefix := range []string{"NOPERM", "OOM", "MISCONF", "LOADING", "READONLY", "NOAUTH", "WRONGPASS", "CLUSTERDOWN", "MASTERDOWN", "NOREPLICAS"} {
-		if strings.HasPrefix(err.Error(), prefix) {
+		if strings.HasPrefix(e.Error(), prefix) {
 			return true
 		}
 	}

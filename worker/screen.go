@@ -22,8 +22,6 @@ func (w *Worker) screen(ctx context.Context, t ledger.Turn) []ledger.Record {
 	if w.cfg.NoScreening || alone || !w.hasQuotaLimits() {
 		return t.Batch
 	}
-	ctx, cancel := context.WithTimeout(ctx, screenTimeout)
-	defer cancel()
 	batch, fresh := []ledger.Record(nil), t.Batch
 	for range 3 {
 		out, err := w.ruledOut(ctx, fresh)
@@ -136,8 +134,6 @@ func (w *Worker) recall(ctx context.Context, t ledger.Turn) []ledger.Record {
 	if len(sure) == len(t.Batch) {
 		return sure
 	}
-	ctx, cancel := context.WithTimeout(ctx, screenTimeout)
-	defer cancel()
 	var mu sync.Mutex
 	var reads sync.WaitGroup
 	var gone []ledger.Settlement

@@ -208,7 +208,7 @@ func (w *world) start() (*simWorker, error) {
 	// go-redis holds a lock while it connects a subscription again, and whoever
 	// waits for a lock stops the bubble's clock: this client has no slow lines.
 	_ = s.Worker.asynqRedis.Close()
-	s.Worker.asynqRedis = newAsynqRedis(w.redisOver(s.wire, false))
+	s.Worker.asynqRedis = newAsynqRedis(w.redisOver(s.wire, false), &s.Worker.health)
 	s.Worker.rdb.AddHook(w.gates.hook())
 	w.mu.Lock()
 	w.live = append(w.live, s)

@@ -46,14 +46,15 @@ func New(ctx context.Context, cfg Config) (*Worker, error) {
 	}
 	w := &Worker{
 		cfg: cfg, log: cfg.Log, clerk: cfg.Clerk,
-		rdb: redis.NewClient(cfg.Redis), asynqRedis: newAsynqRedis(cfg.Redis),
+		rdb:        redis.NewClient(cfg.Redis),
 		choresWake: make(chan struct{}, 1),
 		tempo:      shippedTempo,
+		health:     health{log: cfg.Log},
 	}
+	w.asynqRedis = newAsynqRedis(cfg.Redis, &w.health)
 	if w.ledger, err = ledger.Open(ctx, w.rdb, cfg.Ledger); err != nil {
 		return nil, errors.Join(err, w.close())
 	}
-	w.health.log = w.log
 	w.queues = tasks.QueuesOf(w.ledger.Instance())
 	w.client = asynq.NewClientFromRedisClient(w.rdb)
 	w.dispatcher = &dispatcher{Worker: w, slots: make(chan struct{}, cfg.Calls), wake: make(chan struct{}, 1)}
@@ -112,18 +113,29 @@ func (w *Worker) serverConfig() asynq.Config {
 		RetryDelayFunc:           retryDelay,
 		IsFailure:                isFailure,
 		ShutdownTimeout:          w.cfg.ShutdownTimeout - time.Second,
-		Logger:                   asynqLogger{w.log.With().Str("part", "asynq").Logger()},
+		Logger:                   asynqLogger{w.log.With().Str("part", "asynq").Logger(), &w.health},
 		LogLevel:                 asynq.WarnLevel,
 	}
 }
 
 func (w *Worker) close() error { return errors.Join(w.asynqRedis.Close(), w.rdb.Close()) }
 
-// asynqLogger passes asynq's few messages on.
-type asynqLogger struct{ log zerolog.Logger }
+// asynqLogger passes asynq's few messages on. While Redis is in trouble they are
+// many, and say what the log has said already: then they are for debugging.
+type asynqLogger struct {
+	log    zerolog.Logger
+	health *health
+}
+
+func (l asynqLogger) at(level zerolog.Level) *zerolog.Event {
+	if l.health.has(unwellRedis) {
+		level = zerolog.DebugLevel
+	}
+	return l.log.WithLevel(level)
+}
 
 func (l asynqLogger) Debug(args ...any) { l.log.Debug().Msg(fmt.Sprint(args...)) }
 func (l asynqLogger) Info(args ...any)  { l.log.Info().Msg(fmt.Sprint(args...)) }
-func (l asynqLogger) Warn(args ...any)  { l.log.Warn().Msg(fmt.Sprint(args...)) }
-func (l asynqLogger) Error(args ...any) { l.log.Error().Msg(fmt.Sprint(args...)) }
+func (l asynqLogger) Warn(args ...any)  { l.at(zerolog.WarnLevel).Msg(fmt.Sprint(args...)) }
+func (l asynqLogger) Error(args ...any) { l.at(zerolog.ErrorLevel).Msg(fmt.Sprint(args...)) }
 func (l asynqLogger) Fatal(args ...any) { l.log.Error().Msg(fmt.Sprint(args...)) }

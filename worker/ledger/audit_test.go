@@ -72,7 +72,7 @@ func (t *auditor) audit(l *Ledger) map[string]Record {
 			homes[z.id], scores[z.id] = name, z.score
 		}
 	}
-	wantBusy, wantRevoke, counts := map[string]string{}, map[string]bool{}, map[string]map[State]int64{}
+	wantBusy, mayBusy, wantRevoke, counts := map[string]string{}, map[string]string{}, map[string]bool{}, map[string]map[State]int64{}
 	for id, r := range records {
 		want := r.State.String()
 		if r.State == Queued && r.RevokeWanted {
@@ -100,6 +100,9 @@ func (t *auditor) audit(l *Ledger) map[string]Record {
 			}
 			wantBusy[r.address] = id
 		}
+		if r.State == Queued && r.Doubt {
+			mayBusy[id] = r.address // unless it was put back while another one was under way
+		}
 		if r.State == Pending && r.RevokeWanted {
 			wantRevoke[id] = true
 		}
@@ -124,6 +127,16 @@ func (t *auditor) audit(l *Ledger) map[string]Record {
 	busy, err := l.rdb.HGetAll(ctx, l.keys.of("busy")).Result()
 	if err != nil {
 		t.Fatal(err)
+	}
+	for id, address := range mayBusy {
+		if _, other := wantBusy[address]; other {
+			continue
+		}
+		if mayBusy[busy[address]] != address {
+			t.Errorf("%s is in doubt, and does not hold its address", id)
+		}
+		delete(busy, address)
+		maps.DeleteFunc(mayBusy, func(other, a string) bool { return other != id && a == address })
 	}
 	if diff := cmp.Diff(wantBusy, busy); diff != "" {
 		t.Errorf("busy addresses (-records +index):\n%s", diff)

@@ -13,10 +13,9 @@ if not r then return '' end
 local state = NAME[r.s]
 if state == 'queued' or state == 'parked' or state == 'failed' then
   if r.doubt ~= '1' then return move(r, 'canceled', now, 'revoked') end
-  -- A read comes first; not while another invite for the address is under way, so that neither is taken for the
-  -- other. The caller asks again.
+  -- A read comes first; when nobody else is under way to the address. Until then the caller asks again.
   r.revoke = '1'
-  if redis.call('HEXISTS', K.busy, r.addr) == 1 then return line(r) .. r.body end
+  if taken(r) then return line(r) .. r.body end
   return move(r, 'unknown', now, 'unconfirmed', now)
 elseif state == 'sending' or state == 'unknown' then
   r.revoke = '1'

@@ -18,7 +18,7 @@ var keyNames = []struct{ lua, redis, holds string }{
 	{"wait1", "wait:import", "zset of queued import invites, by position"},
 	{"solo", "wait:solo", "zset of queued invites that go one by one, by position: a refused bulk may be their fault"},
 	{"later", "later", "zset of queued invites that may not go yet, by the time they may (ms)"},
-	{"busy", "busy", "hash address key → id of the invite that is sending or unknown"},
+	{"busy", "busy", "hash address key → id of the invite that is sending, unknown, or queued in doubt"},
 	{"untasked", "untasked", "zset of task hints not yet seen by a handler, by when to look again (ms)"},
 	{"inv", "inv", "hash Clerk's id → our id"},
 	{"imports", "imports", "zset of import ids, by creation (ms)"},

@@ -95,6 +95,13 @@ local function tally(from, to, reason, now)
   end
 end
 
+-- taken tells whether another invite for the same address is under way. While one is in doubt nobody else goes, so
+-- that the invitation it may have is not taken for the other's.
+local function taken(r)
+  local by = redis.call('HGET', K.busy, r.addr)
+  return by and by ~= r.id
+end
+
 -- move takes a record from its state into another: the indexes, the counts of
 -- its import and the event change in the same step as the record itself.
 -- score: when it is due (sending: deadline, unknown: next read).
@@ -107,12 +114,11 @@ local function move(r, to, now, reason, score)
   else
     redis.call('ZREM', K.state .. from, r.id)
   end
-  local held = from == 'sending' or from == 'unknown'
   local holds = to == 'sending' or to == 'unknown'
-  if held and not holds and redis.call('HGET', K.busy, r.addr) == r.id then
+  if holds or (to == 'queued' and r.doubt == '1') then
+    redis.call('HSETNX', K.busy, r.addr, r.id)
+  elseif redis.call('HGET', K.busy, r.addr) == r.id then
     redis.call('HDEL', K.busy, r.addr)
-  elseif holds and not held then
-    redis.call('HSET', K.busy, r.addr, r.id)
   end
   r.s = LETTER[to]
   r.reason = reason or ''

@@ -17,7 +17,7 @@ for lane, name in ipairs({'interactive', 'import'}) do
   for _, id in ipairs(ids) do
     if #out >= 2 * places then break end
     local r = load(id)
-    if r and r.s == 'q' and r.doubt ~= '1' and not aboard[r.addr] and redis.call('HEXISTS', K.busy, r.addr) == 0
+    if r and r.s == 'q' and r.doubt ~= '1' and not aboard[r.addr] and not taken(r)
       and (num(r.deadline) == 0 or num(r.deadline) >= now) then
       aboard[r.addr] = true
       r.turn, r.sent, r.absent, r.charge = turn, now, '', ''

@@ -141,7 +141,7 @@ local function aside(key, id, r, aboard)
     redis.call('ZREM', key, id)
   elseif num(r.deadline) > 0 and num(r.deadline) < now then
     move(r, 'failed', now, 'too_old')
-  elseif aboard[r.addr] or redis.call('HEXISTS', K.busy, r.addr) == 1 then
+  elseif aboard[r.addr] or taken(r) then
     redis.call('ZREM', key, id)
     redis.call('ZADD', K.later, now + BUSY_DELAY, id)
   else

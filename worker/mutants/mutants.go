@@ -87,12 +87,12 @@ var mutants = []mutant{
 	},
 	{
 		name: "put equal addresses into one batch", file: turn,
-		old: "elseif aboard[r.addr] or redis.call('HEXISTS', K.busy, r.addr) == 1 then",
-		new: "elseif redis.call('HEXISTS', K.busy, r.addr) == 1 then",
+		old: "elseif aboard[r.addr] or taken(r) then",
+		new: "elseif taken(r) then",
 	},
 	{
 		name: "send to an address that another call is sending to", file: turn,
-		old: "elseif aboard[r.addr] or redis.call('HEXISTS', K.busy, r.addr) == 1 then",
+		old: "elseif aboard[r.addr] or taken(r) then",
 		new: "elseif aboard[r.addr] then",
 	},
 	{
@@ -102,8 +102,17 @@ var mutants = []mutant{
 	},
 	{
 		name: "take an invitation that is another invite's", file: verify,
-		old: "|| (taken && owner != r.Invite.ID) {",
-		new: "|| (taken && owner == \"\") {",
+		old: "&& (!taken || owner == r.Invite.ID) {",
+		new: "&& (!taken || owner != \"\") {",
+	},
+	{
+		name: "send those in doubt again without looking for them", file: delivery,
+		old: "t.Batch = w.recall(reading, t)",
+		new: "",
+	},
+	{
+		name: "cancel those in doubt without looking for them", file: "worker/ledger/cancel.lua",
+		old: "if r.doubt ~= '1' then return", new: "do return",
 	},
 	{
 		name: "forget a wish to revoke while the call is under way", file: lib,

@@ -1,0 +1,342 @@
+package worker
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/inviteq/inviteq/clerk/clerksim"
+	"github.com/inviteq/inviteq/enqueue"
+	"github.com/inviteq/inviteq/tasks"
+	"github.com/inviteq/inviteq/worker/ledger"
+)
+
+// These tests play one trouble each, in virtual time, on the shipped worker. The
+// simulation mixes them.
+
+// play runs a test in a world of its own.
+func play(t *testing.T, cfg clerksim.Config, do func(t *testing.T, w *world)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		if cfg.Latency == (clerksim.Latency{}) {
+			cfg.Latency = clerksim.TypicalLatency
+		}
+		w := newWorld(t, 1, cfg)
+		defer w.close()
+		do(t, w)
+	})
+}
+
+// mustStart starts a worker.
+func (w *world) mustStart() *simWorker {
+	w.t.Helper()
+	s, err := w.start()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return s
+}
+
+// kill ends a worker as SIGKILL does: what it does from now on reaches nobody.
+func (w *world) kill(s *simWorker) {
+	s.killed = true
+	s.wire.cut()
+	w.gone(s)
+	s.cancel()
+}
+
+// give hands in an import of people, and returns their ids.
+func (w *world) give(invites ...tasks.Invite) []string {
+	w.t.Helper()
+	ids := make([]string, len(invites))
+	for n := range invites {
+		if invites[n].ID == "" {
+			invites[n].ID = tasks.NewID("inq")
+		}
+		ids[n] = invites[n].ID
+	}
+	for part := range slices.Chunk(invites, tasks.ChunkSize) {
+		if _, _, err := w.calm.Admit(w.t.Context(), time.Now(), part); err != nil {
+			w.t.Fatal(err)
+		}
+	}
+	w.nudge(0)
+	return ids
+}
+
+func (w *world) records(ids ...string) []ledger.Record {
+	w.t.Helper()
+	records, err := w.calm.Get(w.t.Context(), ids...)
+	if err != nil || len(records) != len(ids) {
+		w.t.Fatalf("%d of %d records: %v", len(records), len(ids), err)
+	}
+	return records
+}
+
+// settle waits until none of the invites is open.
+func (w *world) settle(within time.Duration, ids ...string) []ledger.Record {
+	w.t.Helper()
+	for end := time.Now().Add(within); ; time.Sleep(time.Second) {
+		records := w.records(ids...)
+		n := slices.IndexFunc(records, func(r ledger.Record) bool { return r.State.Open() })
+		if n < 0 {
+			return records
+		}
+		if time.Now().After(end) {
+			w.t.Fatalf("after %s %s is still %s (%s)\n%s", within, records[n].Invite.ID, records[n].State, records[n].Reason, w.logs())
+		}
+	}
+}
+
+// delivered demands that everybody has been invited by one mail, at no cost in
+// attempts.
+func (w *world) delivered(records []ledger.Record) {
+	w.t.Helper()
+	for _, r := range records {
+		if mails := w.sim.Mails(r.Invite.EmailAddress.Raw()); r.State != ledger.Pending || r.Attempts != 0 || mails != 1 {
+			w.t.Errorf("%s is %s (%s) after %d attempts and %d mails", r.Invite.ID, r.State, r.Reason, r.Attempts, mails)
+		}
+	}
+}
+
+// ready asks /readyz.
+func ready(s *simWorker) (int, string) {
+	rec := httptest.NewRecorder()
+	s.Handler().ServeHTTP(rec, httptest.NewRequest(http.MethodGet, "/readyz", nil))
+	return rec.Code, rec.Body.String()
+}
+
+func TestOutageOfNinetyMinutes(t *testing.T) {
+	const outage = 90 * time.Minute
+	play(t, clerksim.Config{}, func(t *testing.T, w *world) {
+		for range 2 {
+			w.mustStart()
+		}
+		w.sim.Outage(outage, clerksim.Fault{}) // 429, plain text, for everything
+		began := time.Now()
+		ids := w.give(people(0, 40)...)
+		for n := range 10 {
+			i := person(100 + n)
+			ids = append(ids, w.give(i)...)
+			time.Sleep(time.Minute)
+		}
+		time.Sleep(time.Until(began.Add(outage)))
+		// A worker's breaker opens after five failures (four calls may be under way then) and probes after 15 s, 30 s, 60 s and then every two minutes.
+		if calls, most := len(w.sim.Calls()), 2*(5+4+47); calls > most {
+			t.Errorf("Clerk got %d requests while it was down; two workers may make %d", calls, most)
+		}
+		w.delivered(w.settle(15*time.Minute, ids...))
+	})
+}
+
+func TestWrongKeyClosesEverythingAndReopens(t *testing.T) {
+	for name, fault := range map[string]clerksim.Fault{"clerk_key": {Kind: clerksim.Unauthorized}, "edge": {Kind: clerksim.EdgeBlock}} {
+		t.Run(name, func(t *testing.T) {
+			play(t, clerksim.Config{}, func(t *testing.T, w *world) {
+				w.tempo.watch = 5 * time.Second
+				s := w.mustStart()
+				w.sim.Outage(time.Hour, fault)
+				ids := w.give(people(0, 25)...)
+				time.Sleep(2 * time.Minute)
+				if code, body := ready(s); code != http.StatusServiceUnavailable || !strings.Contains(body, "check CLERK_") {
+					t.Errorf("/readyz answers %d %s", code, body)
+				}
+				time.Sleep(58 * time.Minute)
+				calls := w.sim.Calls()
+				posts := w.sim.Count(clerksim.OpCreate) + w.sim.Count(clerksim.OpBulkCreate)
+				if posts > 4 || len(calls) > 4+60*60/30+5 { // what was under way, and a probe every 30 s
+					t.Errorf("%d requests, %d of them creates, with a key that does not work", len(calls), posts)
+				}
+				w.delivered(w.settle(5*time.Minute, ids...))
+				time.Sleep(10 * time.Second)
+				if code, body := ready(s); code != http.StatusOK {
+					t.Errorf("/readyz answers %d %s although the key works again", code, body)
+				}
+			})
+		})
+	}
+}
+
+// A bulk call is refused, and carried out in part all the same, against all that
+// is documented. Before anybody knows, the dashboard has ended two of the
+// invitations: only a look at all of them prevents a second mail.
+func TestRefusedBulkThatTookEffect(t *testing.T) {
+	for _, ignore := range []bool{false, true} {
+		t.Run(fmt.Sprintf("ignore_existing %t", ignore), func(t *testing.T) {
+			sw := clerksim.Switches{BulkPartial: true, Lag: 2 * time.Second, BulkUserNaming: clerksim.Unnamed, UserBypass: clerksim.UserBypassNever}
+			play(t, clerksim.Config{Switches: sw}, func(t *testing.T, w *world) {
+				w.change = append(w.change, func(c *Config) { c.NoScreening = true })
+				w.sim.AddUser("person3@example.com")
+				invites := people(0, 10)
+				for n := range invites {
+					invites[n].IgnoreExisting = ignore
+				}
+				s := w.mustStart()
+				ids := w.give(invites...)
+				for w.sim.Count(clerksim.OpBulkCreate) == 0 {
+					time.Sleep(10 * time.Millisecond)
+				}
+				if err := w.calm.Pause(t.Context(), time.Now(), tasks.Import); err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(time.Second)
+				if err := w.sim.RevokeInDashboard("person5@example.com"); err != nil {
+					t.Fatal(err)
+				}
+				if err := w.sim.Accept("person7@example.com"); err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(10 * time.Minute)
+				if err := w.calm.Resume(t.Context(), tasks.Import); err != nil {
+					t.Fatal(err)
+				}
+				s.dispatcher.nudge()
+				for n, r := range w.settle(time.Hour, ids...) {
+					want := ledger.Pending
+					switch n {
+					case 3:
+						want = ledger.Rejected
+					case 5:
+						want = ledger.Revoked
+					case 7:
+						want = ledger.Accepted
+					}
+					if r.State != want {
+						t.Errorf("person %d is %s (%s), want %s", n, r.State, r.Reason, want)
+					}
+					if mails := w.sim.Mails(r.Invite.EmailAddress.Raw()); n != 3 && mails != 1 || n == 3 && mails != 0 {
+						t.Errorf("person %d got %d mails", n, mails)
+					}
+				}
+			})
+		})
+	}
+}
+
+// A call arrives half an hour after we have given up looking for what it made.
+// Whoever takes the parked invite back must not hear "canceled".
+func TestParkedInviteIsLookedForBeforeItIsCanceled(t *testing.T) {
+	play(t, clerksim.Config{}, func(t *testing.T, w *world) {
+		w.mustStart()
+		i := person(1)
+		i.IgnoreExisting = true
+		w.sim.Inject(clerksim.OpCreate, clerksim.Fault{Delay: 45 * time.Minute}, 1)
+		id := w.give(i)[0]
+		time.Sleep(40 * time.Minute)
+		if r := w.records(id)[0]; r.State != ledger.Parked || r.Reason != reasonResend {
+			t.Fatalf("it is %s (%s), want parked", r.State, r.Reason)
+		}
+		time.Sleep(10 * time.Minute)
+		got, err := w.producer.Revoke(t.Context(), id)
+		if err != nil || len(got) != 1 || got[0].Verdict != enqueue.RevokeAsked {
+			t.Fatalf("revoke: %+v, %v", got, err)
+		}
+		r := w.settle(time.Minute, id)[0]
+		time.Sleep(30 * time.Second)
+		r = w.records(id)[0]
+		if all := w.sim.ByAddress("person1@example.com"); r.State != ledger.Revoked || len(all) != 1 || all[0].Status != clerksim.StatusRevoked {
+			t.Errorf("it is %s (%s), and at Clerk %+v", r.State, r.Reason, all)
+		}
+	})
+}
+
+// An invite whose call kills its worker is parked after the third, with a line in
+// the log, and released by hand.
+func TestPoisonIsParked(t *testing.T) {
+	play(t, clerksim.Config{}, func(t *testing.T, w *world) {
+		w.sim.Inject(clerksim.OpCreate, clerksim.Fault{Kind: clerksim.DropBefore, Delay: time.Minute}, 3)
+		id := w.give(person(1))[0]
+		claim := ""
+		for range 3 {
+			s := w.mustStart()
+			for r := w.records(id)[0]; r.State != ledger.Sending || r.Turn == claim; r = w.records(id)[0] {
+				time.Sleep(200 * time.Millisecond)
+			}
+			claim = w.records(id)[0].Turn
+			time.Sleep(time.Second)
+			w.kill(s)
+			time.Sleep(time.Minute)
+		}
+		last := w.mustStart()
+		r := w.settle(5*time.Minute, id)[0]
+		if r.State != ledger.Parked || r.Reason != reasonCrashes || r.Attempts != 0 || r.Crashes != 3 {
+			t.Fatalf("it is %s (%s) after %d attempts and %d crashes", r.State, r.Reason, r.Attempts, r.Crashes)
+		}
+		if !strings.Contains(w.logs(), id) {
+			t.Error("no log line names it")
+		}
+		back, err := w.calm.Requeue(t.Context(), time.Now(), "by_hand", []ledger.State{ledger.Parked}, id)
+		if err != nil || !back[0] {
+			t.Fatal(back, err)
+		}
+		last.dispatcher.nudge()
+		w.delivered(w.settle(5*time.Minute, id))
+	})
+}
+
+func TestRollingRestart(t *testing.T) {
+	limits := clerksim.Limits{Single: clerksim.Limit{N: 100, Window: time.Minute}, Bulk: clerksim.Limit{N: 25, Window: time.Minute}}
+	play(t, clerksim.Config{Limits: limits}, func(t *testing.T, w *world) {
+		w.limits.Single.Window, w.limits.Bulk.Window = time.Minute, time.Minute
+		workers := []*simWorker{w.mustStart(), w.mustStart()}
+		ids := w.give(people(0, 600)...)
+		for n := range 30 {
+			ids = append(ids, w.give(person(1000+n))...)
+			time.Sleep(10 * time.Second)
+			s := workers[n%2]
+			if took := w.stop(s); took > shutdownWithin || s.err != nil {
+				t.Errorf("a restart took %s: %v", took, s.err)
+			}
+			workers[n%2] = w.mustStart()
+		}
+		w.delivered(w.settle(10*time.Minute, ids...))
+		if n := w.sim.Count(clerksim.OpList); n > 700 {
+			t.Errorf("%d reads: outcomes were looked up that a shutdown could have waited for", n)
+		}
+	})
+}
+
+// While Redis refuses, there is one line in the log and no hot loop; the rest
+// comes by itself.
+func TestRedisTrouble(t *testing.T) {
+	for _, trouble := range []string{
+		"LOADING Redis is loading the dataset in memory", "OOM command not allowed when used memory > 'maxmemory'.",
+		"NOPERM this user has no permissions to run the 'evalsha' command", "READONLY You can't write against a read only replica.",
+	} {
+		t.Run(strings.Fields(trouble)[0], func(t *testing.T) {
+			play(t, clerksim.Config{}, func(t *testing.T, w *world) {
+				w.tempo.watch, w.tempo.deaf = 15*time.Second, false
+				s := w.mustStart()
+				time.Sleep(time.Minute)
+				ids := w.give(people(0, 15)...)
+				w.mini.SetError(trouble)
+				before := w.mini.CommandCount()
+				time.Sleep(10 * time.Minute)
+				if n := w.mini.CommandCount() - before; n > 10*60*40 {
+					t.Errorf("%d commands in ten minutes to a Redis that refuses", n)
+				}
+				if code, body := ready(s); code != http.StatusServiceUnavailable || !strings.Contains(body, "Redis refuses") {
+					t.Errorf("/readyz answers %d %s", code, body)
+				}
+				w.mini.SetError("")
+				w.delivered(w.settle(10*time.Minute, ids...))
+				time.Sleep(time.Minute)
+				if code, body := ready(s); code != http.StatusOK {
+					t.Errorf("/readyz answers %d %s although Redis works again", code, body)
+				}
+				logs := w.logs()
+				if n := strings.Count(logs, `"level":"error"`) + strings.Count(logs, `"level":"warn"`); n > 4 {
+					t.Errorf("%d warnings and errors in the log for one trouble", n)
+				}
+				if bad, well := strings.Count(logs, `"not ready"`), strings.Count(logs, `"well again"`); bad != 1 || well != 1 {
+					t.Errorf("%d lines say that it is not ready, %d that it is well again\n%s", bad, well, logs)
+				}
+			})
+		})
+	}
+}
