@@ -95,29 +95,8 @@ func (h *Handler) loadImport(ctx context.Context, o ledger.Overview, id string) 
 	if err != nil {
 		return importView{}, err
 	}
-	v := importView{Import: i, Now: o.At}
-	if i.States[ledger.Queued] > 0 {
-		v.ETA, err = h.lastETA(ctx, o, i)
-	}
-	return v, err
-}
-
-// lastETA is that of the last row if it still waits, else that of all that waits.
-func (h *Handler) lastETA(ctx context.Context, o ledger.Overview, i ledger.Import) (time.Time, error) {
-	l := h.cfg.Ledger
-	ids, err := l.Members(ctx, tasks.BulkCreate{ImportID: i.ID, From: int(i.Total) - 1, Count: 1})
-	if err != nil {
-		return time.Time{}, err
-	}
-	records, err := l.Get(ctx, ids...)
-	if err != nil || len(records) == 0 || records[0].State != ledger.Queued {
-		return o.Drain(), err
-	}
-	etas, err := l.ETAs(ctx, o.At, records...)
-	if err != nil {
-		return time.Time{}, err
-	}
-	return etas[0], nil
+	eta, err := h.cfg.Ledger.ImportETA(ctx, o.At, i)
+	return importView{Import: i, Now: o.At, ETA: eta}, err
 }
 
 // rowsPage is a part of an import's rows.
