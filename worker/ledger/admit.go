@@ -37,20 +37,30 @@ func (l *Ledger) Admit(ctx context.Context, now time.Time, invites []tasks.Invit
 		return nil, chunk, fmt.Errorf("at most %d invites can be admitted at once", tasks.ChunkSize)
 	}
 	importID := invites[0].ImportID
-	args := []any{now.UnixMilli(), now.Add(taskGrace).UnixMilli(), importID}
+	bodies := make([]string, len(invites))
 	for n := range invites {
 		i := &invites[n]
 		if i.ID == "" || i.ImportID != importID {
 			return nil, chunk, errors.New("invites admitted together must have ids and belong to one import")
 		}
-		body, err := encodeContent(i)
-		if err != nil {
+		var err error
+		if bodies[n], err = encodeContent(i); err != nil {
 			return nil, chunk, err
 		}
-		person := l.Person(i.EmailAddress)
-		args = append(args, i.ID, int(i.Lane), millis(i.NotBefore), millis(i.Deadline), person, addressBucket(person), body)
 	}
-	reply, err := l.run(ctx, "admit", args...).Int64Slice()
+	cmd, err := l.runSalted(ctx, "admit", func(s salt) []any {
+		args := []any{now.UnixMilli(), now.Add(taskGrace).UnixMilli(), importID}
+		for n := range invites {
+			i := &invites[n]
+			person := s.person(i.EmailAddress)
+			args = append(args, i.ID, int(i.Lane), millis(i.NotBefore), millis(i.Deadline), person, addressBucket(person), bodies[n])
+		}
+		return args
+	})
+	if err != nil {
+		return nil, chunk, err
+	}
+	reply, err := cmd.Int64Slice()
 	if err != nil {
 		return nil, chunk, err
 	}

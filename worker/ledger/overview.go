@@ -71,11 +71,15 @@ type published struct {
 
 // Publish tells producers and tools under which limits the workers run.
 func (l *Ledger) Publish(ctx context.Context) error {
-	b, err := json.Marshal(published{l.cfg.Limits, l.cfg.Reserve, l.cfg.Bulk})
+	b, err := l.publication()
 	if err != nil {
 		return err
 	}
 	return l.rdb.HSet(ctx, l.keys.of("meta"), "worker", b).Err()
+}
+
+func (l *Ledger) publication() ([]byte, error) {
+	return json.Marshal(published{l.cfg.Limits, l.cfg.Reserve, l.cfg.Bulk})
 }
 
 // Overview reads the state in numbers.
