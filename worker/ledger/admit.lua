@@ -25,9 +25,10 @@ end
 local out, fresh, new = {-1, 0}, 0, {}
 
 local ids, tombs = {}, {}
-for a = 5, #ARGV, 7 do
-  ids[#ids + 1] = ARGV[a]
-  tombs[#tombs + 1] = K.tomb .. ARGV[a]
+for n = 1, (#ARGV - 4) / 7 do
+  local id = ARGV[7 * n - 2]
+  ids[n] = id
+  tombs[n] = K.tomb .. id
 end
 local known, bodies = redis.call('HMGET', K.rec, unpack(ids)), {}
 tombs = redis.call('MGET', unpack(tombs))
@@ -65,9 +66,10 @@ for i, n in ipairs(new) do
   elseif ready ~= '' then
     tail = '\t' .. import .. '\t' .. ready
   end
-  records[2 * i] = 'q\t' .. lane .. '\t' .. pos + i .. '\t' .. created .. '\t' .. addr .. tail .. '\n' .. ARGV[a + 6]
+  local place = string.format('%.0f', pos + i)
+  records[2 * i] = 'q\t' .. lane .. '\t' .. place .. '\t' .. created .. '\t' .. addr .. tail .. '\n' .. ARGV[a + 6]
 
-  local key, score = K.wait1, pos + i
+  local key, score = K.wait1, place
   if ready ~= '' and tonumber(ready) > tonumber(now) then
     key, score = K.later, ready
   elseif lane == '0' then
@@ -91,8 +93,10 @@ for i, n in ipairs(new) do
   end
 
   added[i] = id
-  hints[2 * i - 1] = look
-  hints[2 * i] = 'c:' .. id
+  if import == '' then
+    hints[2 * i - 1] = look
+    hints[2 * i] = 'c:' .. id
+  end
 end
 
 redis.call('HSET', K.rec, unpack(records))

@@ -33,10 +33,22 @@ type salt []byte
 const addressKeyLen = 6
 
 // person returns the key of an address.
-func (s salt) person(e tasks.Email) string {
+func (s salt) person(e tasks.Email) string { return s.keyer()(e) }
+
+// keyer returns person for many addresses: what belongs to the salt is worked out
+// once. The function is one goroutine's.
+func (s salt) keyer() func(tasks.Email) string {
 	h := hmac.New(sha256.New, s)
-	h.Write([]byte(e.Key()))
-	return base64.RawURLEncoding.EncodeToString(h.Sum(nil)[:addressKeyLen])
+	var sum [sha256.Size]byte
+	used := false
+	return func(e tasks.Email) string {
+		if used {
+			h.Reset() // The first time it costs more than it saves later.
+		}
+		used = true
+		h.Write([]byte(e.Key()))
+		return base64.RawURLEncoding.EncodeToString(h.Sum(sum[:0])[:addressKeyLen])
+	}
 }
 
 // addressBuckets is how many hashes hold the address index: each stays small
