@@ -202,7 +202,8 @@ type apiTokenCommand struct {
 }
 
 type apiTokenCreateCommand struct {
-	Name string `arg:"" help:"Who will use it: it stands in the audit log. Several tokens may have one name, so that one can follow the other without a gap."`
+	Name     string `arg:"" help:"Who will use it: it stands in the audit log. Several tokens may have one name, so that one can follow the other without a gap."`
+	ReadOnly bool   `help:"It may list and look, and neither invite nor revoke."`
 	instanceFlag
 }
 
@@ -212,6 +213,7 @@ func (apiTokenCreateCommand) Help() string {
 Examples:
 
   inviteq api token create billing
+  inviteq api token create dashboard --read-only
   TOKEN=$(inviteq api token create billing)`
 }
 
@@ -223,7 +225,7 @@ func (c *apiTokenCreateCommand) Run(ctx context.Context, p *program) error {
 		return err
 	}
 	defer conn.Close()
-	bearer, t, err := conn.ledger.CreateToken(ctx, time.Now(), c.Name)
+	bearer, t, err := conn.ledger.CreateToken(ctx, time.Now(), c.Name, c.ReadOnly)
 	if err != nil {
 		return err
 	}
@@ -247,6 +249,7 @@ func (apiTokenListCommand) Help() string {
 type tokenJSON struct {
 	ID        string     `json:"id"`
 	Name      string     `json:"name"`
+	ReadOnly  bool       `json:"read_only"`
 	CreatedAt time.Time  `json:"created_at"`
 	UsedAt    *time.Time `json:"used_at"` // to the minute; null: never
 }
@@ -264,10 +267,10 @@ func (c *apiTokenListCommand) Run(ctx context.Context, p *program) error {
 	}
 	now := time.Now()
 	var t table
-	t.header("name", "id", "created", "last used")
+	t.header("name", "id", "may", "created", "last used")
 	for _, token := range tokens {
 		if c.JSON {
-			j := tokenJSON{ID: token.ID, Name: token.Name, CreatedAt: token.CreatedAt.UTC()}
+			j := tokenJSON{ID: token.ID, Name: token.Name, ReadOnly: token.ReadOnly, CreatedAt: token.CreatedAt.UTC()}
 			if !token.UsedAt.IsZero() {
 				j.UsedAt = new(token.UsedAt.UTC())
 			}
@@ -276,11 +279,14 @@ func (c *apiTokenListCommand) Run(ctx context.Context, p *program) error {
 			}
 			continue
 		}
-		used := "never"
+		may, used := "read and write", "never"
+		if token.ReadOnly {
+			may = "read"
+		}
 		if !token.UsedAt.IsZero() {
 			used = ago(now, token.UsedAt)
 		}
-		t.row(text(token.Name), text(token.ID), text(moment(token.CreatedAt)), text(used))
+		t.row(text(token.Name), text(token.ID), text(may), text(moment(token.CreatedAt)), text(used))
 	}
 	if c.JSON {
 		return nil

@@ -98,6 +98,7 @@ func (c Config) withDefaults() (Config, error) {
 type API struct {
 	cfg      Config
 	limits   limits
+	guesses  ledger.Guesses
 	inFlight chan struct{}
 	waiting  chan struct{}
 	heavy    chan struct{}

@@ -19,8 +19,9 @@ import (
 // importView is an import as the pages show it.
 type importView struct {
 	ledger.Import
-	Now time.Time
-	ETA time.Time // When its last invite will be sent, as things stand; zero when none waits.
+	Now  time.Time
+	ETA  time.Time // When its last invite will be sent, as things stand; zero when none waits.
+	Held bool      // Its lane is paused: the ETA is none until somebody resumes it.
 }
 
 // Created is when the import was begun.
@@ -96,7 +97,8 @@ func (h *Handler) loadImport(ctx context.Context, o ledger.Overview, id string) 
 		return importView{}, err
 	}
 	eta, err := h.cfg.Ledger.ImportETA(ctx, o.At, i)
-	return importView{Import: i, Now: o.At, ETA: eta}, err
+	_, held := o.Paused[tasks.Import]
+	return importView{Import: i, Now: o.At, ETA: eta, Held: held}, err
 }
 
 // rowsPage is a part of an import's rows.
