@@ -98,7 +98,9 @@ func (c *Client) BulkInvite(ctx context.Context, list iter.Seq2[tasks.Invite, er
 	if err := tasks.CheckID(o.ImportID); err != nil {
 		return BulkResult{}, &tasks.ValidationError{Problems: []tasks.Problem{{Field: "import_id", Reason: err.Error()}}}
 	}
-	ctx, end := startSpan(ctx, "inviteq enqueue import", attribute.String("inviteq.import_id", o.ImportID))
+	ctx, end := startSpan(ctx, "inviteq enqueue import", func() []attribute.KeyValue {
+		return []attribute.KeyValue{attribute.String("inviteq.import_id", o.ImportID)}
+	})
 	in := importer{client: c, opts: o, result: BulkResult{ImportID: o.ImportID}}
 	err := in.run(ctx, list)
 	end(err)
