@@ -32,6 +32,7 @@ type grammar struct {
 	List   listCommand   `cmd:"" group:"ask" help:"List invites by state or import."`
 	Events eventsCommand `cmd:"" group:"ask" help:"Show what happens to invites."`
 	Quota  quotaCommand  `cmd:"" group:"ask" help:"Show what Clerk's limits have left, and who waits."`
+	Health healthCommand `cmd:"" group:"ask" help:"Say whether the worker on this machine can deliver."`
 
 	Reconcile reconcileCommand `cmd:"" group:"mend" help:"Compare the ledger with Clerk now, or Clerk with a list."`
 
