@@ -81,7 +81,7 @@ func (e *RowInvalidError) Unwrap() error { return e.Err }
 // BulkInvite accepts a list of any length as one import. It reads the list as
 // it goes and holds two chunks of tasks.ChunkSize invites at a time: while one
 // is written (a round trip for its records, another for its one task), the next
-// is read. The invites are sent in the order of the list.
+// is read and encoded. The invites are sent in the order of the list.
 //
 // An invite without an id gets one made of the import's id and its address. The
 // same list under the same ImportID therefore makes no second invite, even if
@@ -98,7 +98,9 @@ func (c *Client) BulkInvite(ctx context.Context, list iter.Seq2[tasks.Invite, er
 	if err := tasks.CheckID(o.ImportID); err != nil {
 		return BulkResult{}, &tasks.ValidationError{Problems: []tasks.Problem{{Field: "import_id", Reason: err.Error()}}}
 	}
-	ctx, end := startSpan(ctx, "inviteq enqueue import", attribute.String("inviteq.import_id", o.ImportID))
+	ctx, end := startSpan(ctx, "inviteq enqueue import", func() []attribute.KeyValue {
+		return []attribute.KeyValue{attribute.String("inviteq.import_id", o.ImportID)}
+	})
 	in := importer{client: c, opts: o, result: BulkResult{ImportID: o.ImportID}}
 	err := in.run(ctx, list)
 	end(err)
@@ -112,11 +114,18 @@ func (c *Client) BulkInvite(ctx context.Context, list iter.Seq2[tasks.Invite, er
 // list and keeps the result; another one writes.
 type importer struct {
 	client  *Client
+	ledger  *ledger.Ledger
 	opts    BulkOptions
 	result  BulkResult
-	chunks  chan []tasks.Invite
+	chunks  chan encoded
 	written chan written
 	pending bool // A chunk is being written.
+}
+
+// encoded is a chunk that is ready to be written.
+type encoded struct {
+	chunk []tasks.Invite
+	entry ledger.Entry
 }
 
 // written is what became of a chunk.
@@ -128,12 +137,11 @@ type written struct {
 }
 
 func (in *importer) run(ctx context.Context, list iter.Seq2[tasks.Invite, error]) (err error) {
-	l, err := in.client.open(ctx)
-	if err != nil {
+	if in.ledger, err = in.client.open(ctx); err != nil {
 		return err
 	}
-	in.chunks, in.written = make(chan []tasks.Invite), make(chan written)
-	go in.write(ctx, l)
+	in.chunks, in.written = make(chan encoded), make(chan written)
+	go in.write(ctx)
 	defer close(in.chunks)
 	defer func() { err = cmp.Or(in.settle(), err) }() // What is being written counts, whatever happened.
 
@@ -160,13 +168,14 @@ func (*importer) newChunk() []tasks.Invite { return make([]tasks.Invite, 0, task
 
 // hand gives a chunk to the writer once the last one is written.
 func (in *importer) hand(ctx context.Context, chunk []tasks.Invite) error {
-	if err := in.settle(); err != nil || len(chunk) == 0 {
+	entry, err := in.ledger.Prepare(chunk)
+	if err := cmp.Or(in.settle(), err); err != nil || len(chunk) == 0 {
 		return err
 	}
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	in.chunks <- chunk
+	in.chunks <- encoded{chunk, entry}
 	in.pending = true
 	return nil
 }
@@ -206,13 +215,13 @@ func (r *BulkResult) count(w written) {
 
 // write is the other goroutine. That a task could not be left stops nothing: the
 // records are there, and if it is Redis that is gone, the next chunk says so.
-func (in *importer) write(ctx context.Context, l *ledger.Ledger) {
-	for chunk := range in.chunks {
-		w := written{chunk: chunk}
+func (in *importer) write(ctx context.Context) {
+	for e := range in.chunks {
+		w := written{chunk: e.chunk}
 		var fresh tasks.BulkCreate
-		w.admissions, fresh, w.err = l.Admit(ctx, time.Now(), chunk)
+		w.admissions, fresh, w.err = in.ledger.AdmitEntry(ctx, time.Now(), e.entry)
 		if w.err == nil && fresh.Count > 0 {
-			w.taskErr = in.client.giveChunk(ctx, fresh, earliest(chunk))
+			w.taskErr = in.client.giveChunk(ctx, fresh, earliest(e.chunk))
 		}
 		in.written <- w
 	}

@@ -38,6 +38,7 @@ type Client struct {
 	rdb      redis.UniversalClient
 	owned    bool // We made the connection, and close it.
 	asynq    *asynq.Client
+	inOne    bool // One round trip can do both, record and task.
 	instance string
 	queues   tasks.Queues
 	opened   atomic.Pointer[ledger.Ledger]
@@ -74,10 +75,9 @@ func New(cfg Config) (*Client, error) {
 	if err := errors.Join(errs...); err != nil {
 		return nil, fmt.Errorf("enqueue: %w", err)
 	}
-	return &Client{
-		rdb: rdb, owned: owned, asynq: asynq.NewClientFromRedisClient(rdb),
-		instance: cfg.Instance, queues: tasks.QueuesOf(cfg.Instance),
-	}, nil
+	c := &Client{rdb: rdb, owned: owned, instance: cfg.Instance, queues: tasks.QueuesOf(cfg.Instance)}
+	c.asynq, c.inOne = asynqClient(rdb)
+	return c, nil
 }
 
 // Close closes the connection if New made it. No call may be made afterwards.

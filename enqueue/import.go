@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/inviteq/inviteq/tasks"
 	"github.com/inviteq/inviteq/worker/ledger"
 )
 
@@ -38,34 +37,7 @@ func loadImport(ctx context.Context, l *ledger.Ledger, id string) (Import, error
 		ID: id, CreatedAt: utc(time.UnixMilli(known.CreatedAt)),
 		Total: known.Total, Open: known.Open(), States: known.States,
 	}
-	if i.States[ledger.Queued] > 0 {
-		i.ETA, err = lastETA(ctx, l, id, i.Total)
-	}
+	eta, err := l.ImportETA(ctx, time.Now(), known)
+	i.ETA = utc(eta)
 	return i, err
-}
-
-// lastETA is that of the last member if it still waits, else that of all that
-// waits.
-func lastETA(ctx context.Context, l *ledger.Ledger, id string, total int64) (time.Time, error) {
-	now := time.Now()
-	ids, err := l.Members(ctx, tasks.BulkCreate{ImportID: id, From: int(total) - 1, Count: 1})
-	if err != nil {
-		return time.Time{}, err
-	}
-	records, err := l.Get(ctx, ids...)
-	if err != nil {
-		return time.Time{}, err
-	}
-	if len(records) > 0 && records[0].State == ledger.Queued {
-		etas, err := l.ETAs(ctx, now, records...)
-		if err != nil {
-			return time.Time{}, err
-		}
-		return utc(etas[0]), nil
-	}
-	o, err := l.Overview(ctx, now)
-	if err != nil {
-		return time.Time{}, err
-	}
-	return utc(o.Drain()), nil
 }

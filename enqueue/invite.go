@@ -33,8 +33,9 @@ type Result struct {
 	TaskErr error `json:"-"`
 }
 
-// Invite accepts one invite, in two round trips to Redis: its record, then its
-// task. The zero lane is tasks.Interactive.
+// Invite accepts one invite: Redis gets its record, then its task. That takes two
+// round trips, and one if the invite leaves its id to us (and Redis is no cluster).
+// The zero lane is tasks.Interactive.
 //
 // All that is wrong with the invite comes back as a *tasks.ValidationError. An
 // id that is taken by other content is a *ConflictError. After any other error
@@ -48,7 +49,9 @@ func (c *Client) Invite(ctx context.Context, i tasks.Invite) (_ Result, err erro
 	if isNew {
 		i.ID = tasks.NewID("inq")
 	}
-	ctx, end := startSpan(ctx, "inviteq enqueue", attribute.String("inviteq.id", i.ID), attribute.String("inviteq.lane", i.Lane.String()))
+	ctx, end := startSpan(ctx, "inviteq enqueue", func() []attribute.KeyValue {
+		return []attribute.KeyValue{attribute.String("inviteq.id", i.ID), attribute.String("inviteq.lane", i.Lane.String())}
+	})
 	defer func() { end(err) }()
 	named := Result{Status: Status{ID: i.ID}}
 	l, err := c.open(ctx)
@@ -56,6 +59,15 @@ func (c *Client) Invite(ctx context.Context, i tasks.Invite) (_ Result, err erro
 		return named, fmt.Errorf("invite %s: %w", i.ID, err)
 	}
 	now := time.Now()
+	if c.inOne && isNew && i.ImportID == "" {
+		taskErr, ok, err := c.inOneTrip(ctx, l, now, i)
+		if err != nil {
+			return named, fmt.Errorf("invite %s: %w", i.ID, err)
+		}
+		if ok {
+			return Result{Status: newStatus(queued(i, now)), TaskErr: taskErr}, nil
+		}
+	}
 	admissions, chunk, err := l.Admit(ctx, now, []tasks.Invite{i})
 	if err != nil {
 		return named, fmt.Errorf("invite %s: %w", i.ID, err)

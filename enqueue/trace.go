@@ -14,11 +14,20 @@ import (
 // whatever propagator the producer has set up for its own calls.
 var traceContext = propagation.TraceContext{}
 
+// The tracer of whatever provider the producer sets up, even if it does so later.
+var (
+	tracer     = otel.Tracer("github.com/inviteq/inviteq/enqueue")
+	asProducer = []trace.SpanStartOption{trace.WithSpanKind(trace.SpanKindProducer)}
+)
+
 // startSpan begins a span of the producer. Without a tracer provider, which is the
-// producer's to set up, it costs next to nothing.
-func startSpan(ctx context.Context, name string, attributes ...attribute.KeyValue) (context.Context, func(error)) {
-	ctx, span := otel.Tracer("github.com/inviteq/inviteq/enqueue").Start(ctx, name,
-		trace.WithSpanKind(trace.SpanKindProducer), trace.WithAttributes(attributes...))
+// producer's to set up, it costs next to nothing: attributes is not called then.
+func startSpan(ctx context.Context, name string, attributes func() []attribute.KeyValue) (context.Context, func(error)) {
+	ctx, span := tracer.Start(ctx, name, asProducer...)
+	if !span.IsRecording() {
+		return ctx, func(error) { span.End() }
+	}
+	span.SetAttributes(attributes()...)
 	return ctx, func(err error) {
 		if err != nil {
 			span.SetStatus(codes.Error, "not accepted") // An error text may say more than a trace should.

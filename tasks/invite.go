@@ -128,16 +128,18 @@ func checkMetadata(m json.RawMessage) string {
 	if len(m) == 0 {
 		return ""
 	}
-	compact, ok := compactMetadata(m)
-	switch {
-	case !ok:
+	if len(m) > 4*MaxMetadataLen {
 		return fmt.Sprintf("must have at most %d bytes", MaxMetadataLen)
-	case len(compact) == 0 || compact[0] != '{' || !utf8.Valid(compact):
-		return `must be a JSON object such as {"plan":"pro"}`
-	case len(compact) > MaxMetadataLen:
-		return fmt.Sprintf("has %d bytes; at most %d are allowed", len(compact), MaxMetadataLen)
 	}
-	depth, duplicate := inspect(compact)
+	if !json.Valid(m) || bytes.TrimLeft(m, " \t\r\n")[0] != '{' || !utf8.Valid(m) {
+		return `must be a JSON object such as {"plan":"pro"}`
+	}
+	if len(m) > MaxMetadataLen { // Perhaps only because of its spaces.
+		if compact, _ := compactMetadata(m); len(compact) > MaxMetadataLen {
+			return fmt.Sprintf("has %d bytes; at most %d are allowed", len(compact), MaxMetadataLen)
+		}
+	}
+	depth, duplicate := inspect(m)
 	if depth > maxMetadataDepth {
 		return fmt.Sprintf("is nested more than %d levels deep", maxMetadataDepth)
 	}

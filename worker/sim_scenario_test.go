@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"slices"
 	"testing"
@@ -37,7 +38,7 @@ func TestScenarios(t *testing.T) {
 		for _, workers := range []int{1, 4} {
 			t.Run(fmt.Sprintf("%s with %d", s.Name, workers), func(t *testing.T) {
 				t.Parallel()
-				r := playScenario(t, s, workers, clerksim.LimiterSliding)
+				r := playScenario(t, s, workers, clerksim.Switches{}, nil)
 				for _, f := range s.Floors {
 					got := f.Of(r)
 					t.Logf("%s: %.3f%s (bound %g)", f.Name, got, f.Unit, f.Bound)
@@ -53,17 +54,21 @@ func TestScenarios(t *testing.T) {
 	}
 }
 
-// playScenario runs a scenario on shipped workers in virtual time.
-func playScenario(t *testing.T, s bench.Scenario, workers int, limiter clerksim.Limiter) (result bench.Result) {
+// playScenario runs a scenario on shipped workers in virtual time. If prepare is
+// set, it is called before the first of them starts.
+func playScenario(t *testing.T, s bench.Scenario, workers int, switches clerksim.Switches, prepare func(*world)) (result bench.Result) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		limit := func(l ledger.Limit) clerksim.Limit { return clerksim.Limit{N: l.Calls, Window: l.Window} }
 		w := newWorld(t, 1, clerksim.Config{
-			Latency: clerksim.TypicalLatency, Switches: clerksim.Switches{Limiter: limiter},
+			Latency: clerksim.TypicalLatency, Switches: switches,
 			Limits: clerksim.Limits{Single: limit(s.Limits.Single), Bulk: limit(s.Limits.Bulk), Other: limit(s.Limits.Other)},
 		})
 		defer w.close()
 		w.limits, w.reserve = s.Limits, s.Reserve
+		if prepare != nil {
+			prepare(w)
+		}
 		for range workers {
 			if _, err := w.start(); err != nil {
 				t.Fatal(err)
@@ -82,6 +87,48 @@ func playScenario(t *testing.T, s bench.Scenario, workers int, limiter clerksim.
 		result = collect(t, w, &s, arrivals)
 	})
 	return result
+}
+
+// TestUnwelcome plays an import in which 2 % of the people are users already and
+// 1 % have been invited, where Clerk refuses a bulk because of them and does not
+// say whose fault it is. The good invites must flow almost as if nobody else were
+// in the list. By default it is a short one; INVITEQ_SIM_SCENARIOS=all plays a day.
+func TestUnwelcome(t *testing.T) {
+	s := bench.Scenarios(1)[0]
+	if os.Getenv("INVITEQ_SIM_SCENARIOS") == "" {
+		s.Length = 3 * time.Hour
+	}
+	clean := len(playScenario(t, s, 1, clerksim.Switches{}, nil).Deliveries)
+	for _, answer := range []clerksim.BulkUser{clerksim.BulkUser422, clerksim.BulkUserDuplicate} {
+		t.Run(string(answer), func(t *testing.T) {
+			users, invited := 0, 0
+			r := playScenario(t, s, 1, clerksim.Switches{BulkUser: answer, BulkUserNaming: clerksim.Unnamed}, func(w *world) {
+				dice := rand.New(rand.NewPCG(2, 1))
+				for n := range s.Arrivals(1) {
+					address, p := person(n).EmailAddress.Raw(), dice.Float64()
+					switch {
+					case p < 0.02:
+						w.sim.AddUser(address)
+						users++
+					case p < 0.03:
+						if _, err := w.sim.CreateForeign(address); err != nil {
+							t.Fatal(err)
+						}
+						invited++
+					}
+				}
+			})
+			got := float64(len(r.Deliveries)) / float64(clean)
+			t.Logf("%d users and %d invited of %d: %d good invites, %d without them: %.1f %% (bound 97 %%)",
+				users, invited, r.Arrived, len(r.Deliveries), clean, 100*got)
+			if got < 0.97 {
+				t.Errorf("good invites reach %.1f %% of the clean throughput; the bound is 97 %%", 100*got)
+			}
+			if r.Refused > 0 {
+				t.Errorf("Clerk answered %d calls with 429", r.Refused)
+			}
+		})
+	}
 }
 
 func scenarioID(n int) string { return fmt.Sprintf("inq_%d", n) }

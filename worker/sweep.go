@@ -8,18 +8,34 @@ import (
 	"github.com/hibiken/asynq"
 
 	"github.com/inviteq/inviteq/tasks"
+	"github.com/inviteq/inviteq/worker/ledger"
 )
 
-const sweepAtOnce = 200
+const (
+	sweepAtOnce = 200
+	tellWaiting = 5 * time.Minute // between two lines about who waits, and how long somebody must have waited for one
+)
 
 // sweep gives a task to every record that lacks one: its producer died between
 // writing the record and enqueueing the task, or Redis lost the task. Every
-// worker sweeps; a task that is there already is no harm.
+// worker sweeps; a task that is there already is no harm. It also tells how long
+// the oldest invite has waited for its turn, and puts back what a ledger needs
+// beside its records, should somebody have emptied Redis.
 func (w *Worker) sweep(ctx context.Context) error {
 	tick := time.NewTicker(w.tempo.sweep)
 	defer tick.Stop()
+	var told time.Time
 	for {
 		n, err := w.retask(ctx)
+		if err == nil {
+			err = w.ledger.Restore(ctx)
+		}
+		if now := time.Now(); err == nil && now.Sub(told) >= tellWaiting {
+			var is bool
+			if is, err = w.tellOldest(ctx, now); is {
+				told = now
+			}
+		}
 		w.cfg.Observe.swept(n)
 		switch {
 		case err != nil && ctx.Err() == nil:
@@ -36,6 +52,22 @@ func (w *Worker) sweep(ctx context.Context) error {
 			return nil
 		}
 	}
+}
+
+// tellOldest logs which invite has waited longest, if that is long, and reports
+// whether it did.
+func (w *Worker) tellOldest(ctx context.Context, now time.Time) (bool, error) {
+	r, err := w.ledger.LongestWaiting(ctx)
+	if errors.Is(err, ledger.ErrNotFound) {
+		return false, nil
+	}
+	waited := now.Sub(r.CreatedAt)
+	if err != nil || waited < tellWaiting {
+		return false, err
+	}
+	w.log.Info().Str("id", r.Invite.ID).Stringer("lane", r.Invite.Lane).Str("import_id", r.Invite.ImportID).
+		Dur("waited", waited).Msg("oldest invite that waits for its turn")
+	return true, nil
 }
 
 func (w *Worker) retask(ctx context.Context) (int, error) {
@@ -58,11 +90,24 @@ func (w *Worker) retask(ctx context.Context) (int, error) {
 	if err != nil {
 		return 0, err
 	}
+	settled := make(map[string]bool, len(m.Creates))
+	for _, id := range m.Creates {
+		settled[id] = true // or forgotten
+	}
 	for _, r := range records {
-		if !r.State.Open() {
+		if settled[r.Invite.ID] = !r.State.Open(); settled[r.Invite.ID] {
 			continue
 		}
 		if err := add(tasks.TypeCreate, tasks.Create{ID: r.Invite.ID}.Encode(), w.queues.Of(r.Invite.Lane), r.Invite.ID); err != nil {
+			return given, err
+		}
+	}
+	for id, done := range settled {
+		if !done {
+			continue
+		}
+		// Nobody needs a task for it any more.
+		if err := w.ledger.TaskSeen(ctx, id); err != nil {
 			return given, err
 		}
 	}

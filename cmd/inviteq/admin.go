@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"net"
 	"net/http"
@@ -15,6 +16,7 @@ import (
 type adminPages struct {
 	metrics *admin.Metrics
 	access  admin.Access
+	tls     *tls.Config // nil: plain http
 	actions bool
 }
 
@@ -23,6 +25,7 @@ func (c *workerCommand) adminOf(p *program) adminPages {
 	token, err := p.env.secret("INVITEQ_ADMIN_TOKEN")
 	p.complaints.add(err)
 	a := adminPages{metrics: admin.NewMetrics(c.Instance, version), access: admin.Access{Token: token}, actions: c.AdminActions}
+	a.tls = serverTLS(&p.complaints, "admin", c.AdminTLSCertFile, c.AdminTLSKeyFile, p.logger(c.LogLevel, c.LogFormat))
 	p.complaints.add(a.access.Check())
 	return a
 }
@@ -54,9 +57,16 @@ func (a adminPages) serve(l net.Listener, w *worker.Worker, cfg *worker.Config) 
 	if err != nil {
 		return nil, err
 	}
-	if a.access.Locked() {
+	switch {
+	case a.access.Locked():
 		cfg.Log.Warn().Stringer("admin", l.Addr()).
 			Msg("other machines reach the admin listener and no INVITEQ_ADMIN_TOKEN is set: it shows /healthz and /readyz only")
+	case a.access.Public && a.tls == nil:
+		cfg.Log.Warn().Stringer("admin", l.Addr()).
+			Msg("the admin listener speaks plain http beyond this machine: set INVITEQ_ADMIN_TLS_CERT_FILE and INVITEQ_ADMIN_TLS_KEY_FILE, or put TLS in front of it; else the token can be read on the way")
+	}
+	if a.tls != nil {
+		l = tls.NewListener(l, a.tls)
 	}
 	server := &http.Server{Handler: pages, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 1 << 16}
 	go func() { _ = server.Serve(l) }() // it ends by Close

@@ -13,6 +13,7 @@ import (
 
 	"github.com/inviteq/inviteq/enqueue/api"
 	"github.com/inviteq/inviteq/worker"
+	"github.com/inviteq/inviteq/worker/admin"
 	"github.com/inviteq/inviteq/worker/ledger"
 )
 
@@ -34,13 +35,16 @@ Examples:
 
 // apiFlags are those of whoever serves the API.
 type apiFlags struct {
-	APIRate string `name:"api-rate" default:"50" placeholder:"N" help:"Requests a second that each token may make of the API; none lifts it."`
-	APIWait string `name:"api-wait" default:"0s" placeholder:"DURATION" help:"How long the answer to a create waits for a worker, so that it has Clerk's id, unless the request says so itself with ?wait=; at most 30s."`
+	APIRate        string `name:"api-rate" default:"50" placeholder:"N" help:"Requests a second that each token may make of the API; none lifts it."`
+	APIWait        string `name:"api-wait" default:"0s" placeholder:"DURATION" help:"How long the answer to a create waits for a worker, so that it has Clerk's id, unless the request says so itself with ?wait=; at most 30s."`
+	APITLSCertFile string `name:"api-tls-cert-file" placeholder:"FILE" help:"The certificate with which the API speaks TLS: PEM, the whole chain. It is read again when it has changed. Without one it is plain http, which beyond this machine needs a TLS proxy in front."`
+	APITLSKeyFile  string `name:"api-tls-key-file" placeholder:"FILE" help:"The certificate's key, PEM."`
 }
 
 // config understands the flags and adds to the complaints.
-func (f apiFlags) config(all *complaints) api.Config {
+func (f apiFlags) config(all *complaints, log zerolog.Logger) api.Config {
 	return api.Config{
+		TLS: serverTLS(all, "api", f.APITLSCertFile, f.APITLSKeyFile, log),
 		RateLimit: setting(all, "api-rate", f.APIRate, func(s string) (float64, error) {
 			if s == "none" {
 				return -1, nil
@@ -68,11 +72,11 @@ type workerAPI struct {
 }
 
 // config understands the flags and adds to the complaints.
-func (f workerAPI) config(all *complaints) api.Config {
+func (f workerAPI) config(all *complaints, log zerolog.Logger) api.Config {
 	if f.APIAddr != "off" {
 		checkAPIAddr(all, f.APIAddr)
 	}
-	return f.apiFlags.config(all)
+	return f.apiFlags.config(all, log)
 }
 
 // serve starts the API unless it is off. stop ends it and returns how it ended;
@@ -99,7 +103,7 @@ func checkAPIAddr(all *complaints, addr string) {
 }
 
 type apiServeCommand struct {
-	APIAddr string `name:"api-addr" default:"127.0.0.1:8081" placeholder:"HOST:PORT" help:"Where to listen. It is plain http: on any other address than loopback put TLS in front."`
+	APIAddr string `name:"api-addr" default:"127.0.0.1:8081" placeholder:"HOST:PORT" help:"Where to listen."`
 	apiFlags
 	LogLevel  string `enum:"debug,info,warn,error" default:"info" placeholder:"LEVEL" help:"debug, info, warn or error. The audit log is on info."`
 	LogFormat string `enum:"auto,json,text" default:"auto" placeholder:"FORMAT" help:"json or text; auto is text on a terminal."`
@@ -111,12 +115,12 @@ func (apiServeCommand) Help() string { return apiCommand{}.Help() }
 // Run serves until the context ends.
 func (c *apiServeCommand) Run(ctx context.Context, p *program) error {
 	opts, instance := p.redisOptions(), p.instance(c.Instance)
-	cfg := c.config(&p.complaints)
+	log := p.logger(c.LogLevel, c.LogFormat)
+	cfg := c.config(&p.complaints, log)
 	checkAPIAddr(&p.complaints, c.APIAddr)
 	if err := p.complaints.usage(); err != nil {
 		return err
 	}
-	log := p.logger(c.LogLevel, c.LogFormat)
 	served, err := startAPI(ctx, c.APIAddr, cfg, opts, instance, log)
 	if err != nil {
 		return err
@@ -154,8 +158,9 @@ func startAPI(ctx context.Context, addr string, cfg api.Config, opts *redis.Opti
 		conn.Close()
 		return nil, err
 	}
-	if host, ok := l.Addr().(*net.TCPAddr); ok && !host.IP.IsLoopback() {
-		log.Warn().Stringer("api", l.Addr()).Msg("the api speaks plain http beyond this machine: put TLS in front of it, or tokens and addresses can be read on the way")
+	if cfg.TLS == nil && admin.IsPublic(l.Addr()) {
+		log.Warn().Stringer("api", l.Addr()).
+			Msg("the api speaks plain http beyond this machine: set INVITEQ_API_TLS_CERT_FILE and INVITEQ_API_TLS_KEY_FILE, or put TLS in front of it; else tokens and addresses can be read on the way")
 	}
 	s := &servedAPI{addr: l.Addr(), done: make(chan error, 1)}
 	go func() {
@@ -202,7 +207,8 @@ type apiTokenCommand struct {
 }
 
 type apiTokenCreateCommand struct {
-	Name string `arg:"" help:"Who will use it: it stands in the audit log. Several tokens may have one name, so that one can follow the other without a gap."`
+	Name     string `arg:"" help:"Who will use it: it stands in the audit log. Several tokens may have one name, so that one can follow the other without a gap."`
+	ReadOnly bool   `help:"It may list and look, and neither invite nor revoke."`
 	instanceFlag
 }
 
@@ -212,6 +218,7 @@ func (apiTokenCreateCommand) Help() string {
 Examples:
 
   inviteq api token create billing
+  inviteq api token create dashboard --read-only
   TOKEN=$(inviteq api token create billing)`
 }
 
@@ -223,7 +230,7 @@ func (c *apiTokenCreateCommand) Run(ctx context.Context, p *program) error {
 		return err
 	}
 	defer conn.Close()
-	bearer, t, err := conn.ledger.CreateToken(ctx, time.Now(), c.Name)
+	bearer, t, err := conn.ledger.CreateToken(ctx, time.Now(), c.Name, c.ReadOnly)
 	if err != nil {
 		return err
 	}
@@ -247,6 +254,7 @@ func (apiTokenListCommand) Help() string {
 type tokenJSON struct {
 	ID        string     `json:"id"`
 	Name      string     `json:"name"`
+	ReadOnly  bool       `json:"read_only"`
 	CreatedAt time.Time  `json:"created_at"`
 	UsedAt    *time.Time `json:"used_at"` // to the minute; null: never
 }
@@ -264,10 +272,10 @@ func (c *apiTokenListCommand) Run(ctx context.Context, p *program) error {
 	}
 	now := time.Now()
 	var t table
-	t.header("name", "id", "created", "last used")
+	t.header("name", "id", "may", "created", "last used")
 	for _, token := range tokens {
 		if c.JSON {
-			j := tokenJSON{ID: token.ID, Name: token.Name, CreatedAt: token.CreatedAt.UTC()}
+			j := tokenJSON{ID: token.ID, Name: token.Name, ReadOnly: token.ReadOnly, CreatedAt: token.CreatedAt.UTC()}
 			if !token.UsedAt.IsZero() {
 				j.UsedAt = new(token.UsedAt.UTC())
 			}
@@ -276,11 +284,14 @@ func (c *apiTokenListCommand) Run(ctx context.Context, p *program) error {
 			}
 			continue
 		}
-		used := "never"
+		may, used := "read and write", "never"
+		if token.ReadOnly {
+			may = "read"
+		}
 		if !token.UsedAt.IsZero() {
 			used = ago(now, token.UsedAt)
 		}
-		t.row(text(token.Name), text(token.ID), text(moment(token.CreatedAt)), text(used))
+		t.row(text(token.Name), text(token.ID), text(may), text(moment(token.CreatedAt)), text(used))
 	}
 	if c.JSON {
 		return nil

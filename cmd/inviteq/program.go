@@ -28,10 +28,11 @@ type grammar struct {
 	Import importCommand  `cmd:"" group:"produce" help:"Invite everybody on a list."`
 	Revoke revokeCommand  `cmd:"" group:"produce" help:"Take an invite back, sent or not."`
 
-	Status statusCommand `cmd:"" group:"ask" help:"Say what became of an invite or an import."`
+	Status statusCommand `cmd:"" group:"ask" help:"Say what became of an invite or an import, or how all stand."`
 	List   listCommand   `cmd:"" group:"ask" help:"List invites by state or import."`
 	Events eventsCommand `cmd:"" group:"ask" help:"Show what happens to invites."`
 	Quota  quotaCommand  `cmd:"" group:"ask" help:"Show what Clerk's limits have left, and who waits."`
+	Health healthCommand `cmd:"" group:"ask" help:"Say whether the worker on this machine can deliver."`
 
 	Reconcile reconcileCommand `cmd:"" group:"mend" help:"Compare the ledger with Clerk now, or Clerk with a list."`
 

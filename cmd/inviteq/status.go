@@ -13,7 +13,7 @@ import (
 )
 
 type statusCommand struct {
-	Target string `arg:"" name:"what" help:"An address, an id of ours or of Clerk's (inv_…), or the id of an import."`
+	Target string `arg:"" optional:"" name:"what" help:"An address, an id of ours or of Clerk's (inv_…), or the id of an import. Without one: how all of them stand."`
 	instanceFlag
 	jsonFlag
 }
@@ -21,8 +21,11 @@ type statusCommand struct {
 func (statusCommand) Help() string {
 	return `An address shows all of its invites, the newest first. The exit code is 1 if nothing is known.
 
+Without an argument it counts the invites in each state, names the one that has waited longest, and says what the last comparisons with Clerk have found.
+
 Examples:
 
+  inviteq status
   inviteq status ada@example.com
   inviteq status imp_0123456789abcdef --json`
 }
@@ -34,6 +37,9 @@ func (c *statusCommand) Run(ctx context.Context, p *program) error {
 		return err
 	}
 	defer conn.Close()
+	if c.Target == "" {
+		return c.everything(ctx, p, conn)
+	}
 	list, err := conn.client.Status(ctx, c.Target)
 	if errors.Is(err, enqueue.ErrNotFound) && !strings.Contains(c.Target, "@") {
 		imp, importErr := conn.client.Import(ctx, c.Target)
@@ -110,13 +116,16 @@ func (p *program) printImport(i enqueue.Import, asJSON bool) error {
 	return err
 }
 
-// outcomes is the table of an import's states: the settled ones first.
-func (p *program) outcomes(i enqueue.Import) table {
+// outcomes is the table of an import's states.
+func (p *program) outcomes(i enqueue.Import) table { return p.statesTable(i.States) }
+
+// statesTable counts the invites in each state that has some, the settled first.
+func (p *program) statesTable(states map[ledger.State]int64) table {
 	var t table
 	t.header("state", "invites", "")
 	order := slices.Concat(ledger.States[ledger.Pending:], ledger.States[:ledger.Pending])
 	for _, s := range order {
-		if n := i.States[s]; n > 0 {
+		if n := states[s]; n > 0 {
 			t.row(p.state(s), number(n), text(meaning(s)).in(p.console.onOut.dim))
 		}
 	}

@@ -116,7 +116,7 @@ func TestUsage(t *testing.T) {
 		{w, "--version", exitDone, ""},
 		{w, "version --json", exitDone, ""},
 		{w, "inivte", exitUsage, "inviteq --help"},
-		{w, "status", exitUsage, "inviteq status --help"},
+		{w, "status", exitDone, ""},
 		{w, "status a b", exitUsage, "unexpected argument"},
 		{w, "status canary@example.com canary@example.com", exitUsage, "unexpected argument"},
 		{w, "status nobody@example.com", exitFailed, "nothing is known"},

@@ -43,8 +43,10 @@ type workerCommand struct {
 	WebhookURL          string `name:"webhook-url" placeholder:"URL" help:"Where events are posted, in the Standard Webhooks format. Needs INVITEQ_WEBHOOK_SECRET or INVITEQ_WEBHOOK_SECRET_FILE: whsec_…, or several separated by spaces, the newest first."`
 	WebhookAllowPrivate bool   `help:"Permit plain http and private addresses for webhooks."`
 
-	AdminAddr    string `default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Where the status page, /monitoring, /metrics, /healthz and /readyz are; off for nowhere. Reachable from other machines, all but the last two need INVITEQ_ADMIN_TOKEN or INVITEQ_ADMIN_TOKEN_FILE."`
-	AdminActions bool   `help:"Let /monitoring pause, run, archive and delete."`
+	AdminAddr        string `default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Where the status page, /monitoring, /metrics, /healthz and /readyz are; off for nowhere. Reachable from other machines, all but the last two need INVITEQ_ADMIN_TOKEN or INVITEQ_ADMIN_TOKEN_FILE."`
+	AdminTLSCertFile string `name:"admin-tls-cert-file" placeholder:"FILE" help:"The certificate with which the admin listener speaks TLS: PEM, the whole chain. It is read again when it has changed. Without one it is plain http, which beyond this machine needs a TLS proxy in front."`
+	AdminTLSKeyFile  string `name:"admin-tls-key-file" placeholder:"FILE" help:"The certificate's key, PEM."`
+	AdminActions     bool   `help:"Let /monitoring pause, run, archive and delete."`
 	workerAPI
 	LogLevel  string `enum:"debug,info,warn,error" default:"info" placeholder:"LEVEL" help:"debug, info, warn or error."`
 	LogFormat string `enum:"auto,json,text" default:"auto" placeholder:"FORMAT" help:"json or text; auto is text on a terminal."`
@@ -67,7 +69,7 @@ Examples:
 func (c *workerCommand) Run(ctx context.Context, p *program) error {
 	pages := c.adminOf(p)
 	cfg := c.config(p, pages)
-	requests := c.workerAPI.config(&p.complaints)
+	requests := c.workerAPI.config(&p.complaints, cfg.Log)
 	if err := p.complaints.usage(); err != nil {
 		return err
 	}

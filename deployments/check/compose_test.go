@@ -73,6 +73,10 @@ func TestComposeServices(t *testing.T) {
 		if _, err := os.Stat(filepath.Join(service.Build.Context, service.Build.Dockerfile)); err != nil {
 			t.Errorf("%s is built from a Dockerfile that is not there: %v", name, err)
 		}
+		// What the image asks is for a worker.
+		if asked := service.HealthCheck == nil || !service.HealthCheck.Disable; asked != strings.HasPrefix(name, "worker") {
+			t.Errorf("%s is asked for its health: %t", name, asked)
+		}
 		if !service.ReadOnly || !slices.Contains(service.CapDrop, "ALL") {
 			t.Errorf("%s may write to its root or keeps capabilities", name)
 		}
@@ -172,6 +176,11 @@ func TestPlayground(t *testing.T) {
 	}
 	answers("/healthz", "", http.StatusOK)
 	answers("/readyz", "", http.StatusOK)
+	asks := exec.CommandContext(t.Context(), program(t), imageHealth[2:]...)
+	asks.Env = environment(worker)
+	if output, err := asks.CombinedOutput(); err != nil {
+		t.Errorf("the container of a worker is not healthy: %v\n%s", err, output)
+	}
 	answers("/", "", http.StatusUnauthorized)
 	answers("/", token, http.StatusOK)
 	answers("/metrics", token, http.StatusOK)

@@ -115,6 +115,10 @@ func buildContext(t *testing.T) string {
 	return target
 }
 
+// imageHealth is how an engine asks whether a container is healthy. TestPlayground
+// runs it.
+var imageHealth = []string{"CMD", "/inviteq", "health"}
+
 // TestImage does what an engine would do with the Dockerfile: it runs the build
 // step on the build context, lays the files of the last stage into an empty
 // folder, and starts the program in there, as the image's user with nothing
@@ -151,7 +155,7 @@ func TestImage(t *testing.T) {
 		t.Errorf("the image is based on %q, want scratch", last.BaseName)
 	}
 	var user string
-	var argv []string
+	var argv, health []string
 	for _, command := range last.Commands {
 		switch command := command.(type) {
 		case *instructions.UserCommand:
@@ -160,6 +164,8 @@ func TestImage(t *testing.T) {
 			argv = slices.Concat(command.CmdLine, argv)
 		case *instructions.CmdCommand:
 			argv = slices.Concat(argv, command.CmdLine)
+		case *instructions.HealthCheckCommand:
+			health = command.Health.Test
 		case *instructions.CopyCommand:
 			if command.From != stages[0].Name {
 				t.Errorf("COPY --from=%s: no such stage", command.From)
@@ -179,6 +185,10 @@ func TestImage(t *testing.T) {
 	}
 	if want := []string{"/inviteq", "worker"}; !slices.Equal(argv, want) {
 		t.Errorf("the image runs %q, want %q", argv, want)
+	}
+
+	if !slices.Equal(health, imageHealth) {
+		t.Errorf("the image's health is asked by %q, want %q", health, imageHealth)
 	}
 
 	binary, err := elf.Open(filepath.Join(image, "inviteq"))

@@ -37,6 +37,7 @@ type problems struct {
 // (https://clerk.com/docs/errors/backend-api).
 const (
 	codeKeyInvalid      = "clerk_key_invalid"
+	codeNotAllowed      = "authorization_invalid"
 	codeNotFound        = "resource_not_found"
 	codeMethod          = "method_not_allowed"
 	codeBody            = "request_body_invalid"

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"time"
@@ -29,6 +30,9 @@ type Config struct {
 	// Wait is how long the answer to a create waits for a worker when the
 	// request has no ?wait=. Defaults to 0; at most 30 s.
 	Wait time.Duration
+
+	// TLS, if set, is what Serve speaks. Defaults to plain HTTP.
+	TLS *tls.Config
 
 	// MaxImport is the largest list that POST /v1/imports takes, in bytes. Two of
 	// them lie in the folder for temporary files at a time. Defaults to 64 MiB.
@@ -98,6 +102,7 @@ func (c Config) withDefaults() (Config, error) {
 type API struct {
 	cfg      Config
 	limits   limits
+	guesses  ledger.Guesses
 	inFlight chan struct{}
 	waiting  chan struct{}
 	heavy    chan struct{}

@@ -42,8 +42,9 @@
 // # Security
 //
 // Every path under /v1 demands a bearer token; tokens are kept as hashes, and one
-// that is revoked is refused at the next request. The rate limit is per token and
-// per process. Bodies, headers, times and requests in flight are bounded. There is
-// no CORS: the API is for servers. It speaks plain HTTP: put TLS in front of it
-// unless it listens on loopback.
+// that is revoked is refused at the next request, and one that is read-only may only
+// GET. The rate limit is per token and per process; whoever tries many wrong tokens
+// from one address is told to wait, while the right one goes on working there. Bodies, headers, times and requests in flight are bounded. There is
+// no CORS: the API is for servers. Off loopback give it a certificate (Config.TLS),
+// or put TLS in front of it.
 package api

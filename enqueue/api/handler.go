@@ -128,6 +128,9 @@ func (x *exchange) answer() (got *answer) {
 		if refused := x.admit(); refused != nil {
 			return refused
 		}
+		if x.token.ReadOnly && t.method != http.MethodGet {
+			return refuse(http.StatusForbidden, codeNotAllowed, "Not allowed", "This token may only read.")
+		}
 	}
 	// net/http would leave out what it cannot read, and a ?wait= or status= with it.
 	if _, err := url.ParseQuery(x.r.URL.RawQuery); err != nil {
@@ -171,6 +174,12 @@ func (x *exchange) admit() *answer {
 	token, err := x.cfg.Ledger.Authenticate(x.ctx, strings.TrimSpace(bearer))
 	switch {
 	case errors.Is(err, ledger.ErrToken):
+		if bearer != "" {
+			if wait := x.guesses.Wrong(x.entry.Remote, time.Now()); wait > 0 {
+				return refuse(http.StatusTooManyRequests, codeTooMany, "Too many requests. Please try again in a bit.",
+					"Too many invalid tokens have come from this address. Please try again in a bit.").after(wait)
+			}
+		}
 		return refuse(http.StatusUnauthorized, codeKeyInvalid, "The provided token is invalid.",
 			"The provided token is invalid. Create one with `inviteq api token create`, and send it as Authorization: Bearer sk_test_….").
 			with("WWW-Authenticate", `Bearer realm="inviteq"`)

@@ -98,7 +98,7 @@ func newStage(t testing.TB, change ...func(*api.Config)) *stage {
 
 func (s *stage) newToken(name string) string {
 	s.t.Helper()
-	bearer, _, err := s.ledger.CreateToken(s.t.Context(), time.Now(), name)
+	bearer, _, err := s.ledger.CreateToken(s.t.Context(), time.Now(), name, false)
 	if err != nil {
 		s.t.Fatal(err)
 	}

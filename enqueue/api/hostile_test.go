@@ -226,6 +226,57 @@ func TestTokens(t *testing.T) {
 	}
 }
 
+// TestWrongTokensWait tells whoever tries many to wait, and nobody who has the right
+// one.
+func TestWrongTokensWait(t *testing.T) {
+	s := newStage(t)
+	wrong := "Bearer " + s.token[:len(s.token)-1] + "!"
+	for n := range 10 {
+		if r := s.do("GET", "/v1/invitations", "", "", "Authorization", wrong); r.status != 401 {
+			t.Fatalf("wrong token %d: status %d", n, r.status)
+		}
+	}
+	r := s.do("GET", "/v1/invitations", "", "", "Authorization", wrong)
+	if r.status != 429 || r.errors(t)[0].Code != "too_many_requests" || r.header.Get("Retry-After") != "6" {
+		t.Errorf("one more: %d, Retry-After %q", r.status, r.header.Get("Retry-After"))
+	}
+	if r := s.get("/v1/invitations"); r.status != 200 {
+		t.Errorf("the right token from there: %d", r.status)
+	}
+	if r := s.do("GET", "/v1/invitations", "", "", "Authorization", ""); r.status != 401 {
+		t.Errorf("no token at all is no guess: %d", r.status)
+	}
+}
+
+func TestReadOnlyTokens(t *testing.T) {
+	s := newStage(t)
+	writer := s.token
+	var made invitation
+	s.post("/v1/invitations", `{"email_address":"ada@example.com"}`).into(t, &made)
+	var err error
+	if s.token, _, err = s.ledger.CreateToken(t.Context(), time.Now(), "dashboard", true); err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range []reply{
+		s.post("/v1/invitations", `{"email_address":"bob@example.com"}`), s.post("/v1/invitations/bulk", `[{"email_address":"bob@example.com"}]`),
+		s.post("/v1/invitations/"+made.ID+"/revoke", ""), s.do("POST", "/v1/imports", "text/csv", "email_address\nbob@example.com\n"),
+	} {
+		if r.status != 403 || r.errors(t)[0].Code != "authorization_invalid" {
+			t.Errorf("got %d: %s", r.status, r.body)
+		}
+	}
+	for _, path := range []string{"/v1/invitations", "/v1/invites/" + made.ID} {
+		if r := s.get(path); r.status != 200 {
+			t.Errorf("%s: %d: %s", path, r.status, r.body)
+		}
+	}
+	s.token = writer
+	var all []invitation
+	if s.get("/v1/invitations").into(t, &all); len(all) != 1 || all[0].Status != "pending" {
+		t.Errorf("got %+v, want what the other token has made, as it was", all)
+	}
+}
+
 // TestRateLimit is each token's own.
 func TestRateLimit(t *testing.T) {
 	s := newStage(t, func(c *api.Config) { c.RateLimit = 2 })

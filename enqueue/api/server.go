@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -46,7 +47,11 @@ func (a *API) Serve(ctx context.Context, l net.Listener) error {
 		}
 		a.die()
 	})
-	err := server.Serve(netutil.LimitListener(l, maxConns))
+	l = netutil.LimitListener(l, maxConns)
+	if a.cfg.TLS != nil {
+		l = tls.NewListener(l, a.cfg.TLS)
+	}
+	err := server.Serve(l)
 	close(ended)
 	closing.Wait()
 	if errors.Is(err, http.ErrServerClosed) {

@@ -4,10 +4,17 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"errors"
+	"math"
 	"net"
 	"net/http"
 	"net/netip"
+	"strconv"
 	"strings"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/inviteq/inviteq/worker/ledger"
 )
 
 // Access says who may see the pages. See the package's documentation.
@@ -38,11 +45,22 @@ func IsPublic(addr net.Addr) bool {
 	return true
 }
 
-// guard lets through who may see the pages.
-func (a Access) guard(next http.Handler) http.Handler {
+// guard lets through who may see the pages. Wrong tokens are logged, and whoever
+// tries many is told to wait.
+func (a Access) guard(log zerolog.Logger, next http.Handler) http.Handler {
+	guesses := &ledger.Guesses{}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
 		case a.Token != "" && !a.shown(r):
+			if r.Header.Get("Authorization") != "" {
+				remote, _, _ := net.SplitHostPort(r.RemoteAddr)
+				if wait := guesses.Wrong(remote, time.Now()); wait > 0 {
+					w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(wait.Seconds()))))
+					http.Error(w, "Too many wrong tokens have come from this address.", http.StatusTooManyRequests)
+					return
+				}
+				log.Warn().Str("remote", remote).Msg("a wrong admin token was shown")
+			}
 			w.Header().Set("WWW-Authenticate", `Basic realm="inviteq: any user, the admin token as password", charset="UTF-8"`)
 			http.Error(w, "The admin token is needed: as a bearer token, or as the password of any user.", http.StatusUnauthorized)
 		case a.Locked():

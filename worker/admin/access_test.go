@@ -1,12 +1,15 @@
 package admin
 
 import (
+	"bytes"
 	"encoding/json"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
+
+	"github.com/rs/zerolog"
 
 	"github.com/inviteq/inviteq/worker/ledger"
 	"github.com/inviteq/inviteq/worker/ledger/redistest"
@@ -109,6 +112,45 @@ func TestAccess(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func TestWrongTokensWait(t *testing.T) {
+	var log bytes.Buffer
+	h := handlerWith(t, func(cfg *Config) { cfg.Access = Access{Token: testToken, Public: true}; cfg.Log = zerolog.New(&log) })
+	ask := func(remote, password string) *httptest.ResponseRecorder {
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/imports", nil)
+		r.RemoteAddr = remote + ":1234"
+		if password != "" {
+			r.SetBasicAuth("anybody", password)
+		}
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		return w
+	}
+	for range 20 {
+		if w := ask("192.0.2.1", ""); w.Code != http.StatusUnauthorized {
+			t.Fatalf("a browser that has not been asked yet: %d", w.Code)
+		}
+	}
+	for range 10 {
+		if w := ask("192.0.2.1", "guess"); w.Code != http.StatusUnauthorized {
+			t.Fatalf("wrong: %d", w.Code)
+		}
+	}
+	for range 5 {
+		if w := ask("192.0.2.1", "guess"); w.Code != http.StatusTooManyRequests || w.Header().Get("Retry-After") == "" {
+			t.Errorf("too many: %d", w.Code)
+		}
+	}
+	if w := ask("192.0.2.1", testToken); w.Code != http.StatusOK {
+		t.Errorf("the right one from there: %d", w.Code)
+	}
+	if w := ask("192.0.2.2", "guess"); w.Code != http.StatusUnauthorized {
+		t.Errorf("somebody else: %d", w.Code)
+	}
+	if n := strings.Count(log.String(), "a wrong admin token"); n != 11 || strings.Contains(log.String(), "guess") {
+		t.Errorf("%d lines, want one for each that was answered: %s", n, &log)
 	}
 }
 

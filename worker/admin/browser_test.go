@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"bytes"
 	"context"
 	"encoding/base64"
 	"errors"
@@ -219,15 +220,43 @@ func (b *browser) shoot(name string) {
 	if wide > 0 {
 		b.t.Errorf("%s scrolls sideways by %d px", name, wide)
 	}
-	if err := os.WriteFile(filepath.Join(b.folder, name+".png"), ask(b, chromedp.FullScreenshot(100)), 0o600); err != nil {
+	// Colours fade and charts grow: two equal pictures, or one of a page that never
+	// rests.
+	picture := ask(b, chromedp.FullScreenshot(100))
+	for range 10 {
+		next := ask(b, chromedp.FullScreenshot(100))
+		if bytes.Equal(picture, next) {
+			break
+		}
+		picture = next
+	}
+	if err := os.WriteFile(filepath.Join(b.folder, name+".png"), picture, 0o600); err != nil {
 		b.t.Fatal(err)
 	}
 }
 
-// text reads what an element shows.
-func (b *browser) text(selector string) string {
+// text reads what an element shows, in one step: a live page may put another one in
+// its place between two.
+func (b *browser) text(selector string) (text string) {
 	b.t.Helper()
-	return strings.TrimSpace(ask(b, chromedp.Text(chromedp.CSS(selector))))
+	eventually(b.t, func() error {
+		found := ask(b, chromedp.Evaluate[[]string](fmt.Sprintf(`[...document.querySelectorAll(%q)].slice(0, 1).map((e) => e.innerText)`, selector)))
+		if len(found) == 0 {
+			return fmt.Errorf("the page has no %s", selector)
+		}
+		text = strings.TrimSpace(found[0])
+		return nil
+	})
+	return text
+}
+
+// roomy checks that an element has most of the window's width.
+func (b *browser) roomy(selector string) {
+	b.t.Helper()
+	share := ask(b, chromedp.Evaluate[float64](fmt.Sprintf(`document.querySelector(%q).getBoundingClientRect().width / window.innerWidth`, selector)))
+	if share < 0.75 || share > 1 {
+		b.t.Errorf("%s has %.2f of the window's width", selector, share)
+	}
 }
 
 // figure reads a number that an element shows.

@@ -19,8 +19,9 @@ import (
 // importView is an import as the pages show it.
 type importView struct {
 	ledger.Import
-	Now time.Time
-	ETA time.Time // When its last invite will be sent, as things stand; zero when none waits.
+	Now  time.Time
+	ETA  time.Time // When its last invite will be sent, as things stand; zero when none waits.
+	Held bool      // Its lane is paused: the ETA is none until somebody resumes it.
 }
 
 // Created is when the import was begun.
@@ -95,29 +96,9 @@ func (h *Handler) loadImport(ctx context.Context, o ledger.Overview, id string) 
 	if err != nil {
 		return importView{}, err
 	}
-	v := importView{Import: i, Now: o.At}
-	if i.States[ledger.Queued] > 0 {
-		v.ETA, err = h.lastETA(ctx, o, i)
-	}
-	return v, err
-}
-
-// lastETA is that of the last row if it still waits, else that of all that waits.
-func (h *Handler) lastETA(ctx context.Context, o ledger.Overview, i ledger.Import) (time.Time, error) {
-	l := h.cfg.Ledger
-	ids, err := l.Members(ctx, tasks.BulkCreate{ImportID: i.ID, From: int(i.Total) - 1, Count: 1})
-	if err != nil {
-		return time.Time{}, err
-	}
-	records, err := l.Get(ctx, ids...)
-	if err != nil || len(records) == 0 || records[0].State != ledger.Queued {
-		return o.Drain(), err
-	}
-	etas, err := l.ETAs(ctx, o.At, records...)
-	if err != nil {
-		return time.Time{}, err
-	}
-	return etas[0], nil
+	eta, err := h.cfg.Ledger.ImportETA(ctx, o.At, i)
+	_, held := o.Paused[tasks.Import]
+	return importView{Import: i, Now: o.At, ETA: eta, Held: held}, err
 }
 
 // rowsPage is a part of an import's rows.

@@ -166,6 +166,8 @@ func TestWhatNeedsAPersonIsOnTop(t *testing.T) {
 	b.open(s.server.URL + "/")
 	b.shows("1 invite is parked: malformed request.")
 	b.shows("The import lane has been paused for")
+	b.shows("30 open, the import lane is paused") // and no ETA, which nobody knows
+	b.shows("some wait until their lane is resumed")
 	b.shows("inviteq resume --lane import --instance " + s.ledger.Instance())
 	if got := b.text(".pill"); got != "Needs a look" {
 		t.Errorf("the pill says %q", got)
@@ -264,6 +266,7 @@ func TestMonitoringInABrowser(t *testing.T) {
 			for _, l := range looks {
 				b.as(l)
 				b.shoot("monitoring-" + l.name)
+				b.roomy(".MuiContainer-root")
 			}
 			b.as(looks[0])
 			b.do(chromedp.Click(fmt.Sprintf(`//a[text()=%q]`, s.queues.Interactive)))
@@ -281,6 +284,13 @@ func TestMonitoringInABrowser(t *testing.T) {
 			b.shows("rows 201 to 300 of import spring")
 			b.shows("its turn comes then")
 			b.shoot("monitoring-waiting")
+			b.as(looks[2])
+			b.shoot("monitoring-waiting-" + looks[2].name)
+			b.open(s.server.URL + "/monitoring/queues/" + s.queues.Interactive + "/tasks/" + ids[0])
+			b.shows("pending inv_")
+			b.shoot("monitoring-task-" + looks[2].name)
+			b.roomy(".MuiContainer-root")
+			b.as(looks[0])
 			for _, page := range []string{"servers", "schedulers", "redis", "settings"} {
 				b.open(s.server.URL + "/monitoring/" + page)
 				b.do(chromedp.WaitVisible(chromedp.CSS("header")))

@@ -24,6 +24,7 @@ type statusData struct {
 	Sending   int64
 	Unknown   int64
 	Drain     time.Time
+	Held      bool          // Somebody waits in a lane that is paused, so there is no telling when.
 	Eldest    ledger.Record // The oldest waiting invite; without an id if none waits.
 	ThisHour  int64
 	LastHours int64 // Delivered in the last 24 hours.
@@ -87,6 +88,7 @@ func (h *Handler) status(ctx context.Context) (statusData, error) {
 		l := laneView{Lane: lane, Waiting: n, Oldest: v.Oldest[lane], Paused: o.Paused[lane]}
 		if n > 0 {
 			l.Drain = o.ETA(lane, n-1)
+			d.Held = d.Held || !l.Paused.IsZero()
 		}
 		if first := l.Oldest; first.Invite.ID != "" && (d.Eldest.Invite.ID == "" || first.CreatedAt.Before(d.Eldest.CreatedAt)) {
 			d.Eldest = first

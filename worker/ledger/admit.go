@@ -1,11 +1,14 @@
 package ledger
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"slices"
 	"time"
+
+	"github.com/redis/go-redis/v9"
 
 	"github.com/inviteq/inviteq/tasks"
 )
@@ -30,31 +33,101 @@ const taskGrace = time.Minute
 // import or of none. It is atomic and idempotent; at most ChunkSize at once.
 // Chunk tells which members of the import are new; its Count is 0 when none is.
 func (l *Ledger) Admit(ctx context.Context, now time.Time, invites []tasks.Invite) (_ []Admission, chunk tasks.BulkCreate, _ error) {
-	if len(invites) == 0 {
-		return nil, chunk, nil
-	}
-	if len(invites) > tasks.ChunkSize {
-		return nil, chunk, fmt.Errorf("at most %d invites can be admitted at once", tasks.ChunkSize)
-	}
-	importID := invites[0].ImportID
-	args := []any{now.UnixMilli(), now.Add(taskGrace).UnixMilli(), importID}
-	for n := range invites {
-		i := &invites[n]
-		if i.ID == "" || i.ImportID != importID {
-			return nil, chunk, errors.New("invites admitted together must have ids and belong to one import")
-		}
-		body, err := encodeContent(i)
-		if err != nil {
-			return nil, chunk, err
-		}
-		person := l.Person(i.EmailAddress)
-		args = append(args, i.ID, int(i.Lane), millis(i.NotBefore), millis(i.Deadline), person, addressBucket(person), body)
-	}
-	reply, err := l.run(ctx, "admit", args...).Int64Slice()
+	e, err := l.Prepare(invites)
 	if err != nil {
 		return nil, chunk, err
 	}
-	admissions := make([]Admission, len(invites))
+	return l.AdmitEntry(ctx, now, e)
+}
+
+// Entry is what Admit writes, encoded: all that can be done before Redis is asked.
+type Entry struct {
+	importID string
+	salt     salt
+	args     []any // argsEach for every invite, made with that salt
+	people   []tasks.Email
+}
+
+// argsEach is how many arguments admit.lua takes for an invite, and argPerson the
+// first of the two that the salt decides.
+const (
+	argsEach  = 7
+	argPerson = 4
+)
+
+// Prepare encodes invites for AdmitEntry, without a call to Redis: whoever writes
+// many can encode some while others are written.
+func (l *Ledger) Prepare(invites []tasks.Invite) (Entry, error) {
+	if len(invites) > tasks.ChunkSize {
+		return Entry{}, fmt.Errorf("at most %d invites can be admitted at once", tasks.ChunkSize)
+	}
+	e := Entry{args: make([]any, 0, argsEach*len(invites)), people: make([]tasks.Email, len(invites))}
+	for n := range invites {
+		i := &invites[n]
+		if i.ID == "" || i.ImportID != invites[0].ImportID {
+			return Entry{}, errors.New("invites admitted together must have ids and belong to one import")
+		}
+		body, err := encodeContent(i)
+		if err != nil {
+			return Entry{}, err
+		}
+		e.importID, e.people[n] = i.ImportID, i.EmailAddress
+		e.args = append(e.args, i.ID, int(i.Lane), millis(i.NotBefore), millis(i.Deadline), "", "", body)
+	}
+	e.key(l.currentSalt())
+	return e, nil
+}
+
+// key writes the address keys that belong to a salt.
+func (e *Entry) key(s salt) {
+	e.salt = s
+	personOf := s.keyer()
+	for n, email := range e.people {
+		person := personOf(email)
+		e.args[argsEach*n+argPerson], e.args[argsEach*n+argPerson+1] = person, addressBucket(person)
+	}
+}
+
+// arguments are those of admit.lua behind the salt.
+func (e *Entry) arguments(now time.Time) []any {
+	return append([]any{now.UnixMilli(), now.Add(taskGrace).UnixMilli(), e.importID}, e.args...)
+}
+
+// AdmitEntry is Admit for what is encoded already.
+func (l *Ledger) AdmitEntry(ctx context.Context, now time.Time, e Entry) (_ []Admission, chunk tasks.BulkCreate, _ error) {
+	if len(e.people) == 0 {
+		return nil, chunk, nil
+	}
+	cmd, err := l.runSalted(ctx, "admit", func(s salt) []any {
+		if !bytes.Equal(s, e.salt) {
+			e.key(s)
+		}
+		return e.arguments(now)
+	})
+	if err != nil {
+		return nil, chunk, err
+	}
+	return e.read(cmd)
+}
+
+// QueueAdmit puts the call of AdmitEntry into a pipeline, so that what must come
+// after it needs no round trip of its own. When the pipeline has run, read returns
+// the admissions. It is an attempt: after an error nothing has been written, unless
+// it is one of the connection, and AdmitEntry says what is really the matter.
+func (l *Ledger) QueueAdmit(ctx context.Context, pipe redis.Pipeliner, now time.Time, e Entry) (read func() ([]Admission, error)) {
+	cmd := l.code["admit"].EvalSha(ctx, pipe, []string{l.keys.prefix}, append([]any{[]byte(e.salt)}, e.arguments(now)...)...)
+	return func() ([]Admission, error) {
+		admissions, _, err := e.read(cmd)
+		return admissions, err
+	}
+}
+
+func (e *Entry) read(cmd *redis.Cmd) (_ []Admission, chunk tasks.BulkCreate, _ error) {
+	reply, err := cmd.Int64Slice()
+	if err != nil {
+		return nil, chunk, err
+	}
+	admissions := make([]Admission, len(e.people))
 	for n := range admissions {
 		switch reply[n+2] {
 		case 1:
@@ -63,7 +136,7 @@ func (l *Ledger) Admit(ctx context.Context, now time.Time, invites []tasks.Invit
 			admissions[n] = Conflict
 		}
 	}
-	return admissions, tasks.BulkCreate{ImportID: importID, From: int(max(reply[0], 0)), Count: int(reply[1])}, nil
+	return admissions, tasks.BulkCreate{ImportID: e.importID, From: int(max(reply[0], 0)), Count: int(reply[1])}, nil
 }
 
 // Missing are the tasks that no handler has seen although their records are a

@@ -1,29 +1,39 @@
 -- admit.lua: write the records of new invites.
 --
 -- KEYS[1]  the instance's prefix
--- ARGV     now, when to look for the task (ms), import id or '',
+-- ARGV     salt of the address keys, now, when to look for the task (ms), import id or '',
 --          then per invite 7: id, lane (0 interactive, 1 import), ready (ms or 0), deadline (ms or 0),
 --          address key, address bucket, body
 -- returns  the position of the first new one in the import (-1: none),
---          how many were new, then per invite: 1 new | 0 known, same content | -1 known, other content
+--          how many were new, then per invite: 1 new | 0 known, same content | -1 known, other content;
+--          or an error that begins with SALT: the address keys were made with another salt than the ledger's
 --
 -- Keeps: an id belongs to one content for ever; a record is written together with every index that
--- leads to it, and with a hint that a task is still missing.
+-- leads to it, and with a hint that a task is still missing; all address keys of a ledger are made with the salt
+-- that stands in it (salt.go).
 --
 -- Producers wait for this script, so it does without lib.lua (which costs more than a record) and writes each
 -- index once for all invites.
-local now, look, import = ARGV[1], ARGV[2], ARGV[3]
+local salt, now, look, import = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+local stands = redis.call('HGET', K.meta, 'salt')
+if not stands then
+  redis.call('HSET', K.meta, 'salt', salt)
+elseif stands ~= salt then
+  return redis.error_reply('SALT is another one')
+end
+
 local out, fresh, new = {-1, 0}, 0, {}
 
 local ids, tombs = {}, {}
-for a = 4, #ARGV, 7 do
-  ids[#ids + 1] = ARGV[a]
-  tombs[#tombs + 1] = K.tomb .. ARGV[a]
+for n = 1, (#ARGV - 4) / 7 do
+  local id = ARGV[7 * n - 2]
+  ids[n] = id
+  tombs[n] = K.tomb .. id
 end
 local known, bodies = redis.call('HMGET', K.rec, unpack(ids)), {}
 tombs = redis.call('MGET', unpack(tombs))
 for n, id in ipairs(ids) do
-  local body = ARGV[7 * n + 3]
+  local body = ARGV[7 * n + 4]
   local have = bodies[id] -- The same id may stand in one call twice.
   if known[n] then have = string.sub(known[n], string.find(known[n], '\n', 1, true) + 1) end
   if have then
@@ -44,7 +54,7 @@ local pos = redis.call('HINCRBY', K.meta, 'pos', fresh) - fresh
 local created = string.format('%x', tonumber(now))
 local records, hints, added, waiting, arrived = {}, {}, {}, {}, 0
 for i, n in ipairs(new) do
-  local a = 7 * n - 3
+  local a = 7 * n - 2
   local id, lane, ready, deadline, addr = ARGV[a], ARGV[a + 1], ARGV[a + 2], ARGV[a + 3], ARGV[a + 4]
   if ready == '0' then ready = '' end
   if deadline == '0' then deadline = '' end
@@ -56,9 +66,10 @@ for i, n in ipairs(new) do
   elseif ready ~= '' then
     tail = '\t' .. import .. '\t' .. ready
   end
-  records[2 * i] = 'q\t' .. lane .. '\t' .. pos + i .. '\t' .. created .. '\t' .. addr .. tail .. '\n' .. ARGV[a + 6]
+  local place = string.format('%.0f', pos + i)
+  records[2 * i] = 'q\t' .. lane .. '\t' .. place .. '\t' .. created .. '\t' .. addr .. tail .. '\n' .. ARGV[a + 6]
 
-  local key, score = K.wait1, pos + i
+  local key, score = K.wait1, place
   if ready ~= '' and tonumber(ready) > tonumber(now) then
     key, score = K.later, ready
   elseif lane == '0' then
@@ -82,8 +93,10 @@ for i, n in ipairs(new) do
   end
 
   added[i] = id
-  hints[2 * i - 1] = look
-  hints[2 * i] = 'c:' .. id
+  if import == '' then
+    hints[2 * i - 1] = look
+    hints[2 * i] = 'c:' .. id
+  end
 end
 
 redis.call('HSET', K.rec, unpack(records))

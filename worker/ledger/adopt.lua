@@ -1,13 +1,19 @@
 -- adopt.lua: write records for invitations that somebody else has created at Clerk.
 --
 -- KEYS[1]  the instance's prefix
--- ARGV     now, then per invitation 7: our id, address key, address bucket, body, Clerk's id, state, created (ms)
--- returns  per invitation 1 if it was adopted, else 0 (it is known already)
+-- ARGV     salt of the address keys, now, then per invitation 7: our id, address key, address bucket, body, Clerk's id, state, created (ms)
+-- returns  per invitation 1 if it was adopted, else 0 (it is known already); or an error that begins with SALT
 --
--- Keeps: an invitation of Clerk's belongs to one invite.
-local now = num(ARGV[1])
+-- Keeps: an invitation of Clerk's belongs to one invite; the salt is as in admit.lua.
+local now = num(ARGV[2])
+local stands = redis.call('HGET', K.meta, 'salt')
+if not stands then
+  redis.call('HSET', K.meta, 'salt', ARGV[1])
+elseif stands ~= ARGV[1] then
+  return redis.error_reply('SALT is another one')
+end
 local out = {}
-for i = 2, #ARGV, 7 do
+for i = 3, #ARGV, 7 do
   local id, inv = ARGV[i], ARGV[i + 4]
   if redis.call('HEXISTS', K.rec, id) == 1 or redis.call('HEXISTS', K.inv, inv) == 1 then
     out[#out + 1] = 0

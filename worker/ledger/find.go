@@ -41,15 +41,10 @@ func (l *Ledger) Get(ctx context.Context, ids ...string) ([]Record, error) {
 // FindAddress returns the invites for an address, the newest first (at most the
 // newest 32).
 func (l *Ledger) FindAddress(ctx context.Context, e tasks.Email) ([]Record, error) {
-	person := l.Person(e)
-	s, err := l.rdb.HGet(ctx, l.keys.of("addr")+addressBucket(person), person).Result()
-	if errors.Is(err, redis.Nil) {
-		return nil, nil
-	}
+	ids, err := l.idsOf(ctx, e)
 	if err != nil {
 		return nil, err
 	}
-	ids := strings.Fields(s)
 	slices.Reverse(ids)
 	records, err := l.Get(ctx, ids...)
 	// The index holds a part of a hash: compare the address itself.

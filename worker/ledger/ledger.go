@@ -9,14 +9,10 @@ package ledger
 
 import (
 	"context"
-	"crypto/hmac"
-	"crypto/sha256"
 	"embed"
-	"encoding/base64"
-	"encoding/binary"
 	"errors"
 	"fmt"
-	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -40,12 +36,13 @@ type Config struct {
 // needed in the last window, and never less than a tenth.
 const AutoReserve = -1
 
-// Ledger is safe for concurrent use. It holds nothing but the connection.
+// Ledger is safe for concurrent use. It holds the connection, and remembers the
+// salt that stands in Redis.
 type Ledger struct {
 	rdb  redis.UniversalClient
 	cfg  Config
 	keys keys
-	salt []byte
+	salt atomic.Pointer[salt]
 	code map[string]*redis.Script
 }
 
@@ -80,11 +77,9 @@ func Open(ctx context.Context, rdb redis.UniversalClient, cfg Config) (*Ledger, 
 	if err := l.loadScripts(); err != nil {
 		return nil, err
 	}
-	salt, err := l.loadSalt(ctx)
-	if err != nil {
+	if err := l.loadSalt(ctx, newSalt()); err != nil {
 		return nil, fmt.Errorf("open ledger: %w", err)
 	}
-	l.salt = salt
 	return l, nil
 }
 
@@ -114,17 +109,6 @@ func (l *Ledger) loadScripts() error {
 	return nil
 }
 
-func (l *Ledger) loadSalt(ctx context.Context) ([]byte, error) {
-	mine := sha256.Sum256([]byte(tasks.NewID("salt") + tasks.NewID("salt")))
-	pipe := l.rdb.TxPipeline()
-	pipe.HSetNX(ctx, l.keys.of("meta"), "salt", mine[:])
-	salt := pipe.HGet(ctx, l.keys.of("meta"), "salt")
-	if _, err := pipe.Exec(ctx); err != nil {
-		return nil, err
-	}
-	return salt.Bytes()
-}
-
 func (l *Ledger) run(ctx context.Context, script string, args ...any) *redis.Cmd {
 	return l.code[script].Run(ctx, l.rdb, []string{l.keys.prefix}, args...)
 }
@@ -137,30 +121,3 @@ func (l *Ledger) Config() Config { return l.cfg }
 
 // Redis returns the connection.
 func (l *Ledger) Redis() redis.UniversalClient { return l.rdb }
-
-// Person returns a keyed hash of an address: the same person has the same word
-// in logs and indexes of one instance, and nobody can turn it back.
-func (l *Ledger) Person(e tasks.Email) string { return l.addressKey(e.Key()) }
-
-// addressKeyLen is in bytes: 48 bits, so that two people of a million hardly ever
-// share a key. Where it would matter the addresses themselves are compared.
-const addressKeyLen = 6
-
-func (l *Ledger) addressKey(key string) string {
-	h := hmac.New(sha256.New, l.salt)
-	h.Write([]byte(key))
-	return base64.RawURLEncoding.EncodeToString(h.Sum(nil)[:addressKeyLen])
-}
-
-// addressBuckets is how many hashes hold the address index: each stays small
-// enough for Redis to pack (up to 128 entries), which is what makes the index
-// cheap for up to a million invites.
-const addressBuckets = 8192
-
-func addressBucket(key string) string {
-	b, _ := base64.RawURLEncoding.DecodeString(key)
-	if len(b) < 2 {
-		return "0"
-	}
-	return strconv.Itoa(int(binary.BigEndian.Uint16(b)) % addressBuckets)
-}

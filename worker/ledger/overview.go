@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
 	"strconv"
 	"time"
 
@@ -71,11 +72,15 @@ type published struct {
 
 // Publish tells producers and tools under which limits the workers run.
 func (l *Ledger) Publish(ctx context.Context) error {
-	b, err := json.Marshal(published{l.cfg.Limits, l.cfg.Reserve, l.cfg.Bulk})
+	b, err := l.publication()
 	if err != nil {
 		return err
 	}
 	return l.rdb.HSet(ctx, l.keys.of("meta"), "worker", b).Err()
+}
+
+func (l *Ledger) publication() ([]byte, error) {
+	return json.Marshal(published{l.cfg.Limits, l.cfg.Reserve, l.cfg.Bulk})
 }
 
 // Overview reads the state in numbers.
@@ -137,6 +142,32 @@ func (l *Ledger) Overview(ctx context.Context, now time.Time) (Overview, error) 
 	o.Demand = m.DemandAt(begin)
 	o.forecast = policy.NewForecast(m, max(begin, float64(millis(o.Closed.Until))))
 	return o, nil
+}
+
+// LongestWaiting returns the invite that may go and has waited for its turn since
+// the earliest time, or ErrNotFound if none waits. One that must not go yet, be it
+// for its not-before or for a backoff, is not among them.
+func (l *Ledger) LongestWaiting(ctx context.Context) (Record, error) {
+	pipe := l.rdb.Pipeline()
+	var heads []*redis.StringSliceCmd
+	for _, lane := range []string{"wait0", "wait1", "solo"} {
+		heads = append(heads, pipe.ZRange(ctx, l.keys.of(lane), 0, 0))
+	}
+	if err := execute(ctx, pipe); err != nil {
+		return Record{}, err
+	}
+	var ids []string
+	for _, head := range heads {
+		ids = append(ids, head.Val()...)
+	}
+	records, err := l.Get(ctx, ids...)
+	if err != nil {
+		return Record{}, err
+	}
+	if len(records) == 0 {
+		return Record{}, ErrNotFound
+	}
+	return slices.MinFunc(records, func(a, b Record) int { return a.CreatedAt.Compare(b.CreatedAt) }), nil
 }
 
 // execute runs a pipeline; that a key is missing is no error.

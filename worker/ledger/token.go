@@ -22,6 +22,7 @@ import (
 type BearerToken struct {
 	ID        string    // tok_ and 16 characters.
 	Name      string    // Who uses it. It stands in the audit log.
+	ReadOnly  bool      // It may look, and not change anything.
 	CreatedAt time.Time //
 	UsedAt    time.Time // The last use, to the minute; zero: never.
 }
@@ -46,9 +47,10 @@ var tokenText = base32.NewEncoding("0123456789abcdefghjkmnpqrstvwxyz").WithPaddi
 // tokenJSON is a token as it is kept. 32 random bytes cannot be guessed, so that
 // one round of SHA-256 hides them as well as a slow hash would.
 type tokenJSON struct {
-	Name    string `json:"name"`
-	Hash    string `json:"sha256"`  // of the secret, in hexadecimal
-	Created int64  `json:"created"` // Unix milliseconds
+	Name     string `json:"name"`
+	Hash     string `json:"sha256"`  // of the secret, in hexadecimal
+	Created  int64  `json:"created"` // Unix milliseconds
+	ReadOnly bool   `json:"read_only,omitempty"`
 }
 
 // CheckTokenName says what is wrong with the name of a token.
@@ -63,15 +65,15 @@ func CheckTokenName(name string) error {
 	return nil
 }
 
-// CreateToken makes a new token. The bearer token itself is returned this once;
-// only its hash is kept.
-func (l *Ledger) CreateToken(ctx context.Context, now time.Time, name string) (bearer string, t BearerToken, err error) {
+// CreateToken makes a new token, which may do everything unless it is read-only. The
+// bearer token itself is returned this once; only its hash is kept.
+func (l *Ledger) CreateToken(ctx context.Context, now time.Time, name string, readOnly bool) (bearer string, t BearerToken, err error) {
 	if err := CheckTokenName(name); err != nil {
 		return "", t, err
 	}
 	id, secret := randomText(tokenIDBytes), randomText(secretBytes)
-	t = BearerToken{ID: idPrefix + id, Name: name, CreatedAt: time.UnixMilli(now.UnixMilli())}
-	body, err := json.Marshal(tokenJSON{name, hashOf(secret), now.UnixMilli()})
+	t = BearerToken{ID: idPrefix + id, Name: name, ReadOnly: readOnly, CreatedAt: time.UnixMilli(now.UnixMilli())}
+	body, err := json.Marshal(tokenJSON{name, hashOf(secret), now.UnixMilli(), readOnly})
 	if err != nil {
 		return "", t, err
 	}
@@ -93,7 +95,7 @@ func (l *Ledger) Tokens(ctx context.Context) ([]BearerToken, error) {
 		if strings.HasSuffix(id, usedSuffix) || json.Unmarshal([]byte(body), &j) != nil {
 			continue
 		}
-		all = append(all, BearerToken{ID: id, Name: j.Name, CreatedAt: time.UnixMilli(j.Created), UsedAt: moment(fields[id+usedSuffix])})
+		all = append(all, BearerToken{ID: id, Name: j.Name, ReadOnly: j.ReadOnly, CreatedAt: time.UnixMilli(j.Created), UsedAt: moment(fields[id+usedSuffix])})
 	}
 	slices.SortFunc(all, func(a, b BearerToken) int {
 		if c := a.CreatedAt.Compare(b.CreatedAt); c != 0 {
@@ -147,7 +149,7 @@ func (l *Ledger) Authenticate(ctx context.Context, bearer string) (BearerToken, 
 	if subtle.ConstantTimeCompare([]byte(hashOf(text[tokenIDLen:])), []byte(j.Hash)) != 1 {
 		return BearerToken{}, ErrToken
 	}
-	t.Name, t.CreatedAt = j.Name, time.UnixMilli(j.Created)
+	t.Name, t.ReadOnly, t.CreatedAt = j.Name, j.ReadOnly, time.UnixMilli(j.Created)
 	return t, nil
 }
 

@@ -9,15 +9,15 @@ import (
 
 func TestTokensLiveUntilRevoked(t *testing.T) {
 	l := open(t, Config{})
-	one, first, err := l.CreateToken(t.Context(), start, "billing")
+	one, first, err := l.CreateToken(t.Context(), start, "billing", false)
 	if err != nil {
 		t.Fatal(err)
 	}
-	two, second, err := l.CreateToken(t.Context(), start.Add(time.Hour), "billing")
+	two, second, err := l.CreateToken(t.Context(), start.Add(time.Hour), "billing", false)
 	if err != nil {
 		t.Fatal(err)
 	}
-	web, _, err := l.CreateToken(t.Context(), start.Add(2*time.Hour), "web")
+	web, _, err := l.CreateToken(t.Context(), start.Add(2*time.Hour), "web", true)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -25,14 +25,14 @@ func TestTokensLiveUntilRevoked(t *testing.T) {
 		t.Errorf("got tokens %q and %q", one, two)
 	}
 	got, err := l.Authenticate(t.Context(), one)
-	if err != nil || got.ID != first.ID || got.Name != "billing" || !got.CreatedAt.Equal(start) {
+	if err != nil || got.ID != first.ID || got.Name != "billing" || got.ReadOnly || !got.CreatedAt.Equal(start) {
 		t.Errorf("got %+v, %v", got, err)
 	}
 	if err := l.TokenUsed(t.Context(), start.Add(3*time.Hour), second.ID); err != nil {
 		t.Fatal(err)
 	}
 	all, err := l.Tokens(t.Context())
-	if err != nil || len(all) != 3 || all[0].ID != first.ID || !all[0].UsedAt.IsZero() || !all[1].UsedAt.Equal(start.Add(3*time.Hour)) {
+	if err != nil || len(all) != 3 || all[0].ID != first.ID || !all[0].UsedAt.IsZero() || !all[1].UsedAt.Equal(start.Add(3*time.Hour)) || !all[2].ReadOnly {
 		t.Errorf("got %+v, %v", all, err)
 	}
 	// What is kept does not hold a secret.
@@ -62,14 +62,14 @@ func TestTokensLiveUntilRevoked(t *testing.T) {
 	if _, err := l.RevokeTokens(t.Context(), "billing"); !errors.Is(err, ErrNotFound) {
 		t.Errorf("revoked twice: %v", err)
 	}
-	if _, err := l.Authenticate(t.Context(), web); err != nil {
-		t.Errorf("somebody else's token: %v", err)
+	if got, err := l.Authenticate(t.Context(), web); err != nil || !got.ReadOnly {
+		t.Errorf("somebody else's token, which is read-only: %+v, %v", got, err)
 	}
 }
 
 func TestBadTokens(t *testing.T) {
 	l := open(t, Config{})
-	good, _, err := l.CreateToken(t.Context(), start, "a")
+	good, _, err := l.CreateToken(t.Context(), start, "a", false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -87,7 +87,7 @@ func TestBadTokens(t *testing.T) {
 		t.Errorf("at another instance: %v", err)
 	}
 	for _, name := range []string{"", "a b", "ada@example.com", "tok_x", strings.Repeat("x", 65), "a\n"} {
-		if _, _, err := l.CreateToken(t.Context(), start, name); err == nil {
+		if _, _, err := l.CreateToken(t.Context(), start, name, false); err == nil {
 			t.Errorf("a token named %q was made", name)
 		} else if strings.Contains(err.Error(), "ada") {
 			t.Errorf("the error quotes the name: %v", err)

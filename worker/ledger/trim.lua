@@ -5,9 +5,30 @@
 -- returns  how many records went
 --
 -- Keeps: what is open, pending, failed or parked is never forgotten; an id goes on deduping as long as its
--- tombstone stands, which holds a hash of the content and no address.
+-- tombstone stands, which holds a hash of the content and no address; no index leads to a record that has gone. An
+-- import's counts and its list of ids are its own: they go with its last member, because the place of an id in the
+-- list is what tasks name it by.
 local before, keep, most = num(ARGV[1]), num(ARGV[2]), num(ARGV[3])
 local gone = 0
+
+-- unfind takes an invite out of the address index. A bucket is what the first two bytes of the key (base64) say,
+-- as in salt.go.
+local DIGITS = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
+local function unfind(r)
+  local n = {}
+  for c = 1, 3 do n[c] = (string.find(DIGITS, string.sub(r.addr, c, c), 1, true) or 1) - 1 end
+  local bucket = K.addr .. string.format('%d', (n[1] * 1024 + n[2] * 16 + math.floor(n[3] / 4)) % 8192)
+  local left = {}
+  for id in string.gmatch(redis.call('HGET', bucket, r.addr) or '', '[^ ]+') do
+    if id ~= r.id then left[#left + 1] = id end
+  end
+  if #left > 0 then
+    redis.call('HSET', bucket, r.addr, table.concat(left, ' '))
+  else
+    redis.call('HDEL', bucket, r.addr)
+  end
+end
+
 for i = 4, #ARGV do
   local key = K.state .. ARGV[i]
   for _, id in ipairs(redis.call('ZRANGEBYSCORE', key, '-inf', '(' .. str(before), 'LIMIT', 0, most - gone)) do
@@ -16,6 +37,8 @@ for i = 4, #ARGV do
     if r then
       if keep > 0 then redis.call('SET', K.tomb .. id, redis.sha1hex(string.sub(r.body, 2)), 'PX', keep) end
       if r.inv ~= '' and redis.call('HGET', K.inv, r.inv) == id then redis.call('HDEL', K.inv, r.inv) end
+      unfind(r)
+      redis.call('ZREM', K.untasked, 'c:' .. id)
       redis.call('HDEL', K.rec, id)
       if r.import ~= '' then
         local left = redis.call('HINCRBY', K.imp .. r.import, 'trimmed', 1)

@@ -25,16 +25,25 @@ func (l *Ledger) Adopt(ctx context.Context, now time.Time, strangers ...Stranger
 	if len(strangers) == 0 {
 		return 0, nil
 	}
-	args := []any{now.UnixMilli()}
-	for _, s := range strangers {
-		body, err := encodeContent(&s.Invite)
-		if err != nil {
+	bodies := make([]string, len(strangers))
+	for n := range strangers {
+		var err error
+		if bodies[n], err = encodeContent(&strangers[n].Invite); err != nil {
 			return 0, err
 		}
-		person := l.Person(s.Invite.EmailAddress)
-		args = append(args, s.Invite.ID, person, addressBucket(person), body, s.InvitationID, s.State.String(), millis(s.CreatedAt))
 	}
-	adopted, err := l.run(ctx, "adopt", args...).BoolSlice()
+	cmd, err := l.runSalted(ctx, "adopt", func(key salt) []any {
+		args := []any{now.UnixMilli()}
+		for n, s := range strangers {
+			person := key.person(s.Invite.EmailAddress)
+			args = append(args, s.Invite.ID, person, addressBucket(person), bodies[n], s.InvitationID, s.State.String(), millis(s.CreatedAt))
+		}
+		return args
+	})
+	if err != nil {
+		return 0, err
+	}
+	adopted, err := cmd.BoolSlice()
 	n := 0
 	for _, yes := range adopted {
 		if yes {

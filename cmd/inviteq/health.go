@@ -1,0 +1,100 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net"
+	"net/http"
+	"net/netip"
+	"slices"
+	"time"
+)
+
+type healthCommand struct {
+	AdminAddr string `default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Where the worker's admin listener is."`
+	TLS       string `name:"admin-tls-cert-file" placeholder:"FILE" help:"The admin listener's certificate, if it speaks TLS."`
+
+	API     bool   `name:"api" help:"Ask inviteq api instead, whether it reaches Redis."`
+	APIAddr string `name:"api-addr" default:"127.0.0.1:8081" placeholder:"HOST:PORT" help:"Where the API is."`
+	APITLS  string `name:"api-tls-cert-file" placeholder:"FILE" help:"The API's certificate, if it speaks TLS."`
+}
+
+func (healthCommand) Help() string {
+	return `Asks /readyz, with the variables that the worker was started with. The exit code is 0 if it can deliver; otherwise 1, and what to do about it is printed. It is made for containers, which have no curl.
+
+Examples:
+
+  inviteq health
+  inviteq health --api`
+}
+
+// healthTime is how long an answer may take.
+const healthTime = 4 * time.Second
+
+// Run asks, and says what is wrong.
+func (c *healthCommand) Run(ctx context.Context, p *program) error {
+	addr, cert, flag, path := c.AdminAddr, c.TLS, "admin", "/readyz"
+	if c.API {
+		addr, cert, flag, path = c.APIAddr, c.APITLS, "api", "/healthz"
+	}
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return usagef("--%s-addr must be HOST:PORT; there is nothing to ask at %q", flag, addr)
+	}
+	url := "http://"
+	if cert != "" {
+		url = "https://"
+	}
+	url += net.JoinHostPort(nearest(host), port) + path
+
+	ctx, cancel := context.WithTimeout(ctx, healthTime)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return usagef("--%s-addr: %v", flag, innermost(err))
+	}
+	client := &http.Client{Transport: &http.Transport{
+		DisableKeepAlives: true,
+		// The certificate is made for another name than this machine has for itself,
+		// and nothing is sent that has to be kept.
+		TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, //nolint:gosec // see above
+	}}
+	response, err := client.Do(request)
+	if err != nil {
+		return fmt.Errorf("nobody answers at %s: %w", url, innermost(err))
+	}
+	defer response.Body.Close()
+	var ready struct{ Problems map[string]string }
+	body, err := io.ReadAll(io.LimitReader(response.Body, 1<<16))
+	switch {
+	case err != nil:
+		return fmt.Errorf("%s: the answer broke off: %w", url, innermost(err))
+	case response.StatusCode == http.StatusOK:
+		_, err := fmt.Fprintln(p.console.out, "ready")
+		return err
+	case json.Unmarshal(body, &ready) != nil || len(ready.Problems) == 0:
+		return fmt.Errorf("not ready: %s answers %s", url, response.Status)
+	}
+	var all []error
+	for _, what := range slices.Sorted(maps.Keys(ready.Problems)) {
+		all = append(all, fmt.Errorf("not ready: %s: %s", what, ready.Problems[what]))
+	}
+	return errors.Join(all...)
+}
+
+// nearest is the loopback address of a listener on every address.
+func nearest(host string) string {
+	ip, err := netip.ParseAddr(host)
+	switch {
+	case host == "", err == nil && ip.IsUnspecified() && ip.Is4():
+		return "127.0.0.1"
+	case err == nil && ip.IsUnspecified():
+		return "::1"
+	}
+	return host
+}
