@@ -21,6 +21,9 @@ SEEDS ?=
 HOURS ?=
 SEED ?=
 
+# The parts of the benchmark to run; empty means all of them.
+PARTS ?=
+
 # Each fuzz target runs this long.
 FUZZTIME ?= 10s
 
@@ -77,10 +80,9 @@ mutants: ## Plant deliberate bugs, and see which test catches each
 	$(GO) run ./worker/mutants
 
 .PHONY: bench
-bench: ## The quota table with its plots, then the benchmarks on a real redis-server
+bench: ## Every figure that the project promises, in one table (PARTS="enqueue idle")
 	@.ci/need go redis-server
-	$(GO) run ./worker/bench/quota -out worker/bench/plots
-	$(GO) test -run '^$$' -bench . -benchmem -timeout 60m ./worker/... ./enqueue/...
+	$(GO) run ./worker/bench/all $(PARTS)
 
 ##@ Check
 

@@ -109,13 +109,14 @@ func (p *program) printReport(r reconcile.Report) error {
 		n    int
 		what string
 	}{
-		{"lagging", r.Lagging, "Clerk's list is behind what Clerk has said"},
+		{"lagging", r.Lagging, "one side is just being told by the other"},
 		{"foreign", r.Foreign, "made by somebody else; --adopt records them"},
 		{"adopted", r.Adopted, "recorded now"},
 		{"doubled", r.Doubled, "further pending invitations for one person; --revoke-extra revokes the older ones"},
 		{"revoked", r.Revoked, "of those, now"},
 		{"missing", r.Missing, "pending in the ledger, nowhere at Clerk; --requeue-missing sends them again"},
 		{"requeued", r.Requeued, "of those, now"},
+		{"forgotten", r.Forgotten, "settled longer ago than the ledger remembers"},
 	}
 	for _, row := range rows {
 		if row.n > 0 || row.name == "missing" || row.name == "foreign" {

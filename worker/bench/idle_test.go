@@ -17,12 +17,12 @@ import (
 	"sync"
 	"syscall"
 	"testing"
-	"text/tabwriter"
 	"time"
 
 	"github.com/inviteq/inviteq/clerk/clerksim"
 	"github.com/inviteq/inviteq/enqueue"
 	"github.com/inviteq/inviteq/tasks"
+	"github.com/inviteq/inviteq/worker/bench/report"
 )
 
 const (
@@ -75,21 +75,25 @@ func BenchmarkIdle(b *testing.B) {
 		p.end()
 
 		p95 := waits[len(waits)*95/100]
-		var table bytes.Buffer
-		w := tabwriter.NewWriter(&table, 0, 0, 2, ' ', tabwriter.AlignRight)
-		fmt.Fprintln(w, "idle\treached\tfloor\t")
-		fmt.Fprintf(w, "enqueue → POST at Clerk, p50\t%d ms\t\t\n", waits[len(waits)/2].Milliseconds())
-		fmt.Fprintf(w, "enqueue → POST at Clerk, p95 of %d\t%d ms\t300 ms\t\n", len(waits), p95.Milliseconds())
-		fmt.Fprintf(w, "CPU of an idle worker over %s\t%.2f %% of a core\t1.50 %%\t\n", idleTime, 100*share)
-		fmt.Fprintf(w, "resident\t%.1f MB\t40 MB\t\n", resident/1e6)
-		fmt.Fprintf(w, "start until /readyz is 200, median of %d\t%d ms\t200 ms\t\n", idleStarts, starts[idleStarts/2].Milliseconds())
-		fmt.Fprintf(w, "start until /readyz is 200, fastest\t%d ms\t\t\n", starts[0].Milliseconds())
-		_ = w.Flush() // into memory
-		b.Logf("\n%s", table.String())
+		median := starts[idleStarts/2]
+		row := func(what, ours string) report.Row {
+			return report.Row{Part: "idle (real binary)", What: what, Ours: ours}
+		}
+		if err := report.Add(
+			row(fmt.Sprintf("enqueue → POST at Clerk, p95 of %d", len(waits)), fmt.Sprintf("%d ms", p95.Milliseconds())).
+				AtMost(p95.Seconds()*1e3, 300, "%.0f ms"),
+			row("enqueue → POST at Clerk, p50", fmt.Sprintf("%d ms", waits[len(waits)/2].Milliseconds())),
+			row(fmt.Sprintf("CPU of a worker over %s", idleTime), fmt.Sprintf("%.2f %% of a core", 100*share)).AtMost(100*share, 1.5, "%.1f %%"),
+			row("resident", fmt.Sprintf("%.1f MB", resident/1e6)).AtMost(resident/1e6, 40, "%.0f MB"),
+			row(fmt.Sprintf("start until /readyz is 200, median of %d", idleStarts), fmt.Sprintf("%d ms", median.Milliseconds())).
+				AtMost(median.Seconds()*1e3, 200, "%.0f ms"),
+		); err != nil {
+			b.Fatal(err)
+		}
 		b.ReportMetric(float64(p95.Milliseconds()), "p95-ms")
 		b.ReportMetric(100*share, "%cpu")
 		b.ReportMetric(resident/1e6, "MB")
-		b.ReportMetric(float64(starts[idleStarts/2].Milliseconds()), "start-ms")
+		b.ReportMetric(float64(median.Milliseconds()), "start-ms")
 		b.ReportMetric(0, "ns/op")
 	}
 }

@@ -8,10 +8,10 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
-	"text/tabwriter"
 	"time"
 
 	"github.com/hibiken/asynq"
@@ -23,6 +23,7 @@ import (
 	"github.com/inviteq/inviteq/enqueue"
 	"github.com/inviteq/inviteq/tasks"
 	shipped "github.com/inviteq/inviteq/worker"
+	"github.com/inviteq/inviteq/worker/bench/report"
 	"github.com/inviteq/inviteq/worker/ledger"
 	"github.com/inviteq/inviteq/worker/ledger/redistest"
 )
@@ -44,25 +45,38 @@ func BenchmarkPipeline(b *testing.B) {
 		overBulk1 float64
 	}{{5 * time.Millisecond, 3000, 2.5, 3}, {50 * time.Millisecond, 1000, 4, 3}} {
 		b.Run(fmt.Sprintf("clerk=%s", c.latency), func(b *testing.B) {
+			var full, overLone, overBare, lones, bares []float64
 			for b.Loop() {
-				full := throughput(b, c.latency, c.invites, inviteqPipeline(ledger.BulkSize))
+				mine := throughput(b, c.latency, c.invites, inviteqPipeline(ledger.BulkSize))
 				lone := throughput(b, c.latency, c.invites, inviteqPipeline(1))
 				bare := throughput(b, c.latency, c.invites, asynqPipeline)
-				var table bytes.Buffer
-				w := tabwriter.NewWriter(&table, 0, 0, 2, ' ', tabwriter.AlignRight)
-				fmt.Fprintf(w, "Clerk answers in %s, %d calls in flight\tinvites/s\tinviteq is\tfloor\t\n", c.latency, inFlight)
-				fmt.Fprintf(w, "inviteq\t%.0f\t\t\t\n", full)
-				fmt.Fprintf(w, "inviteq without batching\t%.0f\t%.1f×\t%.1f×\t\n", lone, full/lone, c.overBulk1)
-				fmt.Fprintf(w, "asynq, one POST a task\t%.0f\t%.1f×\t%.1f×\t\n", bare, full/bare, c.overAsynq)
-				_ = w.Flush() // into memory
-				b.Logf("\n%s", table.String())
-				b.ReportMetric(full, "invites/s")
-				b.ReportMetric(full/lone, "x-unbatched")
-				b.ReportMetric(full/bare, "x-asynq")
-				b.ReportMetric(0, "ns/op")
+				full, lones, bares = append(full, mine), append(lones, lone), append(bares, bare)
+				overLone, overBare = append(overLone, mine/lone), append(overBare, mine/bare)
+			}
+			b.ReportMetric(median(full), "invites/s")
+			b.ReportMetric(median(overLone), "x-unbatched")
+			b.ReportMetric(median(overBare), "x-asynq")
+			b.ReportMetric(0, "ns/op")
+			row := func(what string, ratio, floor float64) report.Row {
+				return report.Row{
+					Part: "pipeline (real Redis, no limits)", What: fmt.Sprintf("Clerk answers in %s, %s", c.latency, what),
+					Ours: fmt.Sprintf("%.0f/s", median(full)), Ratio: fmt.Sprintf("%.1f×", ratio),
+					Beside: []report.Reference{
+						{Name: "asynq, one POST a task", Value: fmt.Sprintf("%.0f/s", median(bares))},
+						{Name: "inviteq without batching", Value: fmt.Sprintf("%.0f/s", median(lones))},
+					},
+				}.AtLeast(ratio, floor, "%.1f×")
+			}
+			if err := report.Add(row("to asynq", median(overBare), c.overAsynq), row("to no batching", median(overLone), c.overBulk1)); err != nil {
+				b.Fatal(err)
 			}
 		})
 	}
+}
+
+func median(v []float64) float64 {
+	slices.Sort(v)
+	return v[len(v)/2]
 }
 
 // arena is a Redis and a Clerk without limits.

@@ -2,13 +2,12 @@ package ledger
 
 import (
 	"fmt"
-	"os"
 	"slices"
-	"strconv"
 	"testing"
 	"time"
 
 	"github.com/inviteq/inviteq/tasks"
+	"github.com/inviteq/inviteq/worker/bench/report"
 	"github.com/inviteq/inviteq/worker/ledger/redistest"
 )
 
@@ -49,32 +48,54 @@ func turnCost(t testing.TB, l *Ledger, rounds int) time.Duration {
 	return costs[rounds/2]
 }
 
-// TestTurnCostAtScale compares a turn with its settle at few and at many waiting
-// invites. INVITEQ_BENCH_WAITING sets the many; `make bench` uses a million.
-func TestTurnCostAtScale(t *testing.T) {
-	many, err := strconv.Atoi(os.Getenv("INVITEQ_BENCH_WAITING"))
-	if err != nil {
-		many = 50_000
+// BenchmarkScale compares a turn with its settle at a thousand and at a million
+// waiting invites. The two ledgers lie on servers of their own and take turns, so
+// that a busy machine slows both.
+func BenchmarkScale(b *testing.B) {
+	const few, many, rounds, each = 1000, 1_000_000, 9, 20
+	fillTo := func(n int) *Ledger {
+		l, err := Open(b.Context(), redistest.Start(b).Client(b), Config{})
+		if err != nil {
+			b.Fatal(err)
+		}
+		fill(b, l, 0, n)
+		return l
 	}
-	l, err := Open(t.Context(), redistest.Start(t).Client(t), Config{})
-	if err != nil {
-		t.Fatal(err)
+	for b.Loop() {
+		// What the turns take away is there on top.
+		small, big := fillTo(few+(rounds+1)*each*BulkSize), fillTo(many)
+		turnCost(b, small, each)
+		turnCost(b, big, each) // The servers warm up.
+		var ratios []float64
+		var atFew, atMany []time.Duration
+		for range rounds {
+			f, m := turnCost(b, small, each), turnCost(b, big, each)
+			atFew, atMany = append(atFew, f), append(atMany, m)
+			ratios = append(ratios, float64(m)/float64(f))
+		}
+		slices.Sort(ratios)
+		slices.Sort(atFew)
+		slices.Sort(atMany)
+		ratio, f, m := ratios[rounds/2], atFew[rounds/2], atMany[rounds/2]
+
+		begin := time.Now()
+		o, err := big.Overview(b.Context(), start)
+		if err != nil {
+			b.Fatal(err)
+		}
+		o.ETA(tasks.Import, many-10_000)
+		overview := time.Since(begin)
+
+		b.ReportMetric(ratio, "x-1k")
+		b.ReportMetric(0, "ns/op")
+		if err := report.Add(
+			report.Row{
+				Part: "scale (real Redis)", What: "a full bulk's turn and settle, 1 M waiting", Ours: fmt.Sprintf("%d µs", m.Microseconds()),
+				Ratio: fmt.Sprintf("%.2f×", ratio), Beside: []report.Reference{{Name: "at 1 k", Value: fmt.Sprintf("%d µs", f.Microseconds())}},
+			}.AtMost(ratio, 1.5, "%.1f×"),
+			report.Row{Part: "scale (real Redis)", What: "overview and the ETA of the last", Ours: fmt.Sprintf("%d µs", overview.Microseconds())},
+		); err != nil {
+			b.Fatal(err)
+		}
 	}
-	fill(t, l, 0, 3000)
-	turnCost(t, l, 100) // The server warms up.
-	few := turnCost(t, l, 100)
-	fill(t, l, 3000, many)
-	lots := turnCost(t, l, 300)
-	ratio := float64(lots) / float64(few)
-	t.Logf("a bulk turn with its settle: %v at 1,000 waiting, %v at %d: %.2f× (floor 1.5×)", few, lots, many, ratio)
-	if ratio > 1.5 {
-		t.Errorf("a turn costs %.2f× at %d waiting", ratio, many)
-	}
-	begin := time.Now()
-	o, err := l.Overview(t.Context(), start)
-	if err != nil {
-		t.Fatal(err)
-	}
-	o.ETA(tasks.Import, int64(many)-5000)
-	t.Logf("overview and the ETA of the last: %v", time.Since(begin))
 }

@@ -159,7 +159,7 @@ func TestLagMakesNobodyMissing(t *testing.T) {
 	for seed := range uint64(8) {
 		dice := rand.New(rand.NewPCG(seed, 7))
 		cfg := clerksim.Config{Seed: seed, Latency: clerksim.Latency{Median: 150 * time.Millisecond, P999: 2 * time.Second}}
-		cfg.Switches.Lag = []time.Duration{0, time.Second, 10 * time.Second, 40 * time.Second}[seed%4]
+		cfg.Switches.Lag = []time.Duration{0, 10 * time.Second, 40 * time.Second, 5 * time.Minute}[seed%4]
 		cfg.Switches.LagVaries = dice.IntN(2) == 0
 		cfg.Switches.UnstableTies = dice.IntN(2) == 0
 		bubble(t, cfg, func(w *world) {

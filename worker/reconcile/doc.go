@@ -18,8 +18,18 @@
 //	unknown          pending   accepted   expired    revoked   (found: same address, created after it was sent)
 //	anything else    leave
 //
-// "lag" is a list that is behind what Clerk has told us already: it is counted and
-// left alone. An invitation that is pending in the ledger and absent from a full
-// pass whose two scans agreed is nominated, looked for by its id twice some time
-// apart, and only then reported as missing.
+// "lag" is a list that is behind what Clerk has told us already, or a ledger that
+// is just being told: it is counted and left alone. Invitations without a record
+// are foreign, unless they were settled so long ago that a record of ours would be
+// forgotten by now.
+//
+// An invitation that is pending in the ledger and absent from a full pass whose
+// two scans agreed is nominated, looked for by its id twice some time apart, and
+// only then reported as missing. A read may come from a replica that lags, by
+// seconds or by hours; but it is then Clerk as it was, and shows nothing newer than
+// that. So an absence counts only for what is older than the newest invitation
+// that the list has shown, whatever the lag. (In a list in which nothing is new, a
+// lag of an hour could still deceive it: then two looks would have to be deceived
+// as well, and what follows is a line in a report, unless somebody has asked for
+// --requeue-missing.)
 package reconcile

@@ -9,10 +9,27 @@ import (
 	"github.com/inviteq/inviteq/worker/ledger"
 )
 
+// lagMost is how far Clerk's list is trusted not to be behind when it does not
+// show by itself how far it goes.
+const lagMost = time.Hour
+
+// told returns the time before which an invite must have become pending for its
+// absence to mean anything. A list that lags, by whatever time, is what it was a
+// while ago: it shows nothing that is newer than its newest. So it speaks for what
+// is older than that.
+func (p *Pass) told() time.Time {
+	told := p.report.StartedAt.Add(-lagMost)
+	if p.newest.After(told) {
+		told = p.newest
+	}
+	return told.Add(-ledger.ClockSlack)
+}
+
 // missing looks for invites that are pending in the ledger and were not in
-// Clerk's list. An absence is never acted on at once: each nominee is looked for
-// by its id twice, some time apart.
+// Clerk's list, although it goes further than they do. An absence is never acted
+// on at once: each nominee is looked for by its id twice, some time apart.
 func (p *Pass) missing(ctx context.Context) error {
+	told := p.told()
 	var nominees []ledger.Record
 	for cursor := ""; ; {
 		page, err := p.Ledger.ListState(ctx, ledger.Pending, cursor, batchSize)
@@ -21,7 +38,7 @@ func (p *Pass) missing(ctx context.Context) error {
 		}
 		for _, r := range page.Records {
 			_, seen := p.seen[maphash.String(p.seed, r.InvitationID)]
-			if !seen && r.UpdatedAt.Before(p.report.StartedAt.Add(-ledger.ClockSlack)) {
+			if !seen && r.UpdatedAt.Before(told) {
 				nominees = append(nominees, r)
 			}
 		}
@@ -76,6 +93,9 @@ func (p *Pass) declare(ctx context.Context, missing []ledger.Record) error {
 		}
 		if again[0] {
 			p.report.Requeued++
+			if err := p.Ledger.Disown(ctx, r.InvitationID); err != nil {
+				return err
+			}
 		}
 	}
 	return nil

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/inviteq/inviteq/clerk"
-	"github.com/inviteq/inviteq/tasks"
 	"github.com/inviteq/inviteq/worker/ledger"
 )
 
@@ -37,12 +36,7 @@ type Pass struct {
 	seed    maphash.Seed
 	seen    map[uint64]struct{}  // Clerk's ids
 	pending map[uint64]candidate // by person
-}
-
-// candidate is the newest pending invitation that was seen for a person.
-type candidate struct {
-	id      string
-	created int64
+	newest  time.Time            // when the newest invitation was created that the list has shown
 }
 
 const (
@@ -55,11 +49,14 @@ const (
 func (p *Pass) Run(ctx context.Context) (Report, error) {
 	p.seed = maphash.MakeSeed()
 	p.seen, p.pending = map[uint64]struct{}{}, map[uint64]candidate{}
-	p.report = Report{Kind: p.kind(), DryRun: p.DryRun, StartedAt: time.Now()}
+	p.report = Report{Kind: p.kind(), DryRun: p.DryRun, StartedAt: time.Now(), Retention: p.Retention}
 	if p.ReadShare <= 0 || p.ReadShare > 1 {
 		p.ReadShare = 0.2
 	}
-	err := p.scan(ctx)
+	err := p.recall(ctx)
+	if err == nil {
+		err = p.scan(ctx)
+	}
 	if err == nil && p.Full && p.report.Agreed {
 		err = p.missing(ctx)
 	}
@@ -71,6 +68,21 @@ func (p *Pass) Run(ctx context.Context) (Report, error) {
 		err = p.Ledger.SaveReport(ctx, p.report.Kind, p.report)
 	}
 	return p.report, err
+}
+
+// recall learns from the last report how long settled invites are remembered,
+// unless this pass says so itself.
+func (p *Pass) recall(ctx context.Context) error {
+	for _, kind := range []string{"full", "recent"} {
+		var last Report
+		if err := p.Ledger.LastReport(ctx, kind, &last); err != nil && !errors.Is(err, ledger.ErrNotFound) {
+			return err
+		}
+		if p.report.Retention == 0 {
+			p.report.Retention = last.Retention
+		}
+	}
+	return nil
 }
 
 func (p *Pass) kind() string {
@@ -97,6 +109,9 @@ func (p *Pass) scan(ctx context.Context) error {
 			return fmt.Errorf("list invitations: %w", err)
 		}
 		p.seen[maphash.String(p.seed, inv.ID)] = struct{}{}
+		if inv.CreatedAt.After(p.newest) {
+			p.newest = inv.CreatedAt
+		}
 		if batch = append(batch, inv); len(batch) == batchSize {
 			if err := p.settle(ctx, batch); err != nil {
 				return err
@@ -176,6 +191,11 @@ func (p *Pass) settle(ctx context.Context, batch []clerk.Invitation) error {
 			strangers = append(strangers, inv)
 			continue
 		}
+		if r.InvitationID != inv.ID {
+			// The record has another one by now: this one was missing, and is back.
+			p.report.Foreign++
+			continue
+		}
 		switch f, to := compare(r.State, inv.Status); f {
 		case agree, leave:
 			p.report.Same++
@@ -198,98 +218,6 @@ func (p *Pass) settle(ctx context.Context, batch []clerk.Invitation) error {
 		}
 	}
 	return p.meet(ctx, strangers)
-}
-
-// meet looks at invitations that no record names. One may be the answer to an
-// unknown invite for its address; the others were created by somebody else.
-func (p *Pass) meet(ctx context.Context, strangers []clerk.Invitation) error {
-	var adopt []ledger.Stranger
-	for _, inv := range strangers {
-		email, err := tasks.ParseEmail(inv.EmailAddress)
-		if err != nil {
-			p.report.Foreign++ // Ours would have been refused.
-			continue
-		}
-		records, err := p.Ledger.FindAddress(ctx, email)
-		if err != nil {
-			return err
-		}
-		if r, ok := awaits(records, inv); ok {
-			if err := p.found(ctx, r, inv); err != nil {
-				return err
-			}
-			continue
-		}
-		p.report.Foreign++
-		if _, to := compare(ledger.Unknown, inv.Status); p.Adopt && !p.DryRun {
-			adopt = append(adopt, ledger.Stranger{
-				Invite:       tasks.Invite{ID: tasks.NewID("inq"), EmailAddress: email, PublicMetadata: inv.PublicMetadata},
-				InvitationID: inv.ID, State: to, CreatedAt: inv.CreatedAt,
-			})
-		}
-	}
-	n, err := p.Ledger.Adopt(ctx, time.Now(), adopt...)
-	p.report.Adopted += n
-	return err
-}
-
-// awaits returns the unknown invite whose answer the invitation is.
-func awaits(records []ledger.Record, inv clerk.Invitation) (ledger.Record, bool) {
-	for _, r := range records {
-		if r.State == ledger.Unknown && r.MayBe(inv.CreatedAt) {
-			return r, true
-		}
-	}
-	return ledger.Record{}, false
-}
-
-func (p *Pass) found(ctx context.Context, r ledger.Record, inv clerk.Invitation) error {
-	_, to := compare(r.State, inv.Status)
-	p.report.settled(r.State, to)
-	if p.DryRun {
-		return nil
-	}
-	_, err := p.Ledger.Settle(ctx, time.Now(), ledger.Turn{}, ledger.KeepToken, ledger.GateChange{}, []ledger.Settlement{
-		{ID: r.Invite.ID, Turn: r.Turn, To: to, Reason: "found", InvitationID: inv.ID},
-	})
-	return err
-}
-
-// double notices a second pending invitation for one person: somebody used
-// ignore_existing, or another program.
-func (p *Pass) double(ctx context.Context, inv clerk.Invitation) error {
-	person := maphash.String(p.seed, tasks.EmailKey(inv.EmailAddress))
-	first, ok := p.pending[person]
-	if inv.Status != clerk.Pending {
-		if ok && first.id == inv.ID {
-			delete(p.pending, person)
-		}
-		return nil
-	}
-	this := candidate{inv.ID, inv.CreatedAt.UnixMilli()}
-	if !ok || first.id == this.id {
-		p.pending[person] = this
-		return nil
-	}
-	older := first
-	if this.created < first.created {
-		older = this
-	} else {
-		p.pending[person] = this
-	}
-	p.report.Doubled++
-	if !p.RevokeExtra || p.DryRun {
-		return nil
-	}
-	if err := p.waitForRead(ctx); err != nil {
-		return err
-	}
-	p.report.Reads++
-	if _, err := p.Clerk.Revoke(ctx, older.id); err != nil && !clerk.KindOf(err).Permanent() {
-		return fmt.Errorf("revoke an extra invitation: %w", err)
-	}
-	p.report.Revoked++
-	return nil
 }
 
 // waitForRead waits for a token of the share of the read quota that passes have.

@@ -21,7 +21,7 @@ type Report struct {
 
 	Same    int            `json:"same"`    // no difference
 	Settled map[string]int `json:"settled"` // differences that were settled, by "from→to"
-	Lagging int            `json:"lagging"` // Clerk's list was behind
+	Lagging int            `json:"lagging"` // one side is just being told by the other
 	Foreign int            `json:"foreign"` // invitations that we did not create
 	Adopted int            `json:"adopted"` // of those, recorded now
 	Doubled int            `json:"doubled"` // further pending invitations for a person who has one
@@ -30,7 +30,10 @@ type Report struct {
 	Missing    int      `json:"missing"`     // pending in the ledger, nowhere at Clerk
 	MissingIDs []string `json:"missing_ids"` // our ids, at most idsKept
 	Requeued   int      `json:"requeued"`    // of those, queued again
+	Forgotten  int      `json:"forgotten"`   // settled so long ago that the ledger would not remember them
 	Trimmed    int      `json:"trimmed"`     // records whose retention has passed
+
+	Retention time.Duration `json:"retention_ns"` // how long settled invites are remembered; 0: for ever, or not known yet
 }
 
 const idsKept = 100

@@ -1,6 +1,6 @@
 // Quota plays the quota scenarios on the policy's twin and on its rivals, prints
-// one table, and draws the plots of the README. Same arrivals, limiters and
-// latencies for all.
+// one table (in `make bench`: its part of the one table), and draws the plots of
+// the README. Same arrivals, limiters and latencies for all.
 //
 //	go run ./worker/bench/quota -out worker/bench/plots
 package main
@@ -13,11 +13,12 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"text/tabwriter"
+	"strconv"
 	"time"
 
 	"github.com/inviteq/inviteq/tasks"
 	"github.com/inviteq/inviteq/worker/bench"
+	"github.com/inviteq/inviteq/worker/bench/report"
 )
 
 func main() {
@@ -35,28 +36,26 @@ func main() {
 }
 
 func run(out string, seeds uint64) error {
-	missed := table(seeds)
+	rows := slices.Concat(scenarios(seeds), refusals(), etas(seeds))
 	if out != "" {
 		if err := plots(out); err != nil {
 			return err
 		}
 	}
-	if missed > 0 {
-		return fmt.Errorf("%d floors are missed", missed)
+	if os.Getenv(report.FileVariable) != "" {
+		return report.Add(rows...) // and somebody else judges
 	}
-	return nil
+	missed, err := report.Print(os.Stdout, rows)
+	if err == nil && missed > 0 {
+		err = fmt.Errorf("%d floors are missed", missed)
+	}
+	return err
 }
 
-// table prints every figure of every strategy, and returns how many floors
-// inviteq has missed.
-func table(seeds uint64) (missed int) {
-	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
-	defer w.Flush()
-	fmt.Fprint(w, "scenario\tfigure\tfloor\toptimum")
-	for _, s := range bench.Strategies {
-		fmt.Fprintf(w, "\t%s", s.Name)
-	}
-	fmt.Fprintln(w)
+const part = "quota (virtual time, policy alone)"
+
+// scenarios plays every strategy on every load.
+func scenarios(seeds uint64) (rows []report.Row) {
 	for _, s := range bench.Scenarios(1) {
 		results := make([][]bench.Result, len(bench.Strategies))
 		for i, strategy := range bench.Strategies {
@@ -67,26 +66,44 @@ func table(seeds uint64) (missed int) {
 			}
 		}
 		for _, f := range s.Floors {
-			sign := "≥"
+			got := make([]float64, len(results))
+			for i, r := range results {
+				got[i] = worst(f, r)
+			}
+			sign, best := "≥", slices.Max(got[1:])
 			if f.AtMost {
-				sign = "≤"
+				sign, best = "≤", slices.Min(got[1:])
 			}
-			fmt.Fprintf(w, "%s\t%s\t%s %s\t%s", s.Name, f.Name, sign, show(f.Bound, f.Unit), optimum(&s, f))
-			for i := range bench.Strategies {
-				got := worst(f, results[i])
-				mark := ""
-				if i == 0 && !f.Kept(got) {
-					mark = " MISSED"
-					missed++
-				}
-				fmt.Fprintf(w, "\t%s%s", show(got, f.Unit), mark)
+			row := report.Row{
+				Part: part, What: s.Name + ", " + f.Name, Ours: show(got[0], f.Unit),
+				Floor: sign + " " + show(f.Bound, f.Unit), Missed: !f.Kept(got[0]),
+				Ratio: ratio(got[0], best, "best rival"),
 			}
-			fmt.Fprintln(w)
+			ideal := "–"
+			if v, ok := optimum(&s, f); ok {
+				ideal, row.Ratio = show(v, f.Unit), ratio(got[0], v, "optimum")
+			}
+			row.Beside = beside(ideal, func(i int) string { return show(got[i], f.Unit) })
+			rows = append(rows, row)
 		}
 	}
-	missed += refusals(w)
-	missed += etas(w, seeds)
-	return missed
+	return rows
+}
+
+// beside are the optimum and the rivals, the same in every row.
+func beside(ideal string, value func(strategy int) string) []report.Reference {
+	all := []report.Reference{{Name: "optimum", Value: ideal}}
+	for i, s := range bench.Strategies[1:] {
+		all = append(all, report.Reference{Name: s.Name, Value: value(i + 1)})
+	}
+	return all
+}
+
+func ratio(ours, other float64, name string) string {
+	if other == 0 || math.IsInf(other, 0) || math.IsInf(ours, 0) {
+		return ""
+	}
+	return fmt.Sprintf("%.2f× %s", ours/other, name)
 }
 
 func worst(f bench.Floor, results []bench.Result) float64 {
@@ -100,14 +117,17 @@ func worst(f bench.Floor, results []bench.Result) float64 {
 	return slices.Min(got)
 }
 
-// optimum is known for means alone.
-func optimum(s *bench.Scenario, f bench.Floor) string {
-	if f.Name != "mean wait" {
-		return "–"
+// optimum is known for means and for what is granted.
+func optimum(s *bench.Scenario, f bench.Floor) (float64, bool) {
+	switch f.Name {
+	case "mean wait":
+		l := s.Limits
+		return bench.Optimum(s.Arrivals(0), s.Length.Hours(), float64(l.Single.Calls)/l.Single.Window.Hours(),
+			float64(l.Bulk.Calls)/l.Bulk.Window.Hours()), true
+	case "of 350/h":
+		return 1, true
 	}
-	l := s.Limits
-	return show(bench.Optimum(s.Arrivals(0), s.Length.Hours(), float64(l.Single.Calls)/l.Single.Window.Hours(),
-		float64(l.Bulk.Calls)/l.Bulk.Window.Hours()), f.Unit)
+	return 0, false
 }
 
 func show(v float64, unit string) string {
@@ -124,52 +144,49 @@ func show(v float64, unit string) string {
 }
 
 // refusals counts 429s a day, the most of any load.
-func refusals(w *tabwriter.Writer) (missed int) {
+func refusals() (rows []report.Row) {
 	for _, limiter := range slices.Concat(bench.Contained, bench.Stricter) {
 		allowed := 0
 		if slices.Contains(bench.Stricter, limiter) {
 			allowed = 2
 		}
-		fmt.Fprintf(w, "%s limiter\t429s a day\t≤ %d\t0", limiter, allowed)
+		most := make([]int, len(bench.Strategies))
 		for i, strategy := range bench.Strategies {
-			most := 0
 			for _, s := range bench.RefusalScenarios(48 * time.Hour) {
 				if i > 0 && s.Name != "200/h Poisson" {
 					continue // One load is enough to see it.
 				}
 				for _, workers := range []int{1, 4} {
-					most = max(most, strategy.Run(&s, bench.Setup{Seed: 1, Limiter: limiter, Workers: workers}).MostRefusedInADay())
+					most[i] = max(most[i], strategy.Run(&s, bench.Setup{Seed: 1, Limiter: limiter, Workers: workers}).MostRefusedInADay())
 				}
 			}
-			fmt.Fprintf(w, "\t%d", most)
-			if i == 0 && most > allowed {
-				fmt.Fprint(w, " MISSED")
-				missed++
-			}
 		}
-		fmt.Fprintln(w)
+		rows = append(rows, report.Row{
+			Part: part, What: fmt.Sprintf("%s limiter, 429s a day", limiter), Ours: strconv.Itoa(most[0]),
+			Beside: beside("0", func(i int) string { return strconv.Itoa(most[i]) }),
+		}.AtMost(float64(most[0]), float64(allowed), "%.0f"))
 	}
-	return missed
+	return rows
 }
 
-func etas(w *tabwriter.Writer, seeds uint64) (missed int) {
-	worst, where := 0.0, ""
+// etas compares what was promised with what happened, as shares of the error that
+// is allowed: 10 % or 60 s.
+func etas(seeds uint64) []report.Row {
+	worst, where, never := 0.0, "", 0
 	for _, s := range bench.Scenarios(1) {
 		for seed := range seeds {
 			errs, past := bench.ETAErrors(&s, seed)
-			if past > 0 {
-				missed++
-			}
+			never += past
 			if p80 := bench.Percentile(errs, 0.8); p80 > worst {
 				worst, where = p80, s.Name
 			}
 		}
 	}
-	fmt.Fprintf(w, "ETA, worst: %s\tP80 error of 10 %% or 60 s\t≤ 1.00\t0\t%.2f\n", where, worst)
-	if worst > 1 {
-		missed++
+	none := beside("0", func(int) string { return "–" })
+	return []report.Row{
+		report.Row{Part: part, What: "ETA, P80 of the error / (10 % or 60 s), worst: " + where, Ours: fmt.Sprintf("%.2f", worst), Beside: none}.AtMost(worst, 1, "%.2f"),
+		report.Row{Part: part, What: "ETAs in the past", Ours: strconv.Itoa(never), Beside: none}.AtMost(float64(never), 0, "%.0f"),
 	}
-	return missed
 }
 
 // plots draws what the README shows.

@@ -1,0 +1,74 @@
+package reconcile
+
+import (
+	"context"
+	"fmt"
+	"hash/maphash"
+	"time"
+
+	"github.com/inviteq/inviteq/clerk"
+	"github.com/inviteq/inviteq/tasks"
+	"github.com/inviteq/inviteq/worker/ledger"
+)
+
+// candidate is the newest pending invitation that was seen for a person.
+type candidate struct {
+	id      string
+	created int64
+}
+
+// double notices a second pending invitation for one person: somebody used
+// ignore_existing, or another program.
+func (p *Pass) double(ctx context.Context, inv clerk.Invitation) error {
+	person := maphash.String(p.seed, tasks.EmailKey(inv.EmailAddress))
+	first, ok := p.pending[person]
+	if inv.Status != clerk.Pending {
+		if ok && first.id == inv.ID {
+			delete(p.pending, person)
+		}
+		return nil
+	}
+	this := candidate{inv.ID, inv.CreatedAt.UnixMilli()}
+	if !ok || first.id == this.id {
+		p.pending[person] = this
+		return nil
+	}
+	older := first
+	if this.created < first.created {
+		older = this
+	} else {
+		p.pending[person] = this
+	}
+	p.report.Doubled++
+	if !p.RevokeExtra || p.DryRun {
+		return nil
+	}
+	if err := p.waitForRead(ctx); err != nil {
+		return err
+	}
+	p.report.Reads++
+	switch _, err := p.Clerk.Revoke(ctx, older.id); {
+	case err == nil:
+	case clerk.KindOf(err).Permanent():
+		return nil // It is not pending any more: the next pass sees what it is.
+	default:
+		return fmt.Errorf("revoke an extra invitation: %w", err)
+	}
+	p.report.Revoked++
+	return p.gone(ctx, older.id)
+}
+
+// gone writes down that an invitation has been revoked, if it is one of ours.
+func (p *Pass) gone(ctx context.Context, invitationID string) error {
+	owners, err := p.Ledger.FindInvitations(ctx, invitationID)
+	if err != nil || owners[invitationID] == "" {
+		return err
+	}
+	changed, err := p.Ledger.Observe(ctx, time.Now(), ledger.Observation{
+		ID: owners[invitationID], From: ledger.Pending, To: ledger.Revoked, Reason: "extra",
+	})
+	if len(changed) == 1 && changed[0] {
+		p.report.settled(ledger.Pending, ledger.Revoked)
+	}
+	return err
+}

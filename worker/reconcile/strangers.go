@@ -1,0 +1,87 @@
+package reconcile
+
+import (
+	"context"
+	"time"
+
+	"github.com/inviteq/inviteq/clerk"
+	"github.com/inviteq/inviteq/tasks"
+	"github.com/inviteq/inviteq/worker/ledger"
+)
+
+// meet looks at invitations that no record names. One may be the answer to an
+// unknown invite for its address; the others were created by somebody else.
+func (p *Pass) meet(ctx context.Context, strangers []clerk.Invitation) error {
+	var adopt []ledger.Stranger
+	for _, inv := range strangers {
+		email, err := tasks.ParseEmail(inv.EmailAddress)
+		if err != nil {
+			p.report.Foreign++ // Ours would have been refused.
+			continue
+		}
+		records, err := p.Ledger.FindAddress(ctx, email)
+		if err != nil {
+			return err
+		}
+		r, answer := awaits(records, inv)
+		switch {
+		case answer && r.State == ledger.Unknown:
+			if err := p.found(ctx, r, inv); err != nil {
+				return err
+			}
+			continue
+		case answer:
+			p.report.Lagging++ // Whoever sends it has not written down the answer yet.
+			continue
+		case p.forgotten(inv):
+			p.report.Forgotten++
+			continue
+		}
+		p.report.Foreign++
+		if _, to := compare(ledger.Unknown, inv.Status); p.Adopt && !p.DryRun {
+			adopt = append(adopt, ledger.Stranger{
+				Invite:       tasks.Invite{ID: tasks.NewID("inq"), EmailAddress: email, PublicMetadata: inv.PublicMetadata},
+				InvitationID: inv.ID, State: to, CreatedAt: inv.CreatedAt,
+			})
+		}
+	}
+	n, err := p.Ledger.Adopt(ctx, time.Now(), adopt...)
+	p.report.Adopted += n
+	return err
+}
+
+// awaits returns the invite whose answer the invitation may be: one that is
+// unknown, or else one that is under way, or waits for another attempt and will
+// look first.
+func awaits(records []ledger.Record, inv clerk.Invitation) (ledger.Record, bool) {
+	for _, state := range []ledger.State{ledger.Unknown, ledger.Sending, ledger.Queued} {
+		for _, r := range records {
+			if r.State == state && !r.SentAt.IsZero() && r.MayBe(inv.CreatedAt) {
+				return r, true
+			}
+		}
+	}
+	return ledger.Record{}, false
+}
+
+// forgotten reports whether an invitation was settled so long ago that no record
+// would name it if it were ours.
+func (p *Pass) forgotten(inv clerk.Invitation) bool {
+	settled := inv.UpdatedAt
+	if inv.Status == clerk.Expired && inv.ExpiresAt.After(settled) {
+		settled = inv.ExpiresAt
+	}
+	return p.report.Retention > 0 && inv.Status != clerk.Pending && settled.Before(p.report.StartedAt.Add(-p.report.Retention))
+}
+
+func (p *Pass) found(ctx context.Context, r ledger.Record, inv clerk.Invitation) error {
+	_, to := compare(r.State, inv.Status)
+	p.report.settled(r.State, to)
+	if p.DryRun {
+		return nil
+	}
+	_, err := p.Ledger.Settle(ctx, time.Now(), ledger.Turn{}, ledger.KeepToken, ledger.GateChange{}, []ledger.Settlement{
+		{ID: r.Invite.ID, Turn: r.Turn, To: to, Reason: "found", InvitationID: inv.ID},
+	})
+	return err
+}
