@@ -162,6 +162,60 @@ func TestWrongKeyClosesEverythingAndReopens(t *testing.T) {
 	}
 }
 
+func TestPoisonDoesNotHarmItsNeighbours(t *testing.T) {
+	for _, naming := range []clerksim.Naming{clerksim.Unnamed, clerksim.NamedFirst, clerksim.NamedAll} {
+		for _, screening := range []bool{true, false} {
+			for _, bad := range []int{2, 3, 9} {
+				t.Run(fmt.Sprintf("%s, screening %t, %d bad", naming, screening, bad), func(t *testing.T) {
+					sw := clerksim.Switches{BulkUserNaming: naming, BlockedNaming: naming}
+					play(t, clerksim.Config{Switches: sw}, func(t *testing.T, w *world) { poison(t, w, screening, bad) })
+				})
+			}
+		}
+	}
+}
+
+// poison sends ten invites of whom some are refused, each for a reason of its
+// own: every third a user, every third invited by somebody else, every third
+// blocked.
+func poison(t *testing.T, w *world, screening bool, bad int) {
+	want := map[int]string{}
+	for n := range bad {
+		address := fmt.Sprintf("person%d@example.com", n)
+		switch n % 3 {
+		case 0:
+			w.sim.AddUser(address)
+			want[n] = reasonUser
+		case 1:
+			if _, err := w.sim.CreateForeign(address); err != nil {
+				t.Fatal(err)
+			}
+			want[n] = reasonInvited
+		default:
+			w.sim.BlockAddress(address)
+			want[n] = reasonBlocked
+		}
+	}
+	time.Sleep(time.Minute)
+	w.change = append(w.change, func(c *Config) { c.NoScreening = !screening })
+	w.mustStart()
+	for n, r := range w.settle(5*time.Minute, w.give(people(0, 10)...)...) {
+		state := ledger.Pending
+		if want[n] != "" {
+			state = ledger.Rejected
+		}
+		if r.State != state || r.Reason != want[n] || r.Attempts != 0 {
+			t.Errorf("person %d: got %s (%s) after %d attempts, want %s (%s)", n, r.State, r.Reason, r.Attempts, state, want[n])
+		}
+		if mails := w.sim.Mails(r.Invite.EmailAddress.Raw()); state == ledger.Pending && mails != 1 {
+			t.Errorf("person %d got %d mails", n, mails)
+		}
+	}
+	if n := w.sim.Count(clerksim.OpBulkCreate); n > 2 {
+		t.Errorf("got %d bulk calls for one batch of ten", n)
+	}
+}
+
 // A bulk call is refused, and carried out in part all the same, against all that
 // is documented. Before anybody knows, the dashboard has ended two of the
 // invitations: only a look at all of them prevents a second mail.

@@ -43,11 +43,13 @@ func (w *Worker) handleCreate(ctx context.Context, task *asynq.Task) error {
 	}
 	settled, stop := w.outcomes.await(ctx, id)
 	defer stop()
-	if err := w.ledger.TaskSeen(ctx, id); err != nil {
+	r, err := w.record(ctx, id)
+	if n, _ := asynq.GetRetryCount(ctx); n == 0 && errors.Is(err, ledger.ErrNotFound) {
+		return fmt.Errorf("invite %s: %w", id, ledger.ErrNotFound) // Its producer may be about to write it.
+	} else if err != nil {
 		return err
 	}
-	r, err := w.record(ctx, id)
-	if err != nil {
+	if err := w.ledger.TaskSeen(ctx, id); err != nil {
 		return err
 	}
 	if r.State == ledger.Queued {

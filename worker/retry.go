@@ -124,7 +124,7 @@ func (v verdict) refused(now time.Time, batch []ledger.Record, e *clerk.Error, c
 		return v
 	}
 	for _, r := range v.suspect {
-		v.members = append(v.members, innocent(now, r, e.Kind.String(), false))
+		v.members = append(v.members, innocent(now, r, e.Kind.String()))
 	}
 	v.suspect = nil
 	return v
@@ -134,13 +134,14 @@ func (v verdict) refused(now time.Time, batch []ledger.Record, e *clerk.Error, c
 // bulk is all or nothing is only inferred, so a look goes before the next call,
 // and what the list did not show yet, Clerk's refusal of a duplicate tells. With
 // ignore_existing it refuses none, so there the reading is done with care, first.
-func innocent(now time.Time, r ledger.Record, why string, solo bool) ledger.Settlement {
+// Who has been in doubt before goes by itself from now on: two bulks are enough.
+func innocent(now time.Time, r ledger.Record, why string) ledger.Settlement {
 	s := settled(r, ledger.Queued, why, "")
 	if r.Invite.IgnoreExisting {
 		s = settled(r, ledger.Unknown, reasonUnconfirmed, "")
 		s.At = now.Add(firstLook)
 	}
-	s.Solo = solo
+	s.Solo = r.Doubt
 	return s
 }
 

@@ -73,7 +73,8 @@ func (w *Worker) isolate(ctx context.Context, suspects []ledger.Record, e *clerk
 	for _, r := range suspects {
 		s, ok := out[r.Invite.ID]
 		if !ok {
-			s = innocent(time.Now(), r, e.Kind.String(), !found)
+			s = innocent(time.Now(), r, e.Kind.String())
+			s.Solo = s.Solo || !found
 		}
 		members = append(members, s)
 	}

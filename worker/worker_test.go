@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -54,31 +55,39 @@ func TestForeignTaskCarriesTheWholeInvite(t *testing.T) {
 	}
 }
 
-func TestPoisonDoesNotHarmItsNeighbours(t *testing.T) {
-	for _, named := range []bool{true, false} {
-		for _, screening := range []bool{true, false} {
-			var sw clerksim.Switches
-			_ = named
-			s := newStage(t, clerksim.Config{Switches: sw})
-			s.sim.AddUser("person3@example.com")
-			if _, err := s.sim.CreateForeign("person5@example.com"); err != nil {
-				t.Fatal(err)
+// A task whose record is not there is given a second chance, then put aside for a
+// person to see.
+func TestTaskWithoutARecord(t *testing.T) {
+	s := newStage(t, clerksim.Config{})
+	s.start()
+	c := asynq.NewClientFromRedisClient(s.redis)
+	queue := tasks.QueuesOf(s.instance).Interactive
+	give := func(id string) {
+		if _, err := c.Enqueue(asynq.NewTask(tasks.TypeCreate, tasks.Create{ID: id}.Encode()), tasks.Options(queue, id)...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	in := asynq.NewInspectorFromRedisClient(s.redis)
+	await := func(id string, want asynq.TaskState) *asynq.TaskInfo {
+		for deadline := time.Now().Add(15 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+			got, err := in.GetTaskInfo(queue, id)
+			if err == nil && got.State == want {
+				return got
 			}
-			ids := s.admitAt(time.Now().Add(2*time.Second), people(0, 10)...) // after the foreign one, for sure
-			s.start(func(c *Config) { c.NoScreening = !screening })
-			for n, r := range s.await(20*time.Second, ids...) {
-				want := ledger.Pending
-				if n == 3 || n == 5 {
-					want = ledger.Rejected
-				}
-				if r.State != want || r.Attempts != 0 {
-					t.Errorf("screening %t: person %d: got %s (%s) after %d attempts, want %s", screening, n, r.State, r.Reason, r.Attempts, want)
-				}
-			}
-			if n := s.sim.Count(clerksim.OpBulkCreate); n > 2+1 {
-				t.Errorf("screening %t: got %d bulk calls", screening, n)
+			if time.Now().After(deadline) {
+				t.Fatalf("%s: got %+v, %v; want it %s", id, got, err, want)
 			}
 		}
+	}
+	give("inq_late")
+	await("inq_late", asynq.TaskStateRetry)
+	i := person(1)
+	i.ID = "inq_late"
+	s.admit(i)
+	give("inq_never")
+	await("inq_late", asynq.TaskStateCompleted)
+	if got := await("inq_never", asynq.TaskStateArchived); !strings.Contains(got.LastErr, "not found") {
+		t.Errorf("archived because of %q", got.LastErr)
 	}
 }
 
