@@ -7,6 +7,8 @@ import (
 	"math/rand/v2"
 	"os"
 	"slices"
+	"strconv"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -14,44 +16,82 @@ import (
 	"github.com/inviteq/inviteq/clerk/clerksim"
 	"github.com/inviteq/inviteq/tasks"
 	"github.com/inviteq/inviteq/worker/bench"
+	benchreport "github.com/inviteq/inviteq/worker/bench/report"
 	"github.com/inviteq/inviteq/worker/ledger"
 )
 
+// scenarioMode says how much of the quota bench is played on the shipped worker:
+// "" some short ones; "bench" every one at its full length, for the table of `make
+// bench`, which judges them; "all" with one and with four workers, half an hour of
+// machine time.
+var scenarioMode = os.Getenv("INVITEQ_SIM_SCENARIOS")
+
+const shippedPart = "quota (virtual time, shipped worker)"
+
 // TestScenarios plays the scenarios of the quota bench on the shipped worker, as
-// it talks to Redis and Clerk, where the bench plays them on the policy alone. By
-// default these are the short ones; INVITEQ_SIM_SCENARIOS=all plays every one at
-// its full length, an hour of machine time.
+// it talks to Redis and Clerk, where the bench plays them on the policy alone.
 func TestScenarios(t *testing.T) {
-	all := os.Getenv("INVITEQ_SIM_SCENARIOS") != ""
+	workers := []int{1, 4}
+	if scenarioMode == "bench" {
+		workers = []int{1}
+	}
+	var mu sync.Mutex
+	rows := map[string][]benchreport.Row{}
+	t.Cleanup(func() { // when all that runs in parallel has ended
+		for _, s := range bench.Scenarios(1) {
+			if err := benchreport.Add(rows[s.Name]...); err != nil {
+				t.Error(err)
+			}
+		}
+	})
 	for _, s := range bench.Scenarios(1) {
 		switch s.Name {
 		case "list of 250":
 		case "7 every 3 min":
-			if !all {
+			if scenarioMode == "" {
 				s.Length = 90 * time.Minute
 			}
 		default:
-			if !all {
+			if scenarioMode == "" {
 				continue
 			}
 		}
-		for _, workers := range []int{1, 4} {
+		for _, workers := range workers {
 			t.Run(fmt.Sprintf("%s with %d", s.Name, workers), func(t *testing.T) {
 				t.Parallel()
 				r := playScenario(t, s, workers, clerksim.Switches{}, nil)
-				for _, f := range s.Floors {
-					got := f.Of(r)
-					t.Logf("%s: %.3f%s (bound %g)", f.Name, got, f.Unit, f.Bound)
-					if !f.Kept(got) {
-						t.Errorf("%s is %.3f%s; the bound is %g", f.Name, got, f.Unit, f.Bound)
-					}
-				}
+				alone := bench.Run(&s, bench.Setup{Seed: 1, Workers: workers})
 				if r.Refused > 0 {
 					t.Errorf("Clerk answered %d calls with 429", r.Refused)
+				}
+				for _, f := range s.Floors {
+					got := f.Of(r)
+					t.Logf("%s: %.3f%s (bound %g, the policy alone %.3f)", f.Name, got, f.Unit, f.Bound, f.Of(alone))
+					mu.Lock()
+					rows[s.Name] = append(rows[s.Name], scenarioRow(&s, f, got, f.Of(alone)))
+					mu.Unlock()
+					if !f.Kept(got) && scenarioMode != "bench" {
+						t.Errorf("%s is %.3f%s; the bound is %g", f.Name, got, f.Unit, f.Bound)
+					}
 				}
 			})
 		}
 	}
+}
+
+func scenarioRow(s *bench.Scenario, f bench.Floor, got, alone float64) benchreport.Row {
+	sign := "≥"
+	if f.AtMost {
+		sign = "≤"
+	}
+	row := benchreport.Row{
+		Part: shippedPart, What: s.Name + ", " + f.Name, Ours: f.Show(got), Floor: sign + " " + f.Show(f.Bound), Missed: !f.Kept(got),
+		Beside: []benchreport.Reference{{Name: "policy alone", Value: f.Show(alone)}},
+	}
+	if alone > 0 {
+		row.Ratio = fmt.Sprintf("%.2f× the policy alone", got/alone)
+	}
+	return row
 }
 
 // playScenario runs a scenario on shipped workers in virtual time. If prepare is
@@ -92,12 +132,13 @@ func playScenario(t *testing.T, s bench.Scenario, workers int, switches clerksim
 // TestUnwelcome plays an import in which 2 % of the people are users already and
 // 1 % have been invited, where Clerk refuses a bulk because of them and does not
 // say whose fault it is. The good invites must flow almost as if nobody else were
-// in the list. By default it is a short one; INVITEQ_SIM_SCENARIOS=all plays a day.
+// in the list.
 func TestUnwelcome(t *testing.T) {
 	s := bench.Scenarios(1)[0]
-	if os.Getenv("INVITEQ_SIM_SCENARIOS") == "" {
+	if scenarioMode == "" {
 		s.Length = 3 * time.Hour
 	}
+	const bound = 0.97
 	clean := len(playScenario(t, s, 1, clerksim.Switches{}, nil).Deliveries)
 	for _, answer := range []clerksim.BulkUser{clerksim.BulkUser422, clerksim.BulkUserDuplicate} {
 		t.Run(string(answer), func(t *testing.T) {
@@ -119,10 +160,18 @@ func TestUnwelcome(t *testing.T) {
 				}
 			})
 			got := float64(len(r.Deliveries)) / float64(clean)
-			t.Logf("%d users and %d invited of %d: %d good invites, %d without them: %.1f %% (bound 97 %%)",
+			t.Logf("%d users and %d invited of %d: %d good invites, %d without them: %.1f %%",
 				users, invited, r.Arrived, len(r.Deliveries), clean, 100*got)
-			if got < 0.97 {
-				t.Errorf("good invites reach %.1f %% of the clean throughput; the bound is 97 %%", 100*got)
+			// Places that screening empties are filled again, and tokens that it saves
+			// are spent on others: hardly anything is lost.
+			if got < 0.99 && scenarioMode != "bench" {
+				t.Errorf("good invites reach %.1f %% of the clean throughput, want 99 %%", 100*got)
+			}
+			if err := benchreport.Add(benchreport.Row{
+				Part: shippedPart, What: fmt.Sprintf("2 %% users, 1 %% invited, unnamed (%s): good invites", answer), Ours: strconv.Itoa(len(r.Deliveries)),
+				Ratio: fmt.Sprintf("%.3f× without them", got), Beside: []benchreport.Reference{{Name: "policy alone", Value: "–"}},
+			}.AtLeast(100*got, 100*bound, "%.0f %%")); err != nil {
+				t.Fatal(err)
 			}
 			if r.Refused > 0 {
 				t.Errorf("Clerk answered %d calls with 429", r.Refused)
@@ -164,7 +213,7 @@ func collect(t *testing.T, w *world, s *bench.Scenario, arrivals []bench.Arrival
 			t.Fatal(err)
 		}
 		if len(records) == 1 && records[0].State == ledger.Pending {
-			r.Deliveries = append(r.Deliveries, bench.Delivery{Arrival: a, SentAt: records[0].SentAt.Sub(w.began)})
+			r.Deliveries = append(r.Deliveries, bench.Delivery{Arrival: a, SentAt: max(a.At, records[0].SentAt.Sub(w.began))})
 		} else {
 			r.Waiting = append(r.Waiting, a)
 		}

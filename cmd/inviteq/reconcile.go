@@ -7,6 +7,7 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/inviteq/inviteq/clerk"
@@ -144,8 +145,28 @@ type planJSON struct {
 	Pending int  `json:"pending"` // pending invitations at Clerk
 	Applied bool `json:"applied"`
 
-	ImportID string   `json:"import_id"`
-	Revokes  []string `json:"revoke_invitation_ids"`
+	ImportID string      `json:"import_id"` // under which --apply invites
+	Invites  []string    `json:"invites"`   // addresses
+	Revokes  []extraJSON `json:"revokes"`
+}
+
+type extraJSON struct {
+	InvitationID string `json:"invitation_id"`
+	EmailAddress string `json:"email_address"` // "" if it is none that we would invite
+}
+
+func planOf(plan reconcile.Plan, importID string) planJSON {
+	j := planJSON{
+		Invite: len(plan.Invite), Revoke: len(plan.Revoke), Leave: plan.Leave, Pending: plan.Pending,
+		ImportID: importID, Invites: []string{}, Revokes: []extraJSON{},
+	}
+	for _, i := range plan.Invite {
+		j.Invites = append(j.Invites, i.EmailAddress.Raw())
+	}
+	for _, x := range plan.Revoke {
+		j.Revokes = append(j.Revokes, extraJSON{x.InvitationID, x.EmailAddress.Raw()})
+	}
+	return j
 }
 
 func (c *reconcileCommand) desired(ctx context.Context, p *program, conn *connection, pass *reconcile.Pass) error {
@@ -157,16 +178,15 @@ func (c *reconcileCommand) desired(ctx context.Context, p *program, conn *connec
 	if err != nil {
 		return err
 	}
-	j := planJSON{Invite: len(plan.Invite), Revoke: len(plan.Revoke), Leave: plan.Leave, Pending: plan.Pending, ImportID: id, Revokes: []string{}}
-	for _, x := range plan.Revoke {
-		j.Revokes = append(j.Revokes, x.InvitationID)
-	}
+	j := planOf(plan, id)
 	if !c.JSON {
-		if err := printPlan(p, plan); err != nil {
+		if err := p.printPlan(plan, j); err != nil {
 			return err
 		}
 	}
-	if c.Apply {
+	if len(plan.Invite)+len(plan.Revoke) == 0 {
+		p.console.note("There is nothing to do: Clerk has exactly who is on the list.")
+	} else if c.Apply {
 		if err := c.apply(ctx, p, conn, plan, id); err != nil {
 			return err
 		}
@@ -217,13 +237,37 @@ func (c *reconcileCommand) wanted(ctx context.Context, p *program) ([]tasks.Invi
 	return wanted, found.id + "-" + time.Now().UTC().Format("20060102T150405"), nil
 }
 
-func printPlan(p *program, plan reconcile.Plan) error {
+// peopleShown is how many of each kind a plan names on a terminal.
+const peopleShown = 10
+
+func (p *program) printPlan(plan reconcile.Plan, j planJSON) error {
 	var t table
 	t.header("plan", "people", "")
-	t.row(text("invite"), number(int64(len(plan.Invite))), text("on the list, not invited and not waiting"))
-	t.row(text("revoke"), number(int64(len(plan.Revoke))), text(fmt.Sprintf("pending and not on the list: %.1f %% of %s pending", 100*plan.RevokeShare(), thousands(int64(plan.Pending)))))
-	t.row(text("leave"), number(int64(plan.Leave)), text("on the list, and invited, accepted or waiting already"))
-	return t.print(p.console.out, p.console.onOut)
+	t.row(text("invite"), number(int64(j.Invite)), text("on the list, not invited and not waiting"))
+	t.row(text("revoke"), number(int64(j.Revoke)), text(fmt.Sprintf("pending and not on the list: %.1f %% of %s pending", 100*plan.RevokeShare(), thousands(int64(plan.Pending)))))
+	t.row(text("leave"), number(int64(j.Leave)), text("on the list, and invited, accepted or waiting already"))
+	if err := t.print(p.console.out, p.console.onOut); err != nil {
+		return err
+	}
+	var b strings.Builder
+	name := func(verb, who string, n, of int) {
+		switch {
+		case n < peopleShown:
+			fmt.Fprintf(&b, "%s  %s\n", verb, who)
+		case n == peopleShown:
+			fmt.Fprintf(&b, "%s  … and %s more, whom --json names\n", verb, thousands(int64(of-peopleShown)))
+		}
+	}
+	for n, who := range j.Invites {
+		name("invite", who, n, j.Invite)
+	}
+	for n, x := range j.Revokes {
+		name("revoke", strings.TrimSpace(x.EmailAddress+"  "+x.InvitationID), n, j.Revoke)
+	}
+	if b.Len() > 0 {
+		fmt.Fprint(p.console.out, "\n"+b.String())
+	}
+	return nil
 }
 
 func (c *reconcileCommand) apply(ctx context.Context, p *program, conn *connection, plan reconcile.Plan, id string) error {

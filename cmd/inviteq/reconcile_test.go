@@ -71,10 +71,17 @@ func TestReconcileDesired(t *testing.T) {
 	}
 
 	r := plan(list(2, 13)) // two are too many, three are missing
-	if r["invite"] != 3.0 || r["revoke"] != 2.0 || r["leave"] != 8.0 || r["pending"] != 10.0 || r["applied"] != false || len(r["revoke_invitation_ids"].([]any)) != 2 {
+	if r["invite"] != 3.0 || r["revoke"] != 2.0 || r["leave"] != 8.0 || r["pending"] != 10.0 || r["applied"] != false || len(r["revokes"].([]any)) != 2 || len(r["invites"].([]any)) != 3 {
 		t.Errorf("got %v", r)
 	}
-	wants(t, w.ok("reconcile", "--desired", list(2, 13)), "invite", "revoke", "leave", "20.0 %")
+	first := r["revokes"].([]any)[0].(map[string]any)
+	if who := first["email_address"].(string); first["invitation_id"] != w.sim.ByAddress(who)[0].ID || r["invites"].([]any)[0] != "p10@example.com" {
+		t.Errorf("got %v", r)
+	}
+	wants(t, w.ok("reconcile", "--desired", list(2, 13)), "invite", "revoke", "leave", "20.0 %", "revoke  p0@example.com  inv_", "invite  p12@example.com")
+	wants(t, w.ok("reconcile", "--desired", list(0, 22)), "invite      12", "invite  p19@example.com", "… and 2 more, whom --json names")
+	same := w.run("reconcile", "--desired", list(0, 10))
+	wants(t, same.stderr, "nothing to do")
 	if n := len(objects(t, w.ok("list", "--json"))); n != 0 || pending() != 10 {
 		t.Errorf("a plan has enqueued %d", n)
 	}

@@ -5,6 +5,8 @@
 package bench
 
 import (
+	"fmt"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"time"
@@ -47,6 +49,20 @@ func (f Floor) Kept(got float64) bool {
 		return got <= f.Bound
 	}
 	return got >= f.Bound
+}
+
+// Show writes a figure with its unit; a share is written in per cent.
+func (f Floor) Show(v float64) string {
+	switch {
+	case math.IsInf(v, 1):
+		return "never"
+	case f.Unit == "":
+		return fmt.Sprintf("%.1f %%", 100*v)
+	case v < 10:
+		return fmt.Sprintf("%.2f %s", v, f.Unit)
+	default:
+		return fmt.Sprintf("%.1f %s", v, f.Unit)
+	}
 }
 
 // Uniform gives perHour arrivals an hour at equal distances.

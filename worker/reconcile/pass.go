@@ -49,7 +49,7 @@ const (
 func (p *Pass) Run(ctx context.Context) (Report, error) {
 	p.seed = maphash.MakeSeed()
 	p.seen, p.pending = map[uint64]struct{}{}, map[uint64]candidate{}
-	p.report = Report{Kind: p.kind(), DryRun: p.DryRun, StartedAt: time.Now(), Retention: p.Retention}
+	p.report = Report{Kind: p.kind(), DryRun: p.DryRun, StartedAt: time.Now(), Retention: p.Retention, Settled: map[string]int{}, MissingIDs: []string{}}
 	if p.ReadShare <= 0 || p.ReadShare > 1 {
 		p.ReadShare = 0.2
 	}
@@ -183,9 +183,6 @@ func (p *Pass) settle(ctx context.Context, batch []clerk.Invitation) error {
 	var changes []ledger.Observation
 	var strangers []clerk.Invitation
 	for _, inv := range batch {
-		if err := p.double(ctx, inv); err != nil {
-			return err
-		}
 		r, ok := byID[owners[inv.ID]]
 		if !ok {
 			strangers = append(strangers, inv)
@@ -217,7 +214,15 @@ func (p *Pass) settle(ctx context.Context, batch []clerk.Invitation) error {
 			return err
 		}
 	}
-	return p.meet(ctx, strangers)
+	if err := p.meet(ctx, strangers); err != nil {
+		return err
+	}
+	for _, inv := range batch {
+		if err := p.double(ctx, inv); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // waitForRead waits for a token of the share of the read quota that passes have.

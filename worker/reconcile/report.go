@@ -39,9 +39,6 @@ type Report struct {
 const idsKept = 100
 
 func (r *Report) settled(from, to ledger.State) {
-	if r.Settled == nil {
-		r.Settled = map[string]int{}
-	}
 	r.Settled[from.String()+"→"+to.String()]++
 }
 

@@ -132,6 +132,21 @@ func TestRevokedExtraIsWrittenDown(t *testing.T) {
 		if diff := cmp.Diff(map[string]int{"pending→revoked": 1}, got.Settled); diff != "" {
 			t.Error(diff)
 		}
+		// So it does of one that the same pass has just recorded.
+		time.Sleep(time.Second)
+		w.foreign("new@example.com")
+		time.Sleep(time.Second)
+		w.foreign("new@example.com")
+		got = w.run(Pass{RevokeExtra: true, Adopt: true})
+		records, err := w.ledger.FindAddress(t.Context(), email(t, "new@example.com"))
+		if err != nil || len(records) != 2 || got.Adopted != 3 || got.Revoked != 1 {
+			t.Fatalf("got %+v and %d records, %v", got, len(records), err)
+		}
+		states := map[ledger.State]int{records[0].State: 1}
+		states[records[1].State]++
+		if diff := cmp.Diff(map[ledger.State]int{ledger.Pending: 1, ledger.Revoked: 1}, states); diff != "" {
+			t.Error(diff)
+		}
 	})
 }
 

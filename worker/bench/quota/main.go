@@ -75,15 +75,15 @@ func scenarios(seeds uint64) (rows []report.Row) {
 				sign, best = "≤", slices.Min(got[1:])
 			}
 			row := report.Row{
-				Part: part, What: s.Name + ", " + f.Name, Ours: show(got[0], f.Unit),
-				Floor: sign + " " + show(f.Bound, f.Unit), Missed: !f.Kept(got[0]),
+				Part: part, What: s.Name + ", " + f.Name, Ours: f.Show(got[0]),
+				Floor: sign + " " + f.Show(f.Bound), Missed: !f.Kept(got[0]),
 				Ratio: ratio(got[0], best, "best rival"),
 			}
 			ideal := "–"
 			if v, ok := optimum(&s, f); ok {
-				ideal, row.Ratio = show(v, f.Unit), ratio(got[0], v, "optimum")
+				ideal, row.Ratio = f.Show(v), ratio(got[0], v, "optimum")
 			}
-			row.Beside = beside(ideal, func(i int) string { return show(got[i], f.Unit) })
+			row.Beside = beside(ideal, func(i int) string { return f.Show(got[i]) })
 			rows = append(rows, row)
 		}
 	}
@@ -128,19 +128,6 @@ func optimum(s *bench.Scenario, f bench.Floor) (float64, bool) {
 		return 1, true
 	}
 	return 0, false
-}
-
-func show(v float64, unit string) string {
-	switch {
-	case math.IsInf(v, 1):
-		return "never"
-	case unit == "":
-		return fmt.Sprintf("%.1f %%", 100*v)
-	case v < 10:
-		return fmt.Sprintf("%.2f %s", v, unit)
-	default:
-		return fmt.Sprintf("%.1f %s", v, unit)
-	}
 }
 
 // refusals counts 429s a day, the most of any load.
