@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -132,5 +133,54 @@ func TestListRefuses(t *testing.T) {
 				t.Errorf("cursor %q: got no error from All", o.Cursor)
 			}
 		}
+	}
+}
+
+// TestTwentyThousandFailures lets a long list miss its deadline at once. Every one
+// is listed once, with its reason, although many failed in the same millisecond;
+// and none is ever trimmed, because failures wait for a person.
+func TestTwentyThousandFailures(t *testing.T) {
+	const many = 20_000
+	s := newSide(t)
+	ctx, now := t.Context(), time.Now()
+	late := func(yield func(tasks.Invite, error) bool) {
+		for i, err := range numbered(t, many) {
+			i.Deadline = now.Add(time.Hour)
+			if !yield(i, err) {
+				return
+			}
+		}
+	}
+	if _, err := s.BulkInvite(ctx, late, enqueue.BulkOptions{ImportID: "late"}); err != nil {
+		t.Fatal(err)
+	}
+	for later := now.Add(2 * time.Hour); ; {
+		turn, err := s.ledger.Turn(ctx, later, tasks.NewID("turn"))
+		if err != nil || len(turn.Batch) > 0 {
+			t.Fatalf("got %d to send, %v; want nobody", len(turn.Batch), err)
+		}
+		view, err := s.ledger.Overview(ctx, later)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if view.States[ledger.Queued] == 0 {
+			break
+		}
+	}
+	if _, err := s.ledger.Trim(ctx, now.Add(1000*time.Hour), time.Hour, many); err != nil {
+		t.Fatal(err)
+	}
+	seen := map[string]bool{}
+	for i, err := range s.All(ctx, enqueue.ListOptions{States: []ledger.State{ledger.Failed}}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if seen[i.ID] || i.Reason != "too_old" {
+			t.Fatalf("got %s again, or for the reason %q", i.ID, i.Reason)
+		}
+		seen[i.ID] = true
+	}
+	if len(seen) != many {
+		t.Errorf("got %d failures, want %d", len(seen), many)
 	}
 }
