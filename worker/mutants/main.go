@@ -8,6 +8,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -46,7 +47,7 @@ func run(ctx context.Context, seeds int, only string) error {
 		return err
 	}
 	var survived []error
-	fmt.Printf("%-66s  %-10s %s\n", "deliberate bug", "caught", "by")
+	fmt.Printf("%-72s  %-10s %s\n", "deliberate bug", "caught", "by")
 	for _, m := range mutants {
 		if !strings.Contains(m.name, only) {
 			continue
@@ -60,7 +61,7 @@ func run(ctx context.Context, seeds int, only string) error {
 			survived = append(survived, fmt.Errorf("%s: %w", m.name, err))
 			by = err.Error()
 		}
-		fmt.Printf("%-66s  %-10t %s (%s)\n", m.name, err == nil, by, time.Since(start).Round(time.Second))
+		fmt.Printf("%-72s  %-10t %s (%s)\n", m.name, err == nil, by, time.Since(start).Round(time.Second))
 	}
 	return errors.Join(survived...)
 }
@@ -112,20 +113,21 @@ func try(ctx context.Context, dir string, m mutant, seeds int) (by string, err e
 	defer func() { err = errors.Join(err, os.WriteFile(path, sound, 0o600)) }()
 
 	binary := filepath.Join(dir, "mutant.test")
-	build := exec.CommandContext(ctx, "go", "test", "-c", "-o", binary, "./worker")
+	pkg := cmp.Or(m.dir, "./worker")
+	build := exec.CommandContext(ctx, "go", "test", "-c", "-o", binary, pkg)
 	build.Dir = dir
 	if out, err := build.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("it does not compile: %w\n%s", err, out)
 	}
 	if m.test != "" {
-		out, failed := test(ctx, dir, binary, m.test)
+		out, failed := test(ctx, filepath.Join(dir, pkg), binary, m.test)
 		if !failed || !strings.Contains(out, "--- FAIL: "+m.test) {
 			return "", errors.New("it survived " + m.test + tail(out, failed))
 		}
 		return m.test, nil
 	}
 	for from, n := 0, 5; from < seeds; from, n = from+n, 2*n {
-		out, failed := test(ctx, dir, binary, "TestSimulation",
+		out, failed := test(ctx, filepath.Join(dir, pkg), binary, "TestSimulation",
 			"INVITEQ_SIM_FROM="+strconv.Itoa(from), "INVITEQ_SIM_SEEDS="+strconv.Itoa(n))
 		if !failed {
 			continue
@@ -141,7 +143,7 @@ func try(ctx context.Context, dir string, m mutant, seeds int) (by string, err e
 
 func test(ctx context.Context, dir, binary, name string, env ...string) (out string, failed bool) {
 	c := exec.CommandContext(ctx, binary, "-test.run", "^"+name, "-test.timeout", "15m")
-	c.Dir = filepath.Join(dir, "worker")
+	c.Dir = dir
 	c.Env = append(os.Environ(), env...)
 	b, err := c.CombinedOutput()
 	return string(b), err != nil

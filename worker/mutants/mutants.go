@@ -7,6 +7,7 @@ type mutant struct {
 	old  string // must stand in the file exactly once
 	new  string
 	test string // the tests that must catch it; "" is the simulation
+	dir  string // the package of the tests; "" is ./worker
 }
 
 const (
@@ -108,11 +109,20 @@ var mutants = []mutant{
 	{
 		name: "send those in doubt again without looking for them", file: delivery,
 		old: "t.Batch = w.recall(reading, t)",
-		new: "",
+		new: "", test: "TestRefusedBulkThatTookEffect",
 	},
 	{
 		name: "cancel those in doubt without looking for them", file: "worker/ledger/cancel.lua",
-		old: "if r.doubt ~= '1' then return", new: "do return",
+		old: "if r.doubt ~= '1' then return", new: "do return", test: "TestParkedInviteIsLookedForBeforeItIsCanceled",
+	},
+	{
+		name: "let others go to the address of one in doubt", file: lib,
+		old: "if holds or (to == 'queued' and r.doubt == '1') then",
+		new: "if holds then", test: "TestRandomOperations", dir: "./worker/ledger",
+	},
+	{
+		name: "send the members of a refused bulk in bulk, however often it is refused", file: retry,
+		old: "s.Solo = r.Doubt", new: "s.Solo = false", test: "TestPoisonDoesNotHarmItsNeighbours",
 	},
 	{
 		name: "forget a wish to revoke while the call is under way", file: lib,
