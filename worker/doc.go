@@ -52,6 +52,15 @@
 // is looked up again. With ignore_existing there is no such fence, so it is
 // parked for a person unless Config.ResendUnknown says otherwise.
 //
+// # Doubt
+//
+// A call that was refused should have made nothing, and one that two reads did not
+// find should never have arrived. Both are inferences. So whoever has been through
+// either is in doubt from then on: a read looks for their invitation just before
+// the next call (recall in screen.go), and before anybody is told that they are
+// canceled; they hold their address, so that no other invite takes what may be
+// theirs; and a second refused bulk sends them one by one.
+//
 // # Denied is not failed
 //
 // A quota, a closed gate, an open breaker, a lane that is paused, a deploy or a
@@ -79,12 +88,13 @@
 //	worker.go      the life of a worker
 //	dispatcher.go  asks for turns
 //	delivery.go    claim, send, settle
-//	screen.go      who would be refused; who is to blame
+//	screen.go      who is invited already; who would be refused; who is to blame
 //	retry.go       what an answer means
 //	verify.go      unknown outcomes
 //	revoke.go      revokes
 //	chores.go      the loop of the last two
 //	handlers.go    asynq's tasks; snooze.go, outcomes.go: how they wait
+//	schedule.go    reconciliation, on time; webhooks.go: who is told of outcomes
 //	sweep.go       tasks for records that have none
 //	health.go      what keeps the worker from delivering
 //	redis.go       what asynq needs to be safe on Redis
