@@ -65,6 +65,9 @@ func (w *Worker) enqueueWebhook(ctx context.Context, e ledger.Event) error {
 	if e.To == ledger.Sending.String() {
 		return nil // It says nothing to anybody outside, and doubles their number.
 	}
+	if gone, err := w.webhookGone(ctx); gone || err != nil {
+		return err
+	}
 	payload, err := json.Marshal(webhook.MessageOf(e))
 	if err != nil {
 		return err

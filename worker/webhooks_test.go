@@ -7,8 +7,11 @@ import (
 	"net/http/httptest"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/hibiken/asynq"
 
 	"github.com/inviteq/inviteq/clerk/clerksim"
 	"github.com/inviteq/inviteq/worker/webhook"
@@ -62,4 +65,61 @@ func TestWebhooksTellOfEveryOutcome(t *testing.T) {
 			t.Fatalf("got %q, want %q", have, want)
 		}
 	}
+}
+
+// A receiver that answers 410 gets no more; another one does.
+func TestReceiverThatIsGone(t *testing.T) {
+	var gone, other atomic.Int64
+	serve := func(n *atomic.Int64, status int) *webhook.Sender {
+		t.Helper()
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			n.Add(1)
+			w.WriteHeader(status)
+		}))
+		t.Cleanup(server.Close)
+		hook, err := webhook.New(webhook.Config{URL: server.URL, AllowPrivate: true, Secrets: []string{"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw0123456="}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return hook
+	}
+	s := newStage(t, clerksim.Config{})
+	reach := func(n *atomic.Int64, want int64) {
+		t.Helper()
+		for deadline := time.Now().Add(20 * time.Second); n.Load() < want; time.Sleep(20 * time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Fatalf("the receiver got %d of %d", n.Load(), want)
+			}
+		}
+	}
+	w, stop := s.start(func(c *Config) { c.Webhook = serve(&gone, http.StatusGone) })
+	s.await(20*time.Second, s.admit(person(0))...)
+	reach(&gone, 1)
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		if is, err := w.webhookGone(t.Context()); err != nil || time.Now().After(deadline) {
+			t.Fatalf("it is not written down that the receiver is gone: %v", err)
+		} else if is {
+			break
+		}
+	}
+	s.await(20*time.Second, s.admit(person(1), person(2))...)
+	// The relay has let all of it pass when the group lags no more.
+	events := "inviteq:{" + s.instance + "}:events"
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		groups, err := s.redis.XInfoGroups(t.Context(), events).Result()
+		if err != nil || time.Now().After(deadline) {
+			t.Fatalf("the relay stands still: %+v, %v", groups, err)
+		}
+		if groups[0].Lag == 0 && groups[0].Pending == 0 {
+			break
+		}
+	}
+	stop()
+	archived, err := asynq.NewInspectorFromRedisClient(s.redis).ListArchivedTasks(w.queues.Control)
+	if err != nil || len(archived) != 1 || gone.Load() != 1 {
+		t.Errorf("%d posts, %d given up, %v; want one that says it is gone", gone.Load(), len(archived), err)
+	}
+	_, _ = s.start(func(c *Config) { c.Webhook = serve(&other, http.StatusNoContent) })
+	s.await(20*time.Second, s.admit(person(3))...)
+	reach(&other, 1)
 }

@@ -324,6 +324,8 @@ func (r *importRun) finish(ctx context.Context) error {
 	case !now.ETA.IsZero():
 		_, err = fmt.Fprintf(p.console.out, "The last one goes %s (%s), as things stand. `inviteq status %s` tells how far it is.\n",
 			in(time.Now(), now.ETA), moment(now.ETA), r.ImportID)
+	case now.Open > 0:
+		_, err = fmt.Fprintf(p.console.out, "`inviteq status %s` tells how far it is.\n", r.ImportID)
 	}
 	if err != nil {
 		return err

@@ -117,6 +117,7 @@ func (p *program) printReport(r reconcile.Report) error {
 		{"revoked", r.Revoked, "of those, now"},
 		{"missing", r.Missing, "pending in the ledger, nowhere at Clerk; --requeue-missing sends them again"},
 		{"requeued", r.Requeued, "of those, now"},
+		{"unconfirmed", r.Unconfirmed, "missing as well, it seems: too many to look for; is it the right CLERK_SECRET_KEY?"},
 		{"forgotten", r.Forgotten, "settled longer ago than the ledger remembers"},
 	}
 	for _, row := range rows {

@@ -25,7 +25,7 @@ type importJSON struct {
 	Total     int64                  `json:"total"`
 	Open      int64                  `json:"open"`
 	States    map[ledger.State]int64 `json:"states"`
-	ETA       *time.Time             `json:"eta"` // When the last one will be sent, as things stand; null if none waits.
+	ETA       *time.Time             `json:"eta"` // When the last one will be sent, as things stand; null if none waits, or their lane is paused.
 }
 
 func newImport(i enqueue.Import) importJSON {

@@ -3,6 +3,7 @@ package admin
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -65,13 +66,14 @@ func TestAccess(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			h := handlerWith(t, func(cfg *Config) { cfg.Access = c.access })
+			var remote string
 			ask := func(method, path string) *httptest.ResponseRecorder {
 				ctx := t.Context()
 				if strings.HasSuffix(path, "events") {
 					return askBriefly(t, h, path, c.host, c.auth)
 				}
 				r := httptest.NewRequestWithContext(ctx, method, path, nil)
-				r.Host = c.host
+				r.Host, r.RemoteAddr = c.host, remote
 				if c.auth != nil {
 					c.auth(r)
 				}
@@ -79,7 +81,8 @@ func TestAccess(t *testing.T) {
 				h.ServeHTTP(w, r)
 				return w
 			}
-			for _, path := range paths {
+			for n, path := range paths {
+				remote = fmt.Sprintf("192.0.2.%d:1234", n+1) // Too many wrong tokens from one are another matter.
 				w := ask(http.MethodGet, path)
 				denied := w.Code == http.StatusForbidden && path != "/imports/x/outcomes.csv" || w.Code == http.StatusUnauthorized
 				if c.want == 0 && denied || c.want != 0 && w.Code != c.want {

@@ -223,7 +223,7 @@ func (b *browser) shoot(name string) {
 	// Colours fade and charts grow: two equal pictures, or one of a page that never
 	// rests.
 	picture := ask(b, chromedp.FullScreenshot(100))
-	for range 10 {
+	for range 6 {
 		next := ask(b, chromedp.FullScreenshot(100))
 		if bytes.Equal(picture, next) {
 			break

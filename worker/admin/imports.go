@@ -98,7 +98,7 @@ func (h *Handler) loadImport(ctx context.Context, o ledger.Overview, id string) 
 	}
 	eta, err := h.cfg.Ledger.ImportETA(ctx, o.At, i)
 	_, held := o.Paused[tasks.Import]
-	return importView{Import: i, Now: o.At, ETA: eta, Held: held}, err
+	return importView{Import: i, Now: o.At, ETA: eta, Held: held && i.States[ledger.Queued] > 0}, err
 }
 
 // rowsPage is a part of an import's rows.

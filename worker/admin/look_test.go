@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -95,9 +96,16 @@ func (b *browser) open(address string) {
 	b.do(chromedp.Navigate(address))
 }
 
+// click clicks. A live page may put another element in the place of the one that
+// was found; then it is looked for again.
 func (b *browser) click(selector string) {
 	b.t.Helper()
-	b.do(chromedp.Click(chromedp.CSS(selector)))
+	eventually(b.t, func() error {
+		ctx, cancel := context.WithTimeout(b.ctx, 10*time.Second)
+		defer cancel()
+		_, err := chromedp.Run(ctx, chromedp.Click(chromedp.CSS(selector)))
+		return err
+	})
 }
 
 // shows waits until the page has the text. A page that is just being left answers

@@ -79,7 +79,7 @@ func (l *Ledger) RecentEvents(ctx context.Context, n int) ([]Event, error) {
 func (l *Ledger) ConsumeEvents(ctx context.Context, group, consumer string) iter.Seq2[Event, error] {
 	return func(yield func(Event, error) bool) {
 		key := l.keys.of("events")
-		if err := l.rdb.XGroupCreateMkStream(ctx, key, group, "0").Err(); err != nil && !strings.HasPrefix(err.Error(), "BUSYGROUP") {
+		if err := l.makeGroup(ctx, key, group); err != nil {
 			yield(Event{}, err)
 			return
 		}
@@ -87,6 +87,12 @@ func (l *Ledger) ConsumeEvents(ctx context.Context, group, consumer string) iter
 		own := "0"
 		for ctx.Err() == nil {
 			messages, err := l.nextEvents(ctx, key, group, consumer, own)
+			if err != nil && strings.HasPrefix(err.Error(), "NOGROUP") {
+				// Redis was emptied, and the group went with the rest.
+				if err = l.makeGroup(ctx, key, group); err == nil {
+					continue
+				}
+			}
 			if err != nil {
 				if ctx.Err() == nil {
 					yield(Event{}, err)
@@ -111,6 +117,16 @@ func (l *Ledger) ConsumeEvents(ctx context.Context, group, consumer string) iter
 			}
 		}
 	}
+}
+
+// makeGroup makes a group of consumers that begins with the oldest event, unless
+// there is one already.
+func (l *Ledger) makeGroup(ctx context.Context, key, group string) error {
+	err := l.rdb.XGroupCreateMkStream(ctx, key, group, "0").Err()
+	if err != nil && strings.HasPrefix(err.Error(), "BUSYGROUP") {
+		return nil
+	}
+	return err
 }
 
 // nextEvents returns what is to be seen next: the consumer's own leftovers, what a

@@ -27,11 +27,12 @@ type Report struct {
 	Doubled int            `json:"doubled"` // further pending invitations for a person who has one
 	Revoked int            `json:"revoked"` // of those, revoked now
 
-	Missing    int      `json:"missing"`     // pending in the ledger, nowhere at Clerk
-	MissingIDs []string `json:"missing_ids"` // our ids, at most idsKept
-	Requeued   int      `json:"requeued"`    // of those, queued again
-	Forgotten  int      `json:"forgotten"`   // settled so long ago that the ledger would not remember them
-	Trimmed    int      `json:"trimmed"`     // records whose retention has passed
+	Missing     int      `json:"missing"`     // pending in the ledger, nowhere at Clerk
+	MissingIDs  []string `json:"missing_ids"` // our ids, at most idsKept
+	Requeued    int      `json:"requeued"`    // of those, queued again
+	Unconfirmed int      `json:"unconfirmed"` // not in the list either, but not looked for: too many are missing
+	Forgotten   int      `json:"forgotten"`   // settled so long ago that the ledger would not remember them
+	Trimmed     int      `json:"trimmed"`     // records whose retention has passed
 
 	Retention time.Duration `json:"retention_ns"` // how long settled invites are remembered; 0: for ever, or not known yet
 }

@@ -1,12 +1,14 @@
 package reconcile
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/inviteq/inviteq/clerk/clerksim"
+	"github.com/inviteq/inviteq/tasks"
 	"github.com/inviteq/inviteq/worker/ledger"
 )
 
@@ -181,4 +183,28 @@ func TestListIsBelievedAsFarAsItGoes(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A key of another instance makes everything missing: a pass looks for a part of
+// it, says how much there is beyond, and comes to an end.
+func TestTooManyAreMissing(t *testing.T) {
+	bubble(t, clerksim.Config{Limits: clerksim.Limits{Other: clerksim.Unlimited}}, func(w *world) {
+		t := w.T
+		ctx, then := t.Context(), time.Now()
+		var all []ledger.Stranger
+		for n := range mostLooked + 30 {
+			all = append(all, ledger.Stranger{
+				Invite:       tasks.Invite{ID: fmt.Sprintf("id-%d", n), EmailAddress: email(t, fmt.Sprintf("p%d@example.com", n))},
+				InvitationID: fmt.Sprintf("inv_%d", n), State: ledger.Pending, CreatedAt: then,
+			})
+		}
+		if n, err := w.ledger.Adopt(ctx, then, all...); n != len(all) || err != nil {
+			t.Fatalf("made %d, %v", n, err)
+		}
+		time.Sleep(2 * time.Hour)
+		got := w.run(Pass{Full: true})
+		if got.Missing != mostLooked || got.Unconfirmed != 30 || len(got.MissingIDs) != idsKept || got.Reads != 2+2*mostLooked {
+			t.Errorf("got %d missing, %d unconfirmed, %d ids, %d reads", got.Missing, got.Unconfirmed, len(got.MissingIDs), got.Reads)
+		}
+	})
 }
