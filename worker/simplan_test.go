@@ -154,8 +154,12 @@ func (p *plan) people(r *rand.Rand) {
 	}
 	for range int(some(r, 0.3) * float64(len(p.invites))) {
 		i := p.invites[r.IntN(len(p.invites))]
+		target, name := i.ID, "revoke %s"
+		if chance(r, 0.3) { // and all others for the address, whoever has made them
+			target, name = i.EmailAddress.Raw(), "revoke whatever the address has, for %s"
+		}
 		p.at(i.at+time.Duration(r.ExpFloat64()*float64(pick(r, 2*time.Second, time.Minute, 20*time.Minute))),
-			func(s *simulation) { s.revoke(i) }, "revoke %s", i.ID)
+			func(s *simulation) { s.revoke(target) }, name, i.ID)
 	}
 }
 

@@ -175,16 +175,21 @@ func (s *simulation) importAll(id string, members []*simInvite) {
 	})
 }
 
-func (s *simulation) revoke(i *simInvite) {
+func (s *simulation) revoke(target string) {
 	s.insist(func(ctx context.Context) error {
-		found, err := s.producer.Revoke(ctx, i.ID)
+		found, err := s.producer.Revoke(ctx, target)
 		if errors.Is(err, enqueue.ErrNotFound) {
 			return nil
 		}
 		if err == nil {
 			s.mu.Lock()
 			for _, r := range found {
-				i.revoked = i.revoked || r.Verdict == enqueue.Canceled || r.Verdict == enqueue.RevokeAsked
+				if r.Verdict != enqueue.Canceled && r.Verdict != enqueue.RevokeAsked {
+					continue
+				}
+				for _, i := range s.invites {
+					i.revoked = i.revoked || i.ID == r.ID
+				}
 			}
 			s.mu.Unlock()
 		}
