@@ -34,7 +34,7 @@ var parts = []part{
 	},
 	{
 		name: "enqueue", about: "producers beside a bare asynq client, on a real Redis",
-		args: []string{"test", "-count=1", "-run=^$", "-bench=Invite", "-benchtime=40x", "./enqueue"},
+		args: []string{"test", "-count=1", "-run=^$", "-bench=Invite", "-benchtime=25x", "./enqueue"},
 	},
 	{
 		name: "pipeline", about: "workers without limits, on a real Redis",
