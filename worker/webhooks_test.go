@@ -102,7 +102,9 @@ func TestReceiverThatIsGone(t *testing.T) {
 			break
 		}
 	}
-	s.await(20*time.Second, s.admit(person(1), person(2))...)
+	more := s.admit(person(1), person(2))
+	w.dispatcher.nudge()
+	s.await(20*time.Second, more...)
 	// The relay has let all of it pass when the group lags no more.
 	events := "inviteq:{" + s.instance + "}:events"
 	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
