@@ -129,6 +129,32 @@ func playScenario(t *testing.T, s bench.Scenario, workers int, switches clerksim
 	return result
 }
 
+// TestNoRefusals plays an import with people beside it, over more than two windows,
+// against every limiter that admits what Clerk publishes: four workers that share
+// the quota never meet a 429.
+func TestNoRefusals(t *testing.T) {
+	for _, limiter := range []clerksim.Limiter{
+		clerksim.LimiterSliding, clerksim.LimiterFixedAligned, clerksim.LimiterFixedAnchored, clerksim.LimiterBucket,
+	} {
+		t.Run(string(limiter), func(t *testing.T) {
+			t.Parallel()
+			s := bench.RefusalScenarios(150 * time.Minute)[1]
+			if s.Name != "import and 60/h" {
+				t.Fatalf("got scenario %q", s.Name)
+			}
+			all := s.Arrivals
+			s.Arrivals = func(seed uint64) []bench.Arrival { // No more than can be sent: most of the machine's time goes into admitting.
+				n := 0
+				return slices.DeleteFunc(slices.Clone(all(seed)), func(a bench.Arrival) bool { n++; return a.Lane == tasks.Import && n > 1500 })
+			}
+			r := playScenario(t, s, 4, clerksim.Switches{Limiter: limiter}, nil)
+			if r.Refused > 0 || len(r.Deliveries) < 800 {
+				t.Errorf("%d calls were answered 429, at %v; %d invites were delivered, want none and 800", r.Refused, r.RefusedAt, len(r.Deliveries))
+			}
+		})
+	}
+}
+
 // TestUnwelcome plays an import in which 2 % of the people are users already and
 // 1 % have been invited, where Clerk refuses a bulk because of them and does not
 // say whose fault it is. The good invites must flow almost as if nobody else were

@@ -78,7 +78,11 @@ func (c *reconcileCommand) Run(ctx context.Context, p *program) error {
 	defer screen.clear()
 	if screen != nil {
 		pass.Progress = func(r reconcile.Report) {
-			screen.draw(fmt.Sprintf("%s invitations read, pass %d, %s", thousands(int64(r.Scanned)), r.Passes+1, humane(r.Took)))
+			what := fmt.Sprintf("pass %d", r.Passes+1)
+			if r.Agreed {
+				what = "looking for what is missing"
+			}
+			screen.draw(fmt.Sprintf("%s invitations in %s calls, %s, %s", thousands(int64(r.Scanned)), thousands(int64(r.Reads)), what, humane(r.Took)))
 		}
 	}
 	r, err := pass.Run(ctx)

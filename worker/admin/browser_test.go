@@ -20,6 +20,7 @@ import (
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 )
@@ -220,11 +221,17 @@ func (b *browser) shoot(name string) {
 	if wide > 0 {
 		b.t.Errorf("%s scrolls sideways by %d px", name, wide)
 	}
+	// To see more than the window, Chromium makes it larger for a moment: only where
+	// there is more, because asynqmon's drawer would begin to move.
+	beyond := ask(b, chromedp.Evaluate[bool](`document.documentElement.scrollHeight > window.innerHeight`))
+	take := func() []byte {
+		return call(b, page.CaptureScreenshot, page.CaptureScreenshotParams{CaptureBeyondViewport: &beyond, Format: page.CaptureScreenshotFormatPng}).Data
+	}
 	// Colours fade and charts grow: two equal pictures, or one of a page that never
 	// rests.
-	picture := ask(b, chromedp.FullScreenshot(100))
-	for range 6 {
-		next := ask(b, chromedp.FullScreenshot(100))
+	picture := take()
+	for range 10 {
+		next := take()
 		if bytes.Equal(picture, next) {
 			break
 		}

@@ -8,8 +8,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/redis/go-redis/v9"
-
 	"github.com/inviteq/inviteq/tasks"
 )
 
@@ -118,8 +116,8 @@ type Page struct {
 
 // ListState returns invites in one state: queued ones in the order in which
 // they will be sent, others by the time of their last change. Cursor "" begins.
-// An invite that changes its state meanwhile may be missed; one that stays is
-// not.
+// An invite that changes its state meanwhile may be missed, or be there twice; one
+// that stays is there once.
 func (l *Ledger) ListState(ctx context.Context, s State, cursor string, limit int) (Page, error) {
 	indexes := []string{l.keys.state(s)}
 	if s == Queued {
@@ -152,16 +150,36 @@ func (l *Ledger) ListState(ctx context.Context, s State, cursor string, limit in
 	return Page{}, nil
 }
 
-// after returns the rank at which a scan goes on.
+// after returns the rank at which a scan goes on: behind the member at which it
+// stood, or, when that one has left or moved, behind the place that it had. Members
+// of equal score stand in the order of their bytes.
 func (l *Ledger) after(ctx context.Context, index, score, member string) (int64, error) {
 	if member == "" {
 		return 0, nil
 	}
-	rank, err := l.rdb.ZRank(ctx, index, member).Result()
-	if errors.Is(err, redis.Nil) {
-		return l.rdb.ZCount(ctx, index, "-inf", "("+score).Result()
+	pipe := l.rdb.Pipeline()
+	rank, now := pipe.ZRank(ctx, index, member), pipe.ZScore(ctx, index, member)
+	below, upTo := pipe.ZCount(ctx, index, "-inf", "("+score), pipe.ZCount(ctx, index, "-inf", score)
+	if err := execute(ctx, pipe); err != nil {
+		return 0, err
 	}
-	return rank + 1, err
+	if now.Err() == nil && fmt.Sprintf("%.0f", now.Val()) == score {
+		return rank.Val() + 1, nil
+	}
+	from, to := below.Val(), upTo.Val()
+	for from < to {
+		middle := (from + to) / 2
+		at, err := l.rdb.ZRange(ctx, index, middle, middle).Result()
+		if err != nil {
+			return 0, err
+		}
+		if len(at) == 0 || at[0] > member {
+			to = middle
+		} else {
+			from = middle + 1
+		}
+	}
+	return from, nil
 }
 
 func parseCursor(cursor string, indexes int) (at int, score, member string, err error) {

@@ -120,9 +120,10 @@ func TestWipesWhileManyWrite(t *testing.T) {
 		}
 		writers.Go(func() {
 			for i := 0; ; i++ {
+				over := false // Then this is the last, and after the last wipe.
 				select {
 				case <-done:
-					return
+					over = true
 				default:
 				}
 				one := invite(t, fmt.Sprintf("p%d@example.com", i%50))
@@ -132,6 +133,9 @@ func TestWipesWhileManyWrite(t *testing.T) {
 				}
 				if _, err := l.FindAddress(t.Context(), one.EmailAddress); err != nil {
 					t.Errorf("process %d: %v", n, err)
+					return
+				}
+				if over {
 					return
 				}
 			}

@@ -117,6 +117,7 @@ func (p *Pass) find(ctx context.Context, id string) (clerk.Invitation, bool, err
 		return clerk.Invitation{}, false, err
 	}
 	p.report.Reads++
+	p.tell()
 	page, err := p.Clerk.List(ctx, clerk.ListOptions{Statuses: clerk.AllStatuses(), Query: id, Limit: 10})
 	if err != nil {
 		return clerk.Invitation{}, false, err

@@ -130,6 +130,11 @@ func (p *Pass) scan(ctx context.Context) error {
 func (p *Pass) note(r clerk.Report) {
 	p.report.Reads, p.report.Passes, p.report.Agreed, p.report.Doubt = r.Reads, r.Passes, r.Agreed, r.Doubt
 	p.report.Scanned = len(p.seen)
+	p.tell()
+}
+
+// tell shows how far the pass has come.
+func (p *Pass) tell() {
 	if p.Progress != nil {
 		p.report.Took = time.Since(p.report.StartedAt)
 		p.Progress(p.report)

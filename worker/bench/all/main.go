@@ -6,10 +6,12 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"slices"
 	"time"
 
@@ -34,7 +36,7 @@ var parts = []part{
 	},
 	{
 		name: "enqueue", about: "producers beside a bare asynq client, on a real Redis",
-		args: []string{"test", "-count=1", "-run=^$", "-bench=Invite", "-benchtime=40x", "./enqueue"},
+		args: []string{"test", "-count=1", "-run=^$", "-bench=Invite", "-benchtime=25x", "./enqueue"},
 	},
 	{
 		name: "pipeline", about: "workers without limits, on a real Redis",
@@ -51,13 +53,16 @@ var parts = []part{
 }
 
 func main() {
-	if err := run(os.Args[1:]); err != nil {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	err := run(ctx, os.Args[1:])
+	stop()
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
 }
 
-func run(names []string) error {
+func run(ctx context.Context, names []string) error {
 	chosen := slices.DeleteFunc(slices.Clone(parts), func(p part) bool { return len(names) > 0 && !slices.Contains(names, p.name) })
 	if len(names) > 0 && len(chosen) < len(names) {
 		for _, p := range parts {
@@ -77,7 +82,7 @@ func run(names []string) error {
 		began := time.Now()
 		fmt.Printf("%s: %s\n", p.name, p.about)
 		before := size(file)
-		c := exec.Command("go", p.args...)
+		c := exec.CommandContext(ctx, "go", p.args...)
 		c.Env = append(append(os.Environ(), report.FileVariable+"="+file.Name()), p.env...)
 		c.Stdout, c.Stderr = os.Stderr, os.Stderr
 		if err := c.Run(); err != nil {

@@ -103,6 +103,9 @@ func ratio(ours, other float64, name string) string {
 	if other == 0 || math.IsInf(other, 0) || math.IsInf(ours, 0) {
 		return ""
 	}
+	if ours < 0.01*other {
+		return "< 0.01× " + name
+	}
 	return fmt.Sprintf("%.2f× %s", ours/other, name)
 }
 

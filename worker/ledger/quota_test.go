@@ -1,0 +1,88 @@
+package ledger
+
+import (
+	"testing"
+	"time"
+)
+
+// TestReadsLeaveRoomForCreates spends the read quota to its end: four fifths of
+// everything together, so that a create finds a token at any time.
+func TestReadsLeaveRoomForCreates(t *testing.T) {
+	limits := ClerkLimits
+	limits.Other = Limit{Calls: 10, Window: 10 * time.Second}
+	l := open(t, Config{Limits: limits})
+	spend := func(at time.Duration, share float64) Decision {
+		t.Helper()
+		d, err := l.SpendShare(t.Context(), start.Add(at), share)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return d
+	}
+	span := limits.Other.span()
+	for n := range 4 {
+		if at := time.Duration(n) * time.Second; !spend(at, 0.4).Allowed {
+			t.Fatalf("read %d of 4 that are content with less is refused", n)
+		}
+	}
+	if d := spend(4*time.Second, 0.4); d.Allowed || !d.RetryAt.Equal(start.Add(span)) {
+		t.Errorf("the fifth of them: got %+v, want to wait for the first", d)
+	}
+	for n := range 4 {
+		if d, err := l.Spend(t.Context(), start.Add(5*time.Second)); err != nil || !d.Allowed {
+			t.Fatalf("read %d of 8: got %+v, %v", 4+n, d, err)
+		}
+	}
+	d, err := l.Spend(t.Context(), start.Add(5*time.Second))
+	if err != nil || d.Allowed || !d.RetryAt.Equal(start.Add(span)) {
+		t.Errorf("the ninth read: got %+v, %v; want to wait until %v", d, err, start.Add(span))
+	}
+	// A refused read has spent nothing, and a create still finds its token.
+	admit(t, l, start.Add(5*time.Second), invite(t, "ada@example.com"))
+	tn := turn(t, l, start.Add(5*time.Second))
+	if len(tn.Batch) != 1 {
+		t.Fatalf("got turn %+v, want the invite", tn)
+	}
+	delivered(t, l, start.Add(5*time.Second), tn)
+	// The create counts, too: at the moment named, one token more has become free, and no read may have it.
+	if d := spend(span, readShare); d.Allowed || !d.RetryAt.Equal(start.Add(span+time.Second)) {
+		t.Errorf("got %+v, want to wait for the second read to leave the log", d)
+	}
+	if d := spend(span+time.Second, readShare); !d.Allowed {
+		t.Errorf("got %+v, want it allowed", d)
+	}
+}
+
+// TestReadsStopAtGates: what closes everything closes reads, too.
+func TestReadsStopAtGates(t *testing.T) {
+	for _, e := range []Endpoint{All, Other} {
+		l := open(t, Config{Limits: ClerkLimits})
+		until := start.Add(time.Minute)
+		if err := l.SetGate(t.Context(), start, GateChange{Endpoint: e, Until: until, Why: "overload"}); err != nil {
+			t.Fatal(err)
+		}
+		if d, err := l.Spend(t.Context(), start); err != nil || d.Allowed || !d.RetryAt.Equal(until) {
+			t.Errorf("%s: got %+v, %v; want to wait for the gate", e, d, err)
+		}
+		if d, err := l.Spend(t.Context(), until); err != nil || !d.Allowed {
+			t.Errorf("%s: got %+v, %v when the gate is due", e, d, err)
+		}
+	}
+	l := open(t, Config{Limits: ClerkLimits})
+	if err := l.SetGate(t.Context(), start, GateChange{Endpoint: Bulk, Until: start.Add(time.Minute), Why: "quota"}); err != nil {
+		t.Fatal(err)
+	}
+	if d, err := l.Spend(t.Context(), start); err != nil || !d.Allowed {
+		t.Errorf("got %+v, %v: a quota is no reason not to read", d, err)
+	}
+}
+
+// TestReadsWithoutLimit are never refused.
+func TestReadsWithoutLimit(t *testing.T) {
+	l := open(t, Config{})
+	for range 5 {
+		if d, err := l.Spend(t.Context(), start); err != nil || !d.Allowed {
+			t.Fatalf("got %+v, %v", d, err)
+		}
+	}
+}
