@@ -32,7 +32,7 @@ type Record struct {
 	Doubt        bool   // A call that has left may have made its invitation after all: look before the next one leaves.
 	Position     int64  // Its place in the order of admission.
 	Turn         string // The turn that claimed it last.
-	address      string // The address key (see Ledger.addressKey).
+	address      string // The address key (see salt.go).
 }
 
 // The fields of a record's first line, in the order of FIELDS in lib.lua. Empty

@@ -4,12 +4,18 @@
 -- ARGV     now, reason, comma-separated names of the states that may be left, ids...
 -- returns  per id 1 if it was put back, else 0
 --
--- Keeps: attempts and crashes begin again at zero; an invite that may be with Clerk is never put back.
+-- Keeps: attempts and crashes begin again at zero; an invite that may be with Clerk is never put back;
+-- who is missing there is looked for once more before the next call, and should that invitation turn up after all, it is
+-- nobody's.
 local now, reason, allowed = num(ARGV[1]), ARGV[2], ',' .. ARGV[3] .. ','
 local out = {}
 for i = 4, #ARGV do
   local r = load(ARGV[i])
   if r and string.find(allowed, ',' .. NAME[r.s] .. ',', 1, true) then
+    if r.inv ~= '' then
+      redis.call('HDEL', K.inv, r.inv)
+      if r.s == 'p' then r.doubt = '1' end
+    end
     r.attempts, r.crashes, r.turn, r.ready, r.inv = '', '', '', '', ''
     move(r, 'queued', now, reason)
     redis.call('ZADD', K.untasked, now, 'c:' .. r.id)

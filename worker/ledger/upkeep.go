@@ -53,12 +53,6 @@ func (l *Ledger) Adopt(ctx context.Context, now time.Time, strangers ...Stranger
 	return n, err
 }
 
-// Disown forgets which invite an invitation of Clerk's belonged to, because that
-// one is sent again. Should the invitation turn up after all, it is nobody's.
-func (l *Ledger) Disown(ctx context.Context, invitationID string) error {
-	return l.rdb.HDel(ctx, l.keys.of("inv"), invitationID).Err()
-}
-
 // trimmed are the states that are forgotten after their retention. Pending is
 // not final; failed and parked wait for a person.
 var trimmed = []State{Accepted, Expired, Revoked, Rejected, Canceled}

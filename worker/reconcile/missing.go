@@ -102,9 +102,6 @@ func (p *Pass) declare(ctx context.Context, missing []ledger.Record) error {
 		}
 		if again[0] {
 			p.report.Requeued++
-			if err := p.Ledger.Disown(ctx, r.InvitationID); err != nil {
-				return err
-			}
 		}
 	}
 	return nil
