@@ -127,7 +127,7 @@ func try(ctx context.Context, dir string, m mutant, seeds int) (by string, err e
 		return m.test, nil
 	}
 	for from, n := 0, 5; from < seeds; from, n = from+n, 2*n {
-		out, failed := test(ctx, filepath.Join(dir, pkg), binary, "TestSimulation",
+		out, failed := test(ctx, filepath.Join(dir, pkg), binary, "TestSimulation$",
 			"INVITEQ_SIM_FROM="+strconv.Itoa(from), "INVITEQ_SIM_SEEDS="+strconv.Itoa(n))
 		if !failed {
 			continue
