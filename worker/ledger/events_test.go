@@ -3,7 +3,6 @@ package ledger
 import (
 	"context"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -102,7 +101,7 @@ func TestEventsAfterAWipe(t *testing.T) {
 		delivered(t, l, start, turn(t, l, start))
 		return i.ID
 	}
-	id := send("ada@example.com")
+	ids := []string{send("ada@example.com")}
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
 	var got []string
@@ -115,13 +114,13 @@ func TestEventsAfterAWipe(t *testing.T) {
 			if err := rdb.FlushAll(t.Context()).Err(); err != nil {
 				t.Fatal(err)
 			}
-			id += " " + send("grace@example.com")
+			ids = append(ids, send("grace@example.com"))
 		}
 		if len(got) == 4 {
 			break
 		}
 	}
-	before, after, _ := strings.Cut(id, " ")
+	before, after := ids[0], ids[1]
 	if want := []string{before + " sending", before + " pending", after + " sending", after + " pending"}; !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
 	}

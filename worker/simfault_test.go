@@ -290,9 +290,9 @@ func TestParkedInviteIsLookedForBeforeItIsCanceled(t *testing.T) {
 		if err != nil || len(got) != 1 || got[0].Verdict != enqueue.RevokeAsked {
 			t.Fatalf("revoke: %+v, %v", got, err)
 		}
-		r := w.settle(time.Minute, id)[0]
+		w.settle(time.Minute, id)
 		time.Sleep(30 * time.Second)
-		r = w.records(id)[0]
+		r := w.records(id)[0]
 		if all := w.sim.ByAddress("person1@example.com"); r.State != ledger.Revoked || len(all) != 1 || all[0].Status != clerksim.StatusRevoked {
 			t.Errorf("it is %s (%s), and at Clerk %+v", r.State, r.Reason, all)
 		}
