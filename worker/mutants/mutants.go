@@ -32,9 +32,9 @@ var mutants = []mutant{
 		new: "r.turn = ''; move(r, 'queued', now, 'claim_expired')",
 	},
 	{
-		name: "send again after a lost answer, without reading", file: retry,
+		name: "take a lost answer for a call that was never sent", file: retry,
 		old: "v.members = append(v.members, unknown(now, r, kind.String()))",
-		new: "v.members = append(v.members, settled(r, ledger.Queued, kind.String(), \"\"))",
+		new: "v.members = append(v.members, settled(r, ledger.Queued, clerk.KindNotSent.String(), \"\"))",
 	},
 	{
 		name: "repeat the POST when its answer is lost", file: delivery,
