@@ -17,6 +17,10 @@ import (
 // usually settles while its task runs.
 const moment = 1500 * time.Millisecond
 
+// pausedSnooze is how long a task sleeps whose lane is paused. The invite itself
+// goes as soon as somebody resumes.
+const pausedSnooze = 5 * time.Minute
+
 func (w *Worker) mux() *asynq.ServeMux {
 	mux := asynq.NewServeMux()
 	mux.Use(traced)
@@ -180,7 +184,8 @@ func (w *Worker) handleRevoke(ctx context.Context, task *asynq.Task) error {
 	return report(task, outcome)
 }
 
-// sleepUntilETA lets a task sleep until its invite will have been sent.
+// sleepUntilETA lets a task sleep until its invite will have been sent, as far as
+// anybody knows.
 func (w *Worker) sleepUntilETA(ctx context.Context, r ledger.Record) error {
 	if r.State != ledger.Queued {
 		return &snooze{time.Now().Add(secondLook), r.State.String()}
@@ -188,6 +193,9 @@ func (w *Worker) sleepUntilETA(ctx context.Context, r ledger.Record) error {
 	etas, err := w.ledger.ETAs(ctx, time.Now(), r)
 	if err != nil {
 		return err
+	}
+	if etas[0].IsZero() {
+		return &snooze{time.Now().Add(pausedSnooze), "its lane is paused"}
 	}
 	return &snooze{etas[0], "its turn comes then"}
 }

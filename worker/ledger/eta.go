@@ -31,7 +31,8 @@ func (o Overview) Drain() time.Time {
 }
 
 // ETAs returns when each of the given invites will be sent, as things stand;
-// the zero time for those that are not queued.
+// the zero time for those that are not queued, and for those whose lane is paused,
+// because nobody knows.
 func (l *Ledger) ETAs(ctx context.Context, now time.Time, records ...Record) ([]time.Time, error) {
 	etas := make([]time.Time, len(records))
 	pipe := l.rdb.Pipeline()
@@ -59,7 +60,7 @@ func (l *Ledger) ETAs(ctx context.Context, now time.Time, records ...Record) ([]
 		return nil, err
 	}
 	for i, r := range records {
-		if ranks[i] == nil {
+		if _, paused := o.Paused[r.Invite.Lane]; paused || ranks[i] == nil {
 			continue
 		}
 		ahead, err := ranks[i].Result()

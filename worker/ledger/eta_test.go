@@ -82,6 +82,19 @@ func TestETAMovesWithGatesAndReadiness(t *testing.T) {
 		}
 		return etas[0].Sub(start), etas[1].Sub(start)
 	}
+	if err := l.Pause(t.Context(), start, tasks.Interactive); err != nil {
+		t.Fatal(err)
+	}
+	records, err := l.Get(t.Context(), i.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if etas, err := l.ETAs(t.Context(), start, records...); err != nil || !etas[0].IsZero() {
+		t.Errorf("in a paused lane: got %v, %v; want that nobody knows", etas, err)
+	}
+	if err := l.Resume(t.Context(), tasks.Interactive); err != nil {
+		t.Fatal(err)
+	}
 	if a, b := ask(); a != 0 || b != 3*time.Hour {
 		t.Errorf("free quota: got %v and %v, want 0 and 3h", a, b)
 	}
