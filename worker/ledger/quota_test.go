@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"fmt"
 	"testing"
 	"time"
 )
@@ -83,6 +84,49 @@ func TestReadsWithoutLimit(t *testing.T) {
 	for range 5 {
 		if d, err := l.Spend(t.Context(), start); err != nil || !d.Allowed {
 			t.Fatalf("got %+v, %v", d, err)
+		}
+	}
+}
+
+// TestTwoClocks lets two workers share a limit whose clocks are as far apart as
+// health allows. The one that is ahead still sends nothing while Clerk's window
+// holds all that the other has sent.
+func TestTwoClocks(t *testing.T) {
+	limits := Limits{Single: Limit{Calls: 5, Window: time.Minute}, Bulk: Limit{Calls: 1, Window: time.Hour}}
+	l := open(t, Config{Limits: limits, Bulk: 10, Reserve: 0})
+	send := func(at time.Time) (answered bool) {
+		t.Helper()
+		tn := turn(t, l, at)
+		if len(tn.Batch) == 0 {
+			return false
+		}
+		if tn.Endpoint == Single {
+			delivered(t, l, at, tn)
+			return true
+		}
+		_, err := l.Settle(t.Context(), at, tn, StampToken, GateChange{}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return false
+	}
+	var calls []time.Time // of Clerk's clock
+	for now, n := start, 0; now.Before(start.Add(5 * time.Minute)); now = now.Add(100 * time.Millisecond) {
+		if n++; n%20 == 1 {
+			admit(t, l, now, invite(t, fmt.Sprintf("p%d@example.com", n)))
+		}
+		for _, ahead := range []time.Duration{0, MaxSkew} {
+			if send(now.Add(ahead)) {
+				calls = append(calls, now)
+			}
+		}
+	}
+	if len(calls) < 20 {
+		t.Fatalf("%d calls in five minutes of 5 a minute", len(calls))
+	}
+	for n := limits.Single.Calls; n < len(calls); n++ {
+		if gap := calls[n].Sub(calls[n-limits.Single.Calls]); gap < limits.Single.Window {
+			t.Errorf("call %d comes %s after the fifth before it", n, gap)
 		}
 	}
 }

@@ -43,8 +43,9 @@ var mutants = []mutant{
 	},
 	{
 		name: "count a call from when it is sent", file: turn,
-		old: "redis.call('ZADD', K[e.name], deadline, turn)",
-		new: "redis.call('ZADD', K[e.name], now - 3000, turn)",
+		old:  "redis.call('ZADD', K[e.name], deadline, turn)",
+		new:  "redis.call('ZADD', K[e.name], now, 'sent ' .. turn)",
+		test: "TestTurnIsItsTwin", dir: "./worker/ledger",
 	},
 	{
 		name: "stamp nothing when the answer comes, and count from the send", file: settle,
@@ -53,13 +54,15 @@ var mutants = []mutant{
 	},
 	{
 		name: "leave out the guard of the window", file: "worker/ledger/quota.go",
-		old: "return l.Window + min(1500*time.Millisecond, l.Window/20)",
-		new: "return l.Window",
+		old:  "return l.Window + min(1500*time.Millisecond, l.Window/20)",
+		new:  "return l.Window",
+		test: "TestTwoClocks", dir: "./worker/ledger",
 	},
 	{
 		name: "give the token back although bytes have left", file: retry,
-		old: "v.token, v.gate = ledger.KeepToken, ledger.GateChange{}",
-		new: "v.token, v.gate = ledger.RefundToken, ledger.GateChange{}",
+		old:  "v.token, v.gate = ledger.KeepToken, ledger.GateChange{}",
+		new:  "v.token, v.gate = ledger.RefundToken, ledger.GateChange{}",
+		test: "TestJudge",
 	},
 	{
 		name: "go through a closed gate", file: turn,
@@ -78,8 +81,9 @@ var mutants = []mutant{
 	},
 	{
 		name: "charge an attempt for a 429", file: retry,
-		old: "return all(ledger.Settlement{To: ledger.Queued, Reason: kind.String()})\n\n\tcase clerk.KindOverload:",
-		new: "return all(ledger.Settlement{To: ledger.Queued, Reason: kind.String(), Charge: ledger.ChargeOne})\n\n\tcase clerk.KindOverload:",
+		old:  "return all(ledger.Settlement{To: ledger.Queued, Reason: kind.String()})\n\n\tcase clerk.KindOverload:",
+		new:  "return all(ledger.Settlement{To: ledger.Queued, Reason: kind.String(), Charge: ledger.ChargeOne})\n\n\tcase clerk.KindOverload:",
+		test: "TestJudge",
 	},
 	{
 		name: "believe one read that finds nothing", file: verify,
@@ -98,8 +102,9 @@ var mutants = []mutant{
 	},
 	{
 		name: "reject a duplicate without looking whose it is", file: retry,
-		old: "return settled(r, ledger.Unknown, ledger.ReasonDuplicate, \"\")",
-		new: "return settled(r, ledger.Rejected, reasonInvited, \"\")",
+		old:  "return settled(r, ledger.Unknown, ledger.ReasonDuplicate, \"\")",
+		new:  "return settled(r, ledger.Rejected, reasonInvited, \"\")",
+		test: "TestJudge",
 	},
 	{
 		name: "take an invitation that is another invite's", file: verify,
@@ -131,8 +136,9 @@ var mutants = []mutant{
 	},
 	{
 		name: "believe any Retry-After", file: retry,
-		old: "min(max(e.RetryAfter, minRetryAfter), max(window, minRetryAfter))",
-		new: "max(e.RetryAfter, minRetryAfter)",
+		old:  "min(max(e.RetryAfter, minRetryAfter), max(window, minRetryAfter))",
+		new:  "max(e.RetryAfter, minRetryAfter)",
+		test: "TestJudge",
 	},
 	{
 		name: "log addresses", file: delivery,

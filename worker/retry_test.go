@@ -1,0 +1,121 @@
+package worker
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/inviteq/inviteq/clerk"
+	"github.com/inviteq/inviteq/tasks"
+	"github.com/inviteq/inviteq/worker/ledger"
+)
+
+// judged is what a test says of a verdict about one invite.
+type judged struct {
+	Token  ledger.Token
+	Gate   string // endpoint: word and until when, or "open"
+	To     ledger.State
+	Reason string
+	Charge ledger.Charge
+	Wait   bool // not at once
+}
+
+// TestJudge goes through every kind of error that a create can meet, for an
+// invite alone.
+func TestJudge(t *testing.T) {
+	const window = time.Hour
+	now := time.UnixMilli(1_800_000_000_000)
+	cfg := &Config{MaxAttempts: 12}
+	status := func(k clerk.Kind) *clerk.Error { return &clerk.Error{Kind: k, Status: 400} }
+	for _, c := range []struct {
+		name string
+		err  error
+		want judged
+	}{
+		{"made", nil, judged{ledger.StampToken, "", ledger.Pending, "", ledger.NoCharge, false}},
+		{"not sent", status(clerk.KindNotSent), judged{ledger.RefundToken, "", ledger.Queued, "not_sent", ledger.NoCharge, false}},
+		{
+			"quota, with a wait of 90 s", &clerk.Error{Kind: clerk.KindQuota, Status: 429, RetryAfter: 90 * time.Second},
+			judged{ledger.StampToken, "single: quota for 1m30s, a surprise", ledger.Queued, "quota", ledger.NoCharge, false},
+		},
+		{
+			"quota, with an absurd wait", &clerk.Error{Kind: clerk.KindQuota, Status: 429, RetryAfter: 1000 * time.Hour},
+			judged{ledger.StampToken, "single: quota for 1h0m0s, a surprise", ledger.Queued, "quota", ledger.NoCharge, false},
+		},
+		{"overload", status(clerk.KindOverload), judged{ledger.StampToken, "single: overload for 30s", ledger.Queued, "overload", ledger.NoCharge, false}},
+		{"wrong key", status(clerk.KindUnauthorized), judged{ledger.StampToken, "all: unauthorized for 30s", ledger.Queued, "unauthorized", ledger.NoCharge, false}},
+		{"edge", status(clerk.KindEdgeBlocked), judged{ledger.StampToken, "all: edge_blocked for 30s", ledger.Queued, "edge_blocked", ledger.NoCharge, false}},
+		{"redirect", status(clerk.KindRedirected), judged{ledger.StampToken, "all: redirected for 30s", ledger.Queued, "redirected", ledger.NoCharge, false}},
+		{"no answer", &clerk.Error{Kind: clerk.KindUnknown}, judged{ledger.KeepToken, "", ledger.Unknown, "unknown", ledger.ChargeHeld, true}},
+		{"500", &clerk.Error{Kind: clerk.KindUnknown, Status: 500}, judged{ledger.StampToken, "", ledger.Unknown, "unknown", ledger.ChargeHeld, true}},
+		{"duplicate", status(clerk.KindDuplicate), judged{ledger.StampToken, "", ledger.Unknown, ledger.ReasonDuplicate, ledger.NoCharge, false}},
+		{"a user", status(clerk.KindExists), judged{ledger.StampToken, "", ledger.Rejected, "existing_user", ledger.NoCharge, false}},
+		{"blocked", status(clerk.KindBlocked), judged{ledger.StampToken, "", ledger.Rejected, "blocked", ledger.NoCharge, false}},
+		{"invalid", &clerk.Error{Kind: clerk.KindInvalid, Status: 422, Param: "redirect_url"}, judged{ledger.StampToken, "", ledger.Rejected, "invalid_redirect_url", ledger.NoCharge, false}},
+		{"busy", status(clerk.KindBusy), judged{ledger.StampToken, "", ledger.Queued, "busy", ledger.ChargeOne, true}},
+		{"refused", status(clerk.KindRefused), judged{ledger.StampToken, "", ledger.Queued, "refused", ledger.ChargeOne, true}},
+		{"malformed", status(clerk.KindMalformed), judged{ledger.StampToken, "", ledger.Parked, "malformed_request", ledger.NoCharge, false}},
+		{"a kind of tomorrow", status(clerk.Kind(200)), judged{ledger.StampToken, "", ledger.Unknown, "kind_200", ledger.ChargeHeld, true}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			batch := []ledger.Record{{Invite: tasks.Invite{ID: "inq_1"}, Turn: "turn_1"}}
+			made := map[string]clerk.Invitation{"inq_1": {ID: "inv_1"}}
+			v := judge(now, ledger.Turn{Endpoint: ledger.Single, Batch: batch}, batch, made, c.err, cfg, window)
+			if len(v.members) != 1 || len(v.suspect) != 0 || v.members[0].ID != "inq_1" || v.members[0].Turn != "turn_1" {
+				t.Fatalf("got %+v", v)
+			}
+			m := v.members[0]
+			got := judged{Token: v.token, To: m.To, Reason: m.Reason, Charge: m.Charge, Wait: m.At.After(now)}
+			if g := v.gate; !g.Until.IsZero() {
+				got.Gate = fmt.Sprintf("%s: %s for %s", g.Endpoint, g.Why, g.Until.Sub(now))
+				if g.Surprise {
+					got.Gate += ", a surprise"
+				}
+			}
+			if diff := cmp.Diff(c.want, got); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// TestJudgeAProbe: an answer opens the gate, silence and a new refusal do not.
+func TestJudgeAProbe(t *testing.T) {
+	now := time.UnixMilli(1_800_000_000_000)
+	batch := []ledger.Record{{Invite: tasks.Invite{ID: "inq_1"}}}
+	for _, c := range []struct {
+		err  error
+		open bool
+	}{
+		{nil, true},
+		{&clerk.Error{Kind: clerk.KindExists, Status: 422}, true},
+		{&clerk.Error{Kind: clerk.KindUnknown, Status: 500}, true},
+		{&clerk.Error{Kind: clerk.KindUnknown}, false},
+		{&clerk.Error{Kind: clerk.KindNotSent}, false},
+		{&clerk.Error{Kind: clerk.KindQuota, Status: 429}, false},
+		{&clerk.Error{Kind: clerk.KindOverload, Status: 429}, false},
+		{&clerk.Error{Kind: clerk.KindUnauthorized, Status: 401}, false},
+	} {
+		v := judge(now, ledger.Turn{Endpoint: ledger.Bulk, Probe: true, Batch: batch}, batch, nil, c.err, &Config{MaxAttempts: 3}, time.Hour)
+		if v.gate.Open != c.open {
+			t.Errorf("%v: the gate opens: %t", c.err, v.gate.Open)
+		}
+	}
+}
+
+// TestJudgeTheLastAttempt: attempts end, and waiting is never one.
+func TestJudgeTheLastAttempt(t *testing.T) {
+	now := time.UnixMilli(1_800_000_000_000)
+	batch := []ledger.Record{{Invite: tasks.Invite{ID: "inq_1"}, Attempts: 11}}
+	for kind, want := range map[clerk.Kind]ledger.State{
+		clerk.KindBusy: ledger.Failed, clerk.KindRefused: ledger.Failed, clerk.KindUnknown: ledger.Unknown,
+		clerk.KindQuota: ledger.Queued, clerk.KindOverload: ledger.Queued, clerk.KindUnauthorized: ledger.Queued, clerk.KindNotSent: ledger.Queued,
+	} {
+		v := judge(now, ledger.Turn{Endpoint: ledger.Single}, batch, nil, &clerk.Error{Kind: kind, Status: 429}, &Config{MaxAttempts: 12}, time.Hour)
+		if got := v.members[0].To; got != want {
+			t.Errorf("%s: got %s, want %s", kind, got, want)
+		}
+	}
+}
