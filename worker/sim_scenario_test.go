@@ -88,7 +88,7 @@ func scenarioRow(s *bench.Scenario, f bench.Floor, got, alone float64) benchrepo
 		Part: shippedPart, What: s.Name + ", " + f.Name, Ours: f.Show(got), Floor: sign + " " + f.Show(f.Bound), Missed: !f.Kept(got),
 		Beside: []benchreport.Reference{{Name: "policy alone", Value: f.Show(alone)}},
 	}
-	if alone > 0 {
+	if alone >= 0.05 { // what is next to nothing is no measure
 		row.Ratio = fmt.Sprintf("%.2f× the policy alone", got/alone)
 	}
 	return row

@@ -100,7 +100,7 @@ func beside(ideal string, value func(strategy int) string) []report.Reference {
 }
 
 func ratio(ours, other float64, name string) string {
-	if other == 0 || math.IsInf(other, 0) || math.IsInf(ours, 0) {
+	if other < 0.05 || math.IsInf(other, 0) || math.IsInf(ours, 0) {
 		return ""
 	}
 	if ours < 0.01*other {
