@@ -78,7 +78,8 @@ func isRefusal(err error) bool {
 		return false
 	}
 	for _, prefix := range []string{"NOPERM", "OOM", "MISCONF", "LOADING", "READONLY", "NOAUTH", "WRONGPASS", "CLUSTERDOWN", "MASTERDOWN", "NOREPLICAS"} {
-		if strings.HasPrefix(e.Error(), prefix) {
+		// In the middle of a script it may stand behind words of the script's own.
+		if strings.HasPrefix(e.Error(), prefix) || strings.Contains(e.Error(), " "+prefix+" ") {
 			return true
 		}
 	}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/hibiken/asynq"
 	"github.com/redis/go-redis/v9"
+	"github.com/rs/zerolog"
 
 	"github.com/inviteq/inviteq/clerk/clerksim"
 	"github.com/inviteq/inviteq/enqueue"
@@ -216,7 +217,7 @@ func TestFetchLoopWaitsAfterErrors(t *testing.T) {
 		rdb := redis.NewClient(redistest.Shared(t).Options())
 		t.Cleanup(func() { _ = rdb.Close() })
 		if remedy {
-			rdb.AddHook(slowErrors{})
+			rdb.AddHook(slowErrors{&health{log: zerolog.Nop()}})
 		}
 		var n atomic.Int64
 		var well atomic.Bool
