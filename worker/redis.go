@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"slices"
 	"strings"
 	"time"
 
@@ -71,17 +72,15 @@ func isBroken(err error) bool {
 }
 
 // isRefusal reports whether Redis itself will not do what it is asked, whoever
-// asks. An error of a script, or "no such script", is not one.
+// asks. An error of a script, or "no such script", is not one. The word may stand
+// behind others: asynq keeps no more than the text of an error, and Redis may
+// refuse in the middle of a script.
 func isRefusal(err error) bool {
-	e, ok := errors.AsType[redis.Error](err)
-	if !ok || errors.Is(err, redis.Nil) {
+	if err == nil || errors.Is(err, redis.Nil) {
 		return false
 	}
-	for _, prefix := range []string{"NOPERM", "OOM", "MISCONF", "LOADING", "READONLY", "NOAUTH", "WRONGPASS", "CLUSTERDOWN", "MASTERDOWN", "NOREPLICAS"} {
-		// In the middle of a script it may stand behind words of the script's own.
-		if strings.HasPrefix(e.Error(), prefix) || strings.Contains(e.Error(), " "+prefix+" ") {
-			return true
-		}
-	}
-	return false
+	text := " " + err.Error()
+	return slices.ContainsFunc(refusals, func(word string) bool { return strings.Contains(text, " "+word+" ") })
 }
+
+var refusals = []string{"NOPERM", "OOM", "MISCONF", "LOADING", "READONLY", "NOAUTH", "WRONGPASS", "CLUSTERDOWN", "MASTERDOWN", "NOREPLICAS"}
