@@ -10,6 +10,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/inviteq/inviteq/clerk"
 	"github.com/inviteq/inviteq/clerk/clerksim"
 	"github.com/inviteq/inviteq/worker/ledger"
 )
@@ -124,7 +125,9 @@ func (o *oracle) invite(i *simInvite) {
 			bad("but it is %s at Clerk", inv.Status)
 		}
 	case ledger.Canceled:
-		if !i.revoked || len(made) > 0 {
+		// A call may arrive after we have looked twice in vain.
+		looked := r.UpdatedAt.Add(-5*time.Second - o.s.plan.clerk.Switches.Lag)
+		if !i.asked || len(made) > 0 && made[0].CreatedAt.Before(looked) {
 			bad("%d invitations were made; revoked %t", len(made), i.revoked)
 		}
 	case ledger.Rejected:
@@ -171,17 +174,20 @@ func (o *oracle) invite(i *simInvite) {
 	}
 }
 
-// chargeable counts the calls for an invite's address that may have cost it an
-// attempt: not those that said "wait", and not those that went well.
+// chargeable counts what may have cost an invite an attempt: calls for its address
+// that Clerk did not answer with "wait", and answers that did not arrive.
 func (o *oracle) chargeable(i *simInvite) int {
 	n := 0
 	for _, c := range o.calls {
 		if c.Op != clerksim.OpCreate && c.Op != clerksim.OpBulkCreate || !slices.Contains(c.Addresses, i.EmailAddress.Key()) {
 			continue
 		}
-		heard := c.Time.Sub(c.Arrived)+c.Fault.Hold < 5*time.Second // else nobody was there to read it
-		wait := heard && (c.Status == 429 || c.Status == 401 || c.Status == 403 && c.Code == "")
-		if !wait {
+		if c.Status != 429 && c.Status != 401 && (c.Status != 403 || c.Code != "") {
+			n++
+		}
+	}
+	for _, m := range o.s.redis.XRange(context.Background(), "inviteq:{default}:events", "-", "+").Val() {
+		if m.Values["id"] == i.ID && m.Values["to"] == "unknown" && m.Values["reason"] == clerk.KindUnknown.String() {
 			n++
 		}
 	}

@@ -49,6 +49,7 @@ type simInvite struct {
 	after    time.Duration // not before this; 0: at once
 	within   time.Duration // too old after this; 0: never
 	accepted bool          // the producer was told so
+	asked    bool          // somebody wanted it back
 	revoked  bool          // somebody wanted it back, and was told that it will be so
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -176,6 +177,13 @@ func (s *simulation) importAll(id string, members []*simInvite) {
 }
 
 func (s *simulation) revoke(target string) {
+	s.mu.Lock()
+	for _, i := range s.invites {
+		if i.ID == target || strings.EqualFold(i.EmailAddress.Raw(), target) {
+			i.asked = true
+		}
+	}
+	s.mu.Unlock()
 	s.insist(func(ctx context.Context) error {
 		found, err := s.producer.Revoke(ctx, target)
 		if errors.Is(err, enqueue.ErrNotFound) {

@@ -82,8 +82,15 @@ func (w *Worker) Run(ctx context.Context) (err error) {
 		if err := server.Start(w.mux()); err != nil {
 			return fmt.Errorf("start asynq: %w", err)
 		}
-		// Beside the others, not after them: both may take their time.
-		stop = func() { parts.Go(server.Shutdown) }
+		// Beside the others, not after them: both may take their time. asynq waits for
+		// ever while its subscription waits for an answer that was lost on the way.
+		stop = func() {
+			parts.Go(func() {
+				giveUp := time.AfterFunc(w.cfg.ShutdownTimeout-time.Second/2, func() { _ = w.asynqRedis.Close() })
+				defer giveUp.Stop()
+				server.Shutdown()
+			})
+		}
 	}
 	var mu sync.Mutex
 	for name, part := range map[string]func(context.Context) error{
@@ -119,7 +126,13 @@ func (w *Worker) serverConfig() asynq.Config {
 	}
 }
 
-func (w *Worker) close() error { return errors.Join(w.asynqRedis.Close(), w.rdb.Close()) }
+func (w *Worker) close() error {
+	err := w.asynqRedis.Close()
+	if errors.Is(err, redis.ErrClosed) { // when asynq did not leave by itself
+		err = nil
+	}
+	return errors.Join(err, w.rdb.Close())
+}
 
 // asynqLogger passes asynq's few messages on. While Redis is in trouble they are
 // many, and say what the log has said already: then they are for debugging.
