@@ -355,6 +355,21 @@ func TestRollingRestart(t *testing.T) {
 	})
 }
 
+// asynq's subscription waits for its answer without a limit, and asynq's shutdown
+// waits for the subscription. A worker leaves in time all the same.
+func TestLeavesWhileASubscriptionHangs(t *testing.T) {
+	play(t, clerksim.Config{}, func(t *testing.T, w *world) {
+		w.tempo.deaf = false
+		w.hurts.set(func(h *hurts) { h.hush = "subscribe" })
+		s := w.mustStart()
+		ids := w.give(people(0, 10)...)
+		w.delivered(w.settle(time.Minute, ids...))
+		if took := w.stop(s); took > shutdownWithin || s.err != nil {
+			t.Errorf("it took %s to leave: %v", took, s.err)
+		}
+	})
+}
+
 // While Redis refuses, there is one line in the log and no hot loop; the rest
 // comes by itself.
 func TestRedisTrouble(t *testing.T) {
