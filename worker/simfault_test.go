@@ -299,6 +299,46 @@ func TestParkedInviteIsLookedForBeforeItIsCanceled(t *testing.T) {
 	})
 }
 
+// A call arrives when everybody has given it up: its invite was taken back, or has
+// used up its attempts. The next pass finds what it made, and ends it if it is
+// unwanted.
+func TestCallThatArrivesLate(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		revoke bool
+		before ledger.State
+		after  ledger.State
+	}{
+		{"taken back", true, ledger.Canceled, ledger.Revoked},
+		{"out of attempts", false, ledger.Failed, ledger.Pending},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			play(t, clerksim.Config{}, func(t *testing.T, w *world) {
+				w.tempo.deaf = false
+				w.change = append(w.change, func(c *Config) { c.MaxAttempts = 1 })
+				w.sim.Inject(clerksim.OpCreate, clerksim.Fault{Delay: 2 * time.Minute}, 1)
+				w.mustStart()
+				id := w.give(person(1))[0]
+				time.Sleep(3 * time.Second)
+				if c.revoke {
+					if _, err := w.producer.Revoke(t.Context(), id); err != nil {
+						t.Fatal(err)
+					}
+				}
+				if r := w.settle(time.Minute, id)[0]; r.State != c.before {
+					t.Fatalf("it is %s (%s), want %s", r.State, r.Reason, c.before)
+				}
+				time.Sleep(15 * time.Minute)
+				r := w.records(id)[0]
+				all := w.sim.ByAddress("person1@example.com")
+				if r.State != c.after || r.RevokeWanted || len(all) != 1 || all[0].ID != r.InvitationID || string(all[0].Status) != c.after.String() {
+					t.Errorf("it is %s (%s), and at Clerk %+v", r.State, r.Reason, all)
+				}
+			})
+		})
+	}
+}
+
 // An invite whose call kills its worker is parked after the third, with a line in
 // the log, and released by hand.
 func TestPoisonIsParked(t *testing.T) {

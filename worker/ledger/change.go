@@ -50,6 +50,10 @@ type Observation struct {
 	ID       string
 	From, To State
 	Reason   string
+
+	// InvitationID is Clerk's, for an invite that had been given up: its call took
+	// effect late. If it was canceled, a revoke is wanted from now on.
+	InvitationID string
 }
 
 // Observe moves invites to the state that Clerk shows, each only if it is still
@@ -60,7 +64,7 @@ func (l *Ledger) Observe(ctx context.Context, now time.Time, seen ...Observation
 	}
 	args := []any{now.UnixMilli()}
 	for _, o := range seen {
-		args = append(args, o.ID, o.From.String(), o.To.String(), o.Reason)
+		args = append(args, o.ID, o.From.String(), o.To.String(), o.Reason, o.InvitationID)
 	}
 	return l.run(ctx, "observe", args...).BoolSlice()
 }

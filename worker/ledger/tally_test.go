@@ -41,7 +41,7 @@ func TestTallyCountsByHourAndForEver(t *testing.T) {
 		}
 	}
 	end := at.Add(4 * time.Minute)
-	if _, err := l.Observe(t.Context(), end, Observation{last, Pending, Accepted, ""}); err != nil {
+	if _, err := l.Observe(t.Context(), end, Observation{ID: last, From: Pending, To: Accepted}); err != nil {
 		t.Fatal(err)
 	}
 

@@ -87,7 +87,7 @@ func TestNothingRemainsButTombstones(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if _, err := l.Observe(ctx, start, Observation{id, Pending, []State{Accepted, Expired, Revoked}[n%3], "seen_at_clerk"}); err != nil {
+		if _, err := l.Observe(ctx, start, Observation{ID: id, From: Pending, To: []State{Accepted, Expired, Revoked}[n%3], Reason: "seen_at_clerk"}); err != nil {
 			t.Fatal(err)
 		}
 	}

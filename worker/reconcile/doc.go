@@ -21,7 +21,9 @@
 // "lag" is a list that is behind what Clerk has told us already, or a ledger that
 // is just being told: it is counted and left alone. Invitations without a record
 // are foreign, unless they were settled so long ago that a record of ours would be
-// forgotten by now.
+// forgotten by now. But if a record for their address was canceled, failed or
+// parked although a call had left, that call has arrived late: the record takes the
+// invitation up, and one that was canceled is revoked.
 //
 // An invitation that is pending in the ledger and absent from a full pass whose
 // two scans agreed is nominated, looked for by its id twice some time apart, and

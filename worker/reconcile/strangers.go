@@ -30,6 +30,11 @@ func (p *Pass) meet(ctx context.Context, strangers []clerk.Invitation) error {
 				return err
 			}
 			continue
+		case answer && givenUp(r):
+			if err := p.late(ctx, r, inv); err != nil {
+				return err
+			}
+			continue
 		case answer:
 			p.report.Lagging++ // Whoever sends it has not written down the answer yet.
 			continue
@@ -52,7 +57,7 @@ func (p *Pass) meet(ctx context.Context, strangers []clerk.Invitation) error {
 
 // awaits returns the invite whose answer the invitation may be: one that is
 // unknown, or else one that is under way, or waits for another attempt and will
-// look first.
+// look first, or else one that was given up although a call had left.
 func awaits(records []ledger.Record, inv clerk.Invitation) (ledger.Record, bool) {
 	for _, state := range []ledger.State{ledger.Unknown, ledger.Sending, ledger.Queued} {
 		for _, r := range records {
@@ -61,7 +66,18 @@ func awaits(records []ledger.Record, inv clerk.Invitation) (ledger.Record, bool)
 			}
 		}
 	}
+	for _, r := range records {
+		if givenUp(r) && r.InvitationID == "" && r.MayBe(inv.CreatedAt) {
+			return r, true
+		}
+	}
 	return ledger.Record{}, false
+}
+
+// givenUp reports whether an invite has ended without an invitation although one
+// may come of a call that is late.
+func givenUp(r ledger.Record) bool {
+	return r.Doubt && (r.State == ledger.Canceled || r.State == ledger.Failed || r.State == ledger.Parked)
 }
 
 // forgotten reports whether an invitation was settled so long ago that no record
@@ -72,6 +88,17 @@ func (p *Pass) forgotten(inv clerk.Invitation) bool {
 		settled = inv.ExpiresAt
 	}
 	return p.report.Retention > 0 && inv.Status != clerk.Pending && settled.Before(p.report.StartedAt.Add(-p.report.Retention))
+}
+
+// late takes up an invite whose call took effect after all hope was given up.
+func (p *Pass) late(ctx context.Context, r ledger.Record, inv clerk.Invitation) error {
+	_, to := compare(ledger.Unknown, inv.Status)
+	p.report.settled(r.State, to)
+	if p.DryRun {
+		return nil
+	}
+	_, err := p.Ledger.Observe(ctx, time.Now(), ledger.Observation{ID: r.Invite.ID, From: r.State, To: to, Reason: "found", InvitationID: inv.ID})
+	return err
 }
 
 func (p *Pass) found(ctx context.Context, r ledger.Record, inv clerk.Invitation) error {
