@@ -133,14 +133,16 @@ func TestConflictWithOurselves(t *testing.T) {
 		}
 
 		// The sweep gives a task to a record that has one: no error, no second task.
-		s, err := w.start()
-		if err != nil {
-			t.Fatal(err)
-		}
-		s.client = asynq.NewClientFromRedisClient(rdb)
+		sweeper := &Worker{ledger: w.calm, queues: tasks.QueuesOf(tasks.DefaultInstance), client: asynq.NewClientFromRedisClient(rdb)}
 		time.Sleep(2 * time.Minute)
-		if _, err := s.retask(t.Context()); err != nil {
-			t.Errorf("sweep: %v", err)
+		if m, err := w.calm.Missing(t.Context(), time.Now(), 10); err != nil || len(m.Creates) != 1 {
+			t.Fatalf("the sweep would look at %v (%v), want the invite", m.Creates, err)
+		}
+		if given, err := sweeper.retask(t.Context()); err != nil || given != 0 {
+			t.Errorf("sweep: gave %d tasks, %v", given, err)
+		}
+		if info, err := asynq.NewInspectorFromRedisClient(w.redis).GetQueueInfo(queue); err != nil || info.Size != 1 {
+			t.Errorf("after the sweep: got %+v, %v, want one task", info, err)
 		}
 	})
 }
