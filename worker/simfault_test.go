@@ -339,6 +339,34 @@ func TestCallThatArrivesLate(t *testing.T) {
 	}
 }
 
+// Somebody else invites a person whose invite was taken back in doubt: that
+// invitation is theirs, and stays.
+func TestInvitationAfterACanceledOneIsLeftAlone(t *testing.T) {
+	play(t, clerksim.Config{}, func(t *testing.T, w *world) {
+		w.tempo.deaf = false
+		w.sim.Inject(clerksim.OpCreate, clerksim.Fault{Kind: clerksim.DropBefore}, 1)
+		w.mustStart()
+		id := w.give(person(1))[0]
+		time.Sleep(time.Second)
+		if _, err := w.producer.Revoke(t.Context(), id); err != nil {
+			t.Fatal(err)
+		}
+		if r := w.settle(time.Minute, id)[0]; r.State != ledger.Canceled || !r.Doubt {
+			t.Fatalf("it is %s (%s), in doubt %t, want canceled in doubt", r.State, r.Reason, r.Doubt)
+		}
+		time.Sleep(20 * time.Minute)
+		theirs, err := w.sim.CreateForeign("person1@example.com")
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(15 * time.Minute)
+		all := w.sim.ByAddress("person1@example.com")
+		if r := w.records(id)[0]; r.State != ledger.Canceled || len(all) != 1 || all[0].ID != theirs.ID || all[0].Status != clerksim.StatusPending {
+			t.Errorf("it is %s (%s), and at Clerk %+v", r.State, r.Reason, all)
+		}
+	})
+}
+
 // An invite whose call kills its worker is parked after the third, with a line in
 // the log, and released by hand.
 func TestPoisonIsParked(t *testing.T) {

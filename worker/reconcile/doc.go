@@ -22,7 +22,8 @@
 // is just being told: it is counted and left alone. Invitations without a record
 // are foreign, unless they were settled so long ago that a record of ours would be
 // forgotten by now. But if a record for their address was canceled, failed or
-// parked although a call had left, that call has arrived late: the record takes the
+// parked although a call had left within the quarter of an hour before, that call
+// has arrived late: the record takes the
 // invitation up, and one that was canceled is revoked.
 //
 // An invitation that is pending in the ledger and absent from a full pass whose

@@ -25,13 +25,8 @@ func (p *Pass) meet(ctx context.Context, strangers []clerk.Invitation) error {
 		}
 		r, answer := awaits(records, inv)
 		switch {
-		case answer && r.State == ledger.Unknown:
-			if err := p.found(ctx, r, inv); err != nil {
-				return err
-			}
-			continue
-		case answer && givenUp(r):
-			if err := p.late(ctx, r, inv); err != nil {
+		case answer && (r.State == ledger.Unknown || givenUp(r)):
+			if err := p.takeUp(ctx, r, inv); err != nil {
 				return err
 			}
 			continue
@@ -67,12 +62,16 @@ func awaits(records []ledger.Record, inv clerk.Invitation) (ledger.Record, bool)
 		}
 	}
 	for _, r := range records {
-		if givenUp(r) && r.InvitationID == "" && r.MayBe(inv.CreatedAt) {
+		if givenUp(r) && r.InvitationID == "" && r.MayBe(inv.CreatedAt) && inv.CreatedAt.Before(r.SentAt.Add(lateMost)) {
 			return r, true
 		}
 	}
 	return ledger.Record{}, false
 }
+
+// lateMost is how long after it has left a call may still take effect. What is
+// newer is somebody else's, and nobody has asked us to revoke that.
+const lateMost = 15 * time.Minute
 
 // givenUp reports whether an invite has ended without an invitation although one
 // may come of a call that is late.
@@ -90,22 +89,16 @@ func (p *Pass) forgotten(inv clerk.Invitation) bool {
 	return p.report.Retention > 0 && inv.Status != clerk.Pending && settled.Before(p.report.StartedAt.Add(-p.report.Retention))
 }
 
-// late takes up an invite whose call took effect after all hope was given up.
-func (p *Pass) late(ctx context.Context, r ledger.Record, inv clerk.Invitation) error {
+// takeUp gives an invite the invitation that is the answer to its call.
+func (p *Pass) takeUp(ctx context.Context, r ledger.Record, inv clerk.Invitation) error {
 	_, to := compare(ledger.Unknown, inv.Status)
 	p.report.settled(r.State, to)
 	if p.DryRun {
 		return nil
 	}
-	_, err := p.Ledger.Observe(ctx, time.Now(), ledger.Observation{ID: r.Invite.ID, From: r.State, To: to, Reason: "found", InvitationID: inv.ID})
-	return err
-}
-
-func (p *Pass) found(ctx context.Context, r ledger.Record, inv clerk.Invitation) error {
-	_, to := compare(r.State, inv.Status)
-	p.report.settled(r.State, to)
-	if p.DryRun {
-		return nil
+	if r.State != ledger.Unknown {
+		_, err := p.Ledger.Observe(ctx, time.Now(), ledger.Observation{ID: r.Invite.ID, From: r.State, To: to, Reason: "found", InvitationID: inv.ID})
+		return err
 	}
 	_, err := p.Ledger.Settle(ctx, time.Now(), ledger.Turn{}, ledger.KeepToken, ledger.GateChange{}, []ledger.Settlement{
 		{ID: r.Invite.ID, Turn: r.Turn, To: to, Reason: "found", InvitationID: inv.ID},
