@@ -77,12 +77,12 @@ soak: ## Kill real workers and a real Redis for minutes; compare with asynq's gr
 .PHONY: mutants
 mutants: ## Plant deliberate bugs, and see which test catches each
 	@.ci/need go redis-server
-	$(GO) run ./worker/mutants
+	$(GO) run ./cmd/mutants
 
 .PHONY: bench
 bench: ## Every figure that the project promises, in one table (PARTS="enqueue idle")
 	@.ci/need go redis-server
-	$(GO) run ./worker/bench/all $(PARTS)
+	$(GO) run ./cmd/bench/all $(PARTS)
 
 ##@ Check
 

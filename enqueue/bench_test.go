@@ -11,9 +11,9 @@ import (
 
 	"github.com/hibiken/asynq"
 
+	"github.com/inviteq/inviteq/cmd/bench/report"
 	"github.com/inviteq/inviteq/enqueue"
 	"github.com/inviteq/inviteq/tasks"
-	"github.com/inviteq/inviteq/worker/bench/report"
 )
 
 // Each round times a bare asynq.Client.Enqueue of the same invites, and then ours,

@@ -18,8 +18,7 @@ import (
 
 	"github.com/inviteq/inviteq/enqueue"
 	"github.com/inviteq/inviteq/tasks"
-	"github.com/inviteq/inviteq/worker/ledger"
-	"github.com/inviteq/inviteq/worker/ledger/redistest"
+	"github.com/inviteq/inviteq/tasks/ledger/redistest"
 )
 
 // numbered is a list of n invites: the one at place i is for p<i>@example.com.
@@ -341,7 +340,7 @@ func TestImportLivesThroughTheDeathOfRedis(t *testing.T) {
 	if err != nil || got.Done() != 1000 || got.Conflicting != 0 {
 		t.Fatalf("again: got %+v, %v", got, err)
 	}
-	if i, err := c.Import(t.Context(), "spring"); err != nil || i.Total != 1000 || i.States[ledger.Queued] != 1000 {
+	if i, err := c.Import(t.Context(), "spring"); err != nil || i.Total != 1000 || i.States[tasks.Queued] != 1000 {
 		t.Errorf("got %+v, %v; want 1000", i, err)
 	}
 }

@@ -3,7 +3,7 @@ package enqueue
 import (
 	"fmt"
 
-	"github.com/inviteq/inviteq/worker/ledger"
+	"github.com/inviteq/inviteq/tasks/ledger"
 )
 
 var (

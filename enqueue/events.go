@@ -5,15 +5,8 @@ import (
 	"fmt"
 	"iter"
 
-	"github.com/inviteq/inviteq/worker/ledger"
+	"github.com/inviteq/inviteq/tasks"
 )
-
-// Event is one change of state of an invite, or the completion of an import. It
-// holds no address: ask Status for that.
-type Event = ledger.Event
-
-// ImportCompleted is the To of the event that an import has no open invites.
-const ImportCompleted = ledger.ImportCompleted
 
 // Events yields what happens to invites, to a group of consumers that share the
 // work: each event reaches one of them, at least once. An event counts as handled
@@ -25,11 +18,11 @@ const ImportCompleted = ledger.ImportCompleted
 //
 // Because an event may come twice, use its ID, or its Version for the order of one
 // invite's events.
-func (c *Client) Events(ctx context.Context, group, consumer string) iter.Seq2[Event, error] {
-	return func(yield func(Event, error) bool) {
+func (c *Client) Events(ctx context.Context, group, consumer string) iter.Seq2[tasks.Event, error] {
+	return func(yield func(tasks.Event, error) bool) {
 		l, err := c.open(ctx)
 		if err != nil {
-			yield(Event{}, fmt.Errorf("events: %w", err))
+			yield(tasks.Event{}, fmt.Errorf("events: %w", err))
 			return
 		}
 		for e, err := range l.ConsumeEvents(ctx, group, consumer) {
@@ -46,11 +39,11 @@ func (c *Client) Events(ctx context.Context, group, consumer string) iter.Seq2[E
 // FollowEvents yields events to this caller alone, from a position in the stream
 // on: Event.Position of the last one that was seen, "0" for all that are kept, or
 // "$" for new ones only. It ends as Events does.
-func (c *Client) FollowEvents(ctx context.Context, from string) iter.Seq2[Event, error] {
-	return func(yield func(Event, error) bool) {
+func (c *Client) FollowEvents(ctx context.Context, from string) iter.Seq2[tasks.Event, error] {
+	return func(yield func(tasks.Event, error) bool) {
 		l, err := c.open(ctx)
 		if err != nil {
-			yield(Event{}, fmt.Errorf("events: %w", err))
+			yield(tasks.Event{}, fmt.Errorf("events: %w", err))
 			return
 		}
 		for e, err := range l.FollowEvents(ctx, from) {

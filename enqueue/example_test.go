@@ -9,7 +9,6 @@ import (
 
 	"github.com/inviteq/inviteq/enqueue"
 	"github.com/inviteq/inviteq/tasks"
-	"github.com/inviteq/inviteq/worker/ledger"
 )
 
 // A service invites somebody who has just signed up, and looks how far that is.
@@ -176,7 +175,7 @@ func ExampleClient_All() {
 	if _, err := c.BulkInvite(ctx, enqueue.CSV(file).Invites(nil), enqueue.BulkOptions{ImportID: "spring"}); err != nil {
 		log.Fatal(err)
 	}
-	waiting := enqueue.ListOptions{ImportID: "spring", States: []ledger.State{ledger.Queued}}
+	waiting := enqueue.ListOptions{ImportID: "spring", States: []tasks.State{tasks.Queued}}
 	for s, err := range c.All(ctx, waiting) {
 		if err != nil {
 			log.Fatal(err)

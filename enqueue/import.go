@@ -5,17 +5,18 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/inviteq/inviteq/worker/ledger"
+	"github.com/inviteq/inviteq/tasks"
+	"github.com/inviteq/inviteq/tasks/ledger"
 )
 
 // Import is how far an import has got.
 type Import struct {
-	ID        string                 `json:"id"`
-	CreatedAt time.Time              `json:"created_at"`
-	Total     int64                  `json:"total"`        // Invites that were accepted.
-	Open      int64                  `json:"open"`         // Those that are queued, sending or unknown.
-	States    map[ledger.State]int64 `json:"states"`       // How many are in each state; states that are empty are left out.
-	ETA       time.Time              `json:"eta,omitzero"` // When the last one will be sent, as things stand. Zero when none waits, or the import lane is paused.
+	ID        string                `json:"id"`
+	CreatedAt time.Time             `json:"created_at"`
+	Total     int64                 `json:"total"`        // Invites that were accepted.
+	Open      int64                 `json:"open"`         // Those that are queued, sending or unknown.
+	States    map[tasks.State]int64 `json:"states"`       // How many are in each state; states that are empty are left out.
+	ETA       time.Time             `json:"eta,omitzero"` // When the last one will be sent, as things stand. Zero when none waits, or the import lane is paused.
 }
 
 // Import returns the counts of an import, whatever its size in a few round

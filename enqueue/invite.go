@@ -9,7 +9,7 @@ import (
 	"go.opentelemetry.io/otel/attribute"
 
 	"github.com/inviteq/inviteq/tasks"
-	"github.com/inviteq/inviteq/worker/ledger"
+	"github.com/inviteq/inviteq/tasks/ledger"
 )
 
 // Result is an accepted invite.
@@ -100,7 +100,7 @@ func (c *Client) existing(ctx context.Context, l *ledger.Ledger, id string) (Res
 		return r, nil
 	}
 	r = Result{Status: newStatus(records[0]), Existing: true}
-	if records[0].State == ledger.Queued && records[0].Invite.ImportID == "" {
+	if records[0].State == tasks.Queued && records[0].Invite.ImportID == "" {
 		r.TaskErr = c.giveCreate(ctx, records[0].Invite)
 	}
 	return r, nil
@@ -108,7 +108,7 @@ func (c *Client) existing(ctx context.Context, l *ledger.Ledger, id string) (Res
 
 // queued is the record that Admit has just written.
 func queued(i tasks.Invite, now time.Time) ledger.Record {
-	return ledger.Record{Invite: i, State: ledger.Queued, CreatedAt: now, UpdatedAt: now}
+	return ledger.Record{Invite: i, State: tasks.Queued, CreatedAt: now, UpdatedAt: now}
 }
 
 func (c *Client) giveCreate(ctx context.Context, i tasks.Invite) error {

@@ -12,7 +12,6 @@ import (
 
 	"github.com/inviteq/inviteq/enqueue"
 	"github.com/inviteq/inviteq/tasks"
-	"github.com/inviteq/inviteq/worker/ledger"
 )
 
 func TestInviteLeavesRecordAndTask(t *testing.T) {
@@ -41,7 +40,7 @@ func TestInviteLeavesRecordAndTask(t *testing.T) {
 				t.Errorf("record (-want +got):\n%s", diff)
 			}
 			status := enqueue.Status{
-				ID: got.ID, EmailAddress: c.invite.EmailAddress, Lane: c.invite.Lane, State: ledger.Queued,
+				ID: got.ID, EmailAddress: c.invite.EmailAddress, Lane: c.invite.Lane, State: tasks.Queued,
 				CreatedAt: record.CreatedAt.UTC(), UpdatedAt: record.UpdatedAt.UTC(), NotBefore: c.invite.NotBefore.UTC(),
 			}
 			if diff := cmp.Diff(status, got.Status, equalEmails); diff != "" {
@@ -94,11 +93,11 @@ func TestSameIDSameContentIsTheSameInvite(t *testing.T) {
 	if _, err := s.Invite(t.Context(), invite); err != nil {
 		t.Fatal(err)
 	}
-	s.drive(t, invite.ID, ledger.Pending)
+	s.drive(t, invite.ID, tasks.Pending)
 
 	invite.PublicMetadata = []byte(`{ "seats": 10, "plan": "pro" }`)
 	got, err := s.Invite(t.Context(), invite)
-	if err != nil || !got.Existing || got.TaskErr != nil || got.State != ledger.Pending || got.InvitationID != "inv_signup-4711" {
+	if err != nil || !got.Existing || got.TaskErr != nil || got.State != tasks.Pending || got.InvitationID != "inv_signup-4711" {
 		t.Errorf("got %+v, %v; want the pending invite", got, err)
 	}
 	all, err := s.Client.Status(t.Context(), "ada@example.com")
@@ -153,7 +152,7 @@ func TestInviteIsAcceptedWhenItsTaskIsNot(t *testing.T) {
 	f.set("", "asynq:{")
 	invite := tasks.Invite{ID: "signup-4711", EmailAddress: email(t, "canary@example.com")}
 	got, err := s.Invite(t.Context(), invite)
-	if err != nil || got.TaskErr == nil || got.State != ledger.Queued || got.Existing {
+	if err != nil || got.TaskErr == nil || got.State != tasks.Queued || got.Existing {
 		t.Fatalf("got %+v, %v; want it accepted, and the error in TaskErr", got, err)
 	}
 	if strings.Contains(got.TaskErr.Error(), "canary") {
@@ -238,7 +237,7 @@ func TestForgottenInviteIsNotSentAgain(t *testing.T) {
 	if _, err := s.Invite(t.Context(), invite); err != nil {
 		t.Fatal(err)
 	}
-	s.drive(t, invite.ID, ledger.Accepted)
+	s.drive(t, invite.ID, tasks.Accepted)
 	if n, err := s.ledger.Trim(t.Context(), time.Now().Add(time.Hour), time.Hour, 10); n != 1 || err != nil {
 		t.Fatalf("trimmed %d, %v", n, err)
 	}

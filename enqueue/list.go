@@ -7,7 +7,8 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/inviteq/inviteq/worker/ledger"
+	"github.com/inviteq/inviteq/tasks"
+	"github.com/inviteq/inviteq/tasks/ledger"
 )
 
 // ListOptions says which invites to list. The zero value lists all.
@@ -18,7 +19,7 @@ type ListOptions struct {
 	// States lists invites in these states only; none means every state.
 	// Without an ImportID they come state by state: queued ones in the order
 	// in which they will be sent, others by the time of their last change.
-	States []ledger.State
+	States []tasks.State
 
 	// Limit is how many come at most: in a page of List (1 to 1000, defaults
 	// to 100), or in the whole sequence of All (defaults to no limit).
@@ -88,12 +89,12 @@ func listImport(ctx context.Context, l *ledger.Ledger, o ListOptions) (ledger.Pa
 func listStates(ctx context.Context, l *ledger.Ledger, o ListOptions) (ledger.Page, error) {
 	states := o.States
 	if len(states) == 0 {
-		states = ledger.States
+		states = tasks.States
 	}
 	at, inner := 0, ""
 	if o.Cursor != "" {
 		name, rest, ok := strings.Cut(o.Cursor, "|")
-		at, inner = slices.IndexFunc(states, func(s ledger.State) bool { return s.String() == name }), rest
+		at, inner = slices.IndexFunc(states, func(s tasks.State) bool { return s.String() == name }), rest
 		if !ok || at < 0 {
 			return ledger.Page{}, errCursor
 		}

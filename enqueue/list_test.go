@@ -11,14 +11,13 @@ import (
 
 	"github.com/inviteq/inviteq/enqueue"
 	"github.com/inviteq/inviteq/tasks"
-	"github.com/inviteq/inviteq/worker/ledger"
 )
 
 // listed makes a side with invites in several states, one import among them.
 func listed(t *testing.T) side {
 	t.Helper()
 	s := newSide(t)
-	for n, to := range []ledger.State{ledger.Pending, ledger.Pending, ledger.Rejected, ledger.Parked, ledger.Pending} {
+	for n, to := range []tasks.State{tasks.Pending, tasks.Pending, tasks.Rejected, tasks.Parked, tasks.Pending} {
 		id := fmt.Sprintf("%v-%d", to, n)
 		if _, err := s.Invite(t.Context(), tasks.Invite{ID: id, EmailAddress: email(t, id+"@example.com")}); err != nil {
 			t.Fatal(err)
@@ -44,11 +43,11 @@ func TestListPagesLoseNobody(t *testing.T) {
 		want int
 	}{
 		{"everything", enqueue.ListOptions{}, 12},
-		{"one state", enqueue.ListOptions{States: []ledger.State{ledger.Pending}}, 3},
-		{"two states", enqueue.ListOptions{States: []ledger.State{ledger.Queued, ledger.Rejected}}, 6},
-		{"a state with nobody", enqueue.ListOptions{States: []ledger.State{ledger.Expired}}, 0},
+		{"one state", enqueue.ListOptions{States: []tasks.State{tasks.Pending}}, 3},
+		{"two states", enqueue.ListOptions{States: []tasks.State{tasks.Queued, tasks.Rejected}}, 6},
+		{"a state with nobody", enqueue.ListOptions{States: []tasks.State{tasks.Expired}}, 0},
 		{"an import", enqueue.ListOptions{ImportID: "spring"}, 7},
-		{"an import's canceled", enqueue.ListOptions{ImportID: "spring", States: []ledger.State{ledger.Canceled}}, 2},
+		{"an import's canceled", enqueue.ListOptions{ImportID: "spring", States: []tasks.State{tasks.Canceled}}, 2},
 	} {
 		for _, limit := range []int{0, 1, 2, 3, 1000} {
 			t.Run(fmt.Sprintf("%s by %d", c.name, limit), func(t *testing.T) {
@@ -102,14 +101,14 @@ func TestAll(t *testing.T) {
 
 func TestAllKeepsTheLimitBehindAFilter(t *testing.T) {
 	s := listed(t)
-	var got []ledger.State
-	for i, err := range s.All(t.Context(), enqueue.ListOptions{ImportID: "spring", States: []ledger.State{ledger.Canceled}, Limit: 2}) {
+	var got []tasks.State
+	for i, err := range s.All(t.Context(), enqueue.ListOptions{ImportID: "spring", States: []tasks.State{tasks.Canceled}, Limit: 2}) {
 		if err != nil {
 			t.Fatal(err)
 		}
 		got = append(got, i.State)
 	}
-	if diff := cmp.Diff([]ledger.State{ledger.Canceled, ledger.Canceled}, got); diff != "" {
+	if diff := cmp.Diff([]tasks.State{tasks.Canceled, tasks.Canceled}, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
@@ -122,7 +121,7 @@ func TestListRefuses(t *testing.T) {
 	for _, o := range []enqueue.ListOptions{
 		{Cursor: "nonsense"},
 		{Cursor: "queued|nonsense"},
-		{Cursor: "pending|0,1,x", States: []ledger.State{ledger.Queued}},
+		{Cursor: "pending|0,1,x", States: []tasks.State{tasks.Queued}},
 		{Cursor: "nonsense", ImportID: "spring"},
 	} {
 		if _, err := s.List(t.Context(), o); err == nil {
@@ -163,7 +162,7 @@ func TestTwentyThousandFailures(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if view.States[ledger.Queued] == 0 {
+		if view.States[tasks.Queued] == 0 {
 			break
 		}
 	}
@@ -171,7 +170,7 @@ func TestTwentyThousandFailures(t *testing.T) {
 		t.Fatal(err)
 	}
 	seen := map[string]bool{}
-	for i, err := range s.All(ctx, enqueue.ListOptions{States: []ledger.State{ledger.Failed}}) {
+	for i, err := range s.All(ctx, enqueue.ListOptions{States: []tasks.State{tasks.Failed}}) {
 		if err != nil {
 			t.Fatal(err)
 		}

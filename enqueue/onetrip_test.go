@@ -12,7 +12,7 @@ import (
 
 	"github.com/inviteq/inviteq/enqueue"
 	"github.com/inviteq/inviteq/tasks"
-	"github.com/inviteq/inviteq/worker/ledger/redistest"
+	"github.com/inviteq/inviteq/tasks/ledger/redistest"
 )
 
 // trips is a hook that writes down what goes to Redis together.

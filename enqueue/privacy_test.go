@@ -11,7 +11,6 @@ import (
 
 	"github.com/inviteq/inviteq/enqueue"
 	"github.com/inviteq/inviteq/tasks"
-	"github.com/inviteq/inviteq/worker/ledger"
 )
 
 // TestAddressStandsInTheLedgerOnly does everything that a producer can do to a
@@ -21,7 +20,7 @@ func TestAddressStandsInTheLedgerOnly(t *testing.T) {
 	address := func(n int) string { return fmt.Sprintf("%s-%d@example.com", canary, n) }
 	s := newSide(t)
 	ctx := t.Context()
-	for n, to := range []ledger.State{ledger.Pending, ledger.Rejected, ledger.Parked} {
+	for n, to := range []tasks.State{tasks.Pending, tasks.Rejected, tasks.Parked} {
 		r, err := s.Invite(ctx, tasks.Invite{EmailAddress: email(t, address(n))})
 		if err != nil {
 			t.Fatal(err)

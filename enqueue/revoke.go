@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/inviteq/inviteq/tasks"
-	"github.com/inviteq/inviteq/worker/ledger"
+	"github.com/inviteq/inviteq/tasks/ledger"
 )
 
 // Verdict says what a revoke could do.
@@ -98,11 +98,11 @@ func (c *Client) Revoke(ctx context.Context, target string) ([]Revocation, error
 func revocable(records []ledger.Record) []ledger.Record {
 	var live []ledger.Record
 	for _, r := range records {
-		if r.State.Open() || r.State == ledger.Pending || r.State == ledger.Parked {
+		if r.State.Open() || r.State == tasks.Pending || r.State == tasks.Parked {
 			live = append(live, r)
 		}
 	}
-	if len(live) == 0 && len(records) > 0 && records[0].State == ledger.Accepted {
+	if len(live) == 0 && len(records) > 0 && records[0].State == tasks.Accepted {
 		return records[:1]
 	}
 	return live
@@ -123,15 +123,15 @@ func (c *Client) cancel(ctx context.Context, l *ledger.Ledger, id string) (Revoc
 
 func verdictOf(r ledger.Record) Verdict {
 	switch r.State {
-	case ledger.Canceled:
+	case tasks.Canceled:
 		return Canceled
-	case ledger.Revoked:
+	case tasks.Revoked:
 		return AlreadyRevoked
-	case ledger.Accepted:
+	case tasks.Accepted:
 		return TooLate
-	case ledger.Expired:
+	case tasks.Expired:
 		return AlreadyExpired
-	case ledger.Rejected:
+	case tasks.Rejected:
 		return NeverInvited
 	default: // Sending, unknown, pending: the ledger keeps the wish.
 		return RevokeAsked

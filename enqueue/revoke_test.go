@@ -10,7 +10,6 @@ import (
 
 	"github.com/inviteq/inviteq/enqueue"
 	"github.com/inviteq/inviteq/tasks"
-	"github.com/inviteq/inviteq/worker/ledger"
 )
 
 // TestRevokeInEachState goes through every state there is, by each of the three
@@ -18,23 +17,23 @@ import (
 func TestRevokeInEachState(t *testing.T) {
 	const none, request = "", "request"
 	for _, c := range []struct {
-		state     ledger.State
+		state     tasks.State
 		verdict   enqueue.Verdict
-		then      ledger.State
+		then      tasks.State
 		byAddress enqueue.Verdict // request: somebody else's invitation may still be at Clerk
 	}{
-		{ledger.Queued, enqueue.Canceled, ledger.Canceled, enqueue.Canceled},
-		{ledger.Sending, enqueue.RevokeAsked, ledger.Sending, enqueue.RevokeAsked},
-		{ledger.Unknown, enqueue.RevokeAsked, ledger.Unknown, enqueue.RevokeAsked},
-		{ledger.Pending, enqueue.RevokeAsked, ledger.Pending, enqueue.RevokeAsked},
-		{ledger.Accepted, enqueue.TooLate, ledger.Accepted, enqueue.TooLate},
-		{ledger.Expired, enqueue.AlreadyExpired, ledger.Expired, request},
-		{ledger.Revoked, enqueue.AlreadyRevoked, ledger.Revoked, request},
-		{ledger.Rejected, enqueue.NeverInvited, ledger.Rejected, request},
-		{ledger.Canceled, enqueue.Canceled, ledger.Canceled, request},
+		{tasks.Queued, enqueue.Canceled, tasks.Canceled, enqueue.Canceled},
+		{tasks.Sending, enqueue.RevokeAsked, tasks.Sending, enqueue.RevokeAsked},
+		{tasks.Unknown, enqueue.RevokeAsked, tasks.Unknown, enqueue.RevokeAsked},
+		{tasks.Pending, enqueue.RevokeAsked, tasks.Pending, enqueue.RevokeAsked},
+		{tasks.Accepted, enqueue.TooLate, tasks.Accepted, enqueue.TooLate},
+		{tasks.Expired, enqueue.AlreadyExpired, tasks.Expired, request},
+		{tasks.Revoked, enqueue.AlreadyRevoked, tasks.Revoked, request},
+		{tasks.Rejected, enqueue.NeverInvited, tasks.Rejected, request},
+		{tasks.Canceled, enqueue.Canceled, tasks.Canceled, request},
 		// Calls have left for these: a worker looks at Clerk before it says that they are canceled.
-		{ledger.Failed, enqueue.RevokeAsked, ledger.Unknown, request},
-		{ledger.Parked, enqueue.RevokeAsked, ledger.Unknown, enqueue.RevokeAsked},
+		{tasks.Failed, enqueue.RevokeAsked, tasks.Unknown, request},
+		{tasks.Parked, enqueue.RevokeAsked, tasks.Unknown, enqueue.RevokeAsked},
 	} {
 		for _, by := range []string{"our id", "Clerk's id", "address"} {
 			t.Run(c.state.String()+" by "+by, func(t *testing.T) {
@@ -109,9 +108,9 @@ func TestRevokeByAddressMeansEveryOpenInvite(t *testing.T) {
 	s := newSide(t)
 	for _, c := range []struct {
 		id string
-		to ledger.State
+		to tasks.State
 	}{
-		{"settled", ledger.Rejected}, {"sent", ledger.Pending}, {"waiting", ledger.Queued},
+		{"settled", tasks.Rejected}, {"sent", tasks.Pending}, {"waiting", tasks.Queued},
 	} {
 		if _, err := s.Invite(t.Context(), tasks.Invite{ID: c.id, EmailAddress: email(t, "ada@example.com")}); err != nil {
 			t.Fatal(err)
@@ -132,7 +131,7 @@ func TestRevokeByAddressMeansEveryOpenInvite(t *testing.T) {
 	if diff := cmp.Diff(map[string]enqueue.Verdict{"waiting": enqueue.Canceled, "sent": enqueue.RevokeAsked}, verdicts); diff != "" {
 		t.Errorf("verdicts (-want +got):\n%s", diff)
 	}
-	if s := s.record(t, "other").State; s != ledger.Queued {
+	if s := s.record(t, "other").State; s != tasks.Queued {
 		t.Errorf("somebody else's invite is %v", s)
 	}
 }

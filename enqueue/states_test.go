@@ -5,18 +5,18 @@ import (
 	"time"
 
 	"github.com/inviteq/inviteq/tasks"
-	"github.com/inviteq/inviteq/worker/ledger"
+	"github.com/inviteq/inviteq/tasks/ledger"
 )
 
 // drive does what a worker would, until an invite that is queued alone is in the
 // given state. Clerk's id becomes "inv_" and ours.
-func (s side) drive(tb testing.TB, id string, to ledger.State) {
+func (s side) drive(tb testing.TB, id string, to tasks.State) {
 	tb.Helper()
 	ctx, now := tb.Context(), time.Now()
-	settle := func(turn ledger.Turn, to ledger.State, reason string) {
+	settle := func(turn ledger.Turn, to tasks.State, reason string) {
 		tb.Helper()
 		one := ledger.Settlement{ID: id, Turn: turn.ID, To: to, Reason: reason}
-		if to == ledger.Pending {
+		if to == tasks.Pending {
 			one.InvitationID = "inv_" + id
 		}
 		settled, err := s.ledger.Settle(ctx, now, turn, ledger.StampToken, ledger.GateChange{}, []ledger.Settlement{one})
@@ -33,18 +33,18 @@ func (s side) drive(tb testing.TB, id string, to ledger.State) {
 		return turn
 	}
 	switch to {
-	case ledger.Queued:
-	case ledger.Sending:
+	case tasks.Queued:
+	case tasks.Sending:
 		claim()
-	case ledger.Canceled:
+	case tasks.Canceled:
 		if _, err := s.ledger.Cancel(ctx, now, id); err != nil {
 			tb.Fatal(err)
 		}
-	case ledger.Unknown, ledger.Pending, ledger.Rejected, ledger.Failed, ledger.Parked:
+	case tasks.Unknown, tasks.Pending, tasks.Rejected, tasks.Failed, tasks.Parked:
 		settle(claim(), to, "")
-	case ledger.Accepted, ledger.Expired, ledger.Revoked:
-		settle(claim(), ledger.Pending, "")
-		seen, err := s.ledger.Observe(ctx, now, ledger.Observation{ID: id, From: ledger.Pending, To: to})
+	case tasks.Accepted, tasks.Expired, tasks.Revoked:
+		settle(claim(), tasks.Pending, "")
+		seen, err := s.ledger.Observe(ctx, now, ledger.Observation{ID: id, From: tasks.Pending, To: to})
 		if err != nil || !seen[0] {
 			tb.Fatalf("observed %v, %v", seen, err)
 		}

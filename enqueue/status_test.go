@@ -13,7 +13,6 @@ import (
 
 	"github.com/inviteq/inviteq/enqueue"
 	"github.com/inviteq/inviteq/tasks"
-	"github.com/inviteq/inviteq/worker/ledger"
 )
 
 func TestStatusByEachName(t *testing.T) {
@@ -23,7 +22,7 @@ func TestStatusByEachName(t *testing.T) {
 			t.Fatal(err)
 		}
 		if id == "first" {
-			s.drive(t, id, ledger.Pending)
+			s.drive(t, id, tasks.Pending)
 		}
 	}
 	for target, want := range map[string][]string{
@@ -33,7 +32,7 @@ func TestStatusByEachName(t *testing.T) {
 		var ids []string
 		for _, one := range got {
 			ids = append(ids, one.ID)
-			if queued := one.State == ledger.Queued; queued == one.ETA.IsZero() {
+			if queued := one.State == tasks.Queued; queued == one.ETA.IsZero() {
 				t.Errorf("%s is %v: got ETA %v", one.ID, one.State, one.ETA)
 			}
 		}
@@ -59,13 +58,13 @@ func TestStatusJSON(t *testing.T) {
 		want   string
 	}{
 		{
-			enqueue.Status{ID: "row-1", EmailAddress: email(t, "ada@example.com"), Lane: tasks.Import, State: ledger.Queued,
+			enqueue.Status{ID: "row-1", EmailAddress: email(t, "ada@example.com"), Lane: tasks.Import, State: tasks.Queued,
 				ImportID: "spring", CreatedAt: at, UpdatedAt: at, NotBefore: at, ETA: at},
 			`{"id":"row-1","email_address":"ada@example.com","lane":"import","state":"queued","reason":"","invitation_id":"","attempts":0,"import_id":"spring",` +
 				`"created_at":"2026-01-31T09:00:00.25Z","updated_at":"2026-01-31T09:00:00.25Z","not_before":"2026-01-31T09:00:00.25Z","eta":"2026-01-31T09:00:00.25Z"}`,
 		},
 		{
-			enqueue.Status{ID: "row-1", EmailAddress: email(t, "ada@example.com"), State: ledger.Rejected, Reason: "existing_user",
+			enqueue.Status{ID: "row-1", EmailAddress: email(t, "ada@example.com"), State: tasks.Rejected, Reason: "existing_user",
 				InvitationID: "inv_1", Attempts: 2, CreatedAt: at, UpdatedAt: at},
 			`{"id":"row-1","email_address":"ada@example.com","lane":"interactive","state":"rejected","reason":"existing_user","invitation_id":"inv_1","attempts":2,"import_id":"",` +
 				`"created_at":"2026-01-31T09:00:00.25Z","updated_at":"2026-01-31T09:00:00.25Z","not_before":null,"eta":null}`,

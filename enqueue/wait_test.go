@@ -17,7 +17,7 @@ import (
 
 	"github.com/inviteq/inviteq/enqueue"
 	"github.com/inviteq/inviteq/tasks"
-	"github.com/inviteq/inviteq/worker/ledger"
+	"github.com/inviteq/inviteq/tasks/ledger"
 )
 
 // bent is a side in a synctest bubble: Redis is played by miniredis behind
@@ -60,12 +60,12 @@ func TestWaitSeesTheOutcomeSoon(t *testing.T) {
 				}
 				start := time.Now()
 				if c.after == 0 {
-					s.drive(t, r.ID, ledger.Pending)
+					s.drive(t, r.ID, tasks.Pending)
 				} else {
-					time.AfterFunc(c.after, func() { s.drive(t, r.ID, ledger.Pending) })
+					time.AfterFunc(c.after, func() { s.drive(t, r.ID, tasks.Pending) })
 				}
 				got, err := s.Wait(t.Context(), r.ID)
-				if late := time.Since(start) - c.after; err != nil || got.State != ledger.Pending || late < 0 || late > c.late {
+				if late := time.Since(start) - c.after; err != nil || got.State != tasks.Pending || late < 0 || late > c.late {
 					t.Errorf("got %v after %v, %v; want pending within %v of %v", got.State, time.Since(start), err, c.late, c.after)
 				}
 			})
@@ -83,7 +83,7 @@ func TestWaitEndsWithItsContext(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
 		got, err := s.Wait(ctx, r.ID)
-		if !errors.Is(err, context.DeadlineExceeded) || got.State != ledger.Queued || got.ID != r.ID {
+		if !errors.Is(err, context.DeadlineExceeded) || got.State != tasks.Queued || got.ID != r.ID {
 			t.Errorf("got %+v, %v; want it queued, and the deadline", got, err)
 		}
 		if _, err := s.Wait(t.Context(), "nobody"); !errors.Is(err, enqueue.ErrNotFound) {
@@ -112,7 +112,7 @@ func TestFollowYieldsEveryChange(t *testing.T) {
 				t.Fatal(err)
 			}
 			hours := time.Since(start).Round(time.Minute)
-			got = append(got, fmt.Sprintf("%v: %d open, %d canceled", hours, i.Open, i.States[ledger.Canceled]))
+			got = append(got, fmt.Sprintf("%v: %d open, %d canceled", hours, i.Open, i.States[tasks.Canceled]))
 		}
 		want := []string{
 			"0s: 3 open, 0 canceled", "1h0m0s: 2 open, 1 canceled", "2h0m0s: 1 open, 2 canceled", "3h0m0s: 0 open, 3 canceled",

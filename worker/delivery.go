@@ -8,7 +8,7 @@ import (
 
 	"github.com/inviteq/inviteq/clerk"
 	"github.com/inviteq/inviteq/tasks"
-	"github.com/inviteq/inviteq/worker/ledger"
+	"github.com/inviteq/inviteq/tasks/ledger"
 )
 
 // deliver makes the one call of a turn. The turn has written the claim; the call
@@ -81,7 +81,7 @@ func (w *Worker) settle(t ledger.Turn, v verdict) {
 		if err == nil {
 			w.cfg.Observe.delivered(t, records)
 			w.outcomes.tell(records)
-			if slices.ContainsFunc(v.members, func(s ledger.Settlement) bool { return s.To == ledger.Unknown && s.At.IsZero() }) {
+			if slices.ContainsFunc(v.members, func(s ledger.Settlement) bool { return s.To == tasks.Unknown && s.At.IsZero() }) {
 				w.nudgeChores()
 			}
 			return
@@ -100,7 +100,7 @@ func (w *Worker) settle(t ledger.Turn, v verdict) {
 func giveBack(t ledger.Turn) verdict {
 	v := verdict{token: ledger.RefundToken}
 	for _, r := range t.Batch {
-		v.members = append(v.members, settled(r, ledger.Queued, "not_sent", ""))
+		v.members = append(v.members, settled(r, tasks.Queued, "not_sent", ""))
 	}
 	return v
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/hibiken/asynq"
 
 	"github.com/inviteq/inviteq/tasks"
-	"github.com/inviteq/inviteq/worker/ledger"
+	"github.com/inviteq/inviteq/tasks/ledger"
 )
 
 // moment is how long a handler waits for the outcome of its invite, which
@@ -56,7 +56,7 @@ func (w *Worker) handleCreate(ctx context.Context, task *asynq.Task) error {
 	if err := w.ledger.TaskSeen(ctx, id); err != nil {
 		return err
 	}
-	if r.State == ledger.Queued {
+	if r.State == tasks.Queued {
 		w.dispatcher.nudge()
 	}
 	if r.State.Open() && time.Until(r.ReadyAt) <= 0 {
@@ -187,7 +187,7 @@ func (w *Worker) handleRevoke(ctx context.Context, task *asynq.Task) error {
 // sleepUntilETA lets a task sleep until its invite will have been sent, as far as
 // anybody knows.
 func (w *Worker) sleepUntilETA(ctx context.Context, r ledger.Record) error {
-	if r.State != ledger.Queued {
+	if r.State != tasks.Queued {
 		return &snooze{time.Now().Add(secondLook), r.State.String()}
 	}
 	etas, err := w.ledger.ETAs(ctx, time.Now(), r)

@@ -4,7 +4,7 @@ import (
 	"time"
 
 	"github.com/inviteq/inviteq/tasks"
-	"github.com/inviteq/inviteq/worker/ledger"
+	"github.com/inviteq/inviteq/tasks/ledger"
 	"github.com/inviteq/inviteq/worker/reconcile"
 )
 
@@ -35,7 +35,7 @@ func (o *Observer) delivered(t ledger.Turn, now []ledger.Record) {
 		}
 	}
 	for _, r := range now {
-		if since, ok := ready[r.Invite.ID]; ok && r.State == ledger.Pending {
+		if since, ok := ready[r.Invite.ID]; ok && r.State == tasks.Pending {
 			o.Delivered(r.Invite.Lane, max(0, r.SentAt.Sub(since)))
 		}
 	}

@@ -11,8 +11,8 @@ import (
 	"github.com/inviteq/inviteq/clerk/clerksim"
 	"github.com/inviteq/inviteq/enqueue"
 	"github.com/inviteq/inviteq/tasks"
-	"github.com/inviteq/inviteq/worker/ledger"
-	"github.com/inviteq/inviteq/worker/ledger/redistest"
+	"github.com/inviteq/inviteq/tasks/ledger"
+	"github.com/inviteq/inviteq/tasks/ledger/redistest"
 	"github.com/inviteq/inviteq/worker/reconcile"
 )
 
@@ -98,7 +98,7 @@ func wipe(t *testing.T, restart bool) {
 	counts := map[string]int{}
 	for _, r := range s.await(2*time.Minute, ids...) {
 		counts[r.State.String()+" "+r.Reason]++
-		if r.State != ledger.Pending && r.Reason != reasonInvited {
+		if r.State != tasks.Pending && r.Reason != reasonInvited {
 			t.Errorf("%s is %s (%s)", r.Invite.ID, r.State, r.Reason)
 		}
 	}

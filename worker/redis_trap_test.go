@@ -18,7 +18,7 @@ import (
 	"github.com/inviteq/inviteq/clerk/clerksim"
 	"github.com/inviteq/inviteq/enqueue"
 	"github.com/inviteq/inviteq/tasks"
-	"github.com/inviteq/inviteq/worker/ledger/redistest"
+	"github.com/inviteq/inviteq/tasks/ledger/redistest"
 )
 
 // The traps of asynq 0.26 that concern us. Where a remedy is ours, the test also

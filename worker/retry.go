@@ -5,7 +5,8 @@ import (
 	"time"
 
 	"github.com/inviteq/inviteq/clerk"
-	"github.com/inviteq/inviteq/worker/ledger"
+	"github.com/inviteq/inviteq/tasks"
+	"github.com/inviteq/inviteq/tasks/ledger"
 )
 
 // verdict is what an answer of Clerk means for a turn: its token, the gate, and
@@ -62,7 +63,7 @@ func judge(now time.Time, t ledger.Turn, batch []ledger.Record, made map[string]
 	if err == nil {
 		for _, r := range batch {
 			if inv, ok := made[r.Invite.ID]; ok {
-				v.members = append(v.members, settled(r, ledger.Pending, "", inv.ID))
+				v.members = append(v.members, settled(r, tasks.Pending, "", inv.ID))
 			} else {
 				v.members = append(v.members, unknown(now, r, "no_answer"))
 			}
@@ -73,23 +74,23 @@ func judge(now time.Time, t ledger.Turn, batch []ledger.Record, made map[string]
 	switch kind := e.Kind; kind {
 	case clerk.KindNotSent:
 		v.token, v.gate = ledger.RefundToken, ledger.GateChange{}
-		return all(ledger.Settlement{To: ledger.Queued, Reason: kind.String()})
+		return all(ledger.Settlement{To: tasks.Queued, Reason: kind.String()})
 
 	case clerk.KindQuota:
 		until := now.Add(min(max(e.RetryAfter, minRetryAfter), max(window, minRetryAfter)))
 		v.gate = ledger.GateChange{Endpoint: t.Endpoint, Until: until, Surprise: true, Why: kind.String()}
-		return all(ledger.Settlement{To: ledger.Queued, Reason: kind.String()})
+		return all(ledger.Settlement{To: tasks.Queued, Reason: kind.String()})
 
 	case clerk.KindOverload:
 		v.gate = ledger.GateChange{Endpoint: t.Endpoint, Until: now.Add(overloadGate), Why: kind.String()}
-		return all(ledger.Settlement{To: ledger.Queued, Reason: kind.String()})
+		return all(ledger.Settlement{To: tasks.Queued, Reason: kind.String()})
 
 	case clerk.KindUnauthorized, clerk.KindEdgeBlocked, clerk.KindRedirected:
 		v.gate = ledger.GateChange{Endpoint: ledger.All, Until: now.Add(keyGate), Why: kind.String()}
-		return all(ledger.Settlement{To: ledger.Queued, Reason: kind.String()})
+		return all(ledger.Settlement{To: tasks.Queued, Reason: kind.String()})
 
 	case clerk.KindMalformed:
-		return all(ledger.Settlement{To: ledger.Parked, Reason: reasonMalformed})
+		return all(ledger.Settlement{To: tasks.Parked, Reason: reasonMalformed})
 
 	case clerk.KindDuplicate, clerk.KindExists, clerk.KindInvalid, clerk.KindBlocked, clerk.KindBusy, clerk.KindRefused:
 		return v.refused(now, batch, e, cfg)
@@ -136,9 +137,9 @@ func (v verdict) refused(now time.Time, batch []ledger.Record, e *clerk.Error, c
 // ignore_existing it refuses none, so there the reading is done with care, first.
 // Who has been in doubt before goes by itself from now on: two bulks are enough.
 func innocent(now time.Time, r ledger.Record, why string) ledger.Settlement {
-	s := settled(r, ledger.Queued, why, "")
+	s := settled(r, tasks.Queued, why, "")
 	if r.Invite.IgnoreExisting {
-		s = settled(r, ledger.Unknown, reasonUnconfirmed, "")
+		s = settled(r, tasks.Unknown, reasonUnconfirmed, "")
 		s.At = now.Add(firstLook)
 	}
 	s.Solo = r.Doubt
@@ -151,16 +152,16 @@ func refusal(now time.Time, r ledger.Record, kind clerk.Kind, param string, cfg 
 	case clerk.KindDuplicate:
 		// A call before this one may have made the invitation that is in the way,
 		// even one that the ledger has forgotten because Redis lost its last second.
-		return settled(r, ledger.Unknown, ledger.ReasonDuplicate, "")
+		return settled(r, tasks.Unknown, ledger.ReasonDuplicate, "")
 	case clerk.KindExists:
 		if r.Doubt {
-			return settled(r, ledger.Unknown, ledger.ReasonUser, "") // Perhaps they came by an invitation of ours.
+			return settled(r, tasks.Unknown, ledger.ReasonUser, "") // Perhaps they came by an invitation of ours.
 		}
-		return settled(r, ledger.Rejected, reasonUser, "")
+		return settled(r, tasks.Rejected, reasonUser, "")
 	case clerk.KindBlocked:
-		return settled(r, ledger.Rejected, reasonBlocked, "")
+		return settled(r, tasks.Rejected, reasonBlocked, "")
 	case clerk.KindInvalid:
-		return settled(r, ledger.Rejected, invalidReason(param), "")
+		return settled(r, tasks.Rejected, invalidReason(param), "")
 	case clerk.KindBusy:
 		return again(now, r, reasonBusy, cfg)
 	default:
@@ -179,10 +180,10 @@ func invalidReason(param string) string {
 
 // again charges an attempt and waits, or gives up.
 func again(now time.Time, r ledger.Record, reason string, cfg *Config) ledger.Settlement {
-	s := settled(r, ledger.Queued, reason, "")
+	s := settled(r, tasks.Queued, reason, "")
 	s.Charge = ledger.ChargeOne
 	if r.Attempts+1 >= cfg.MaxAttempts {
-		s.To, s.Reason = ledger.Failed, reasonAttempts
+		s.To, s.Reason = tasks.Failed, reasonAttempts
 		return s
 	}
 	s.At = now.Add(backoff(r.Attempts))
@@ -191,12 +192,12 @@ func again(now time.Time, r ledger.Record, reason string, cfg *Config) ledger.Se
 
 // unknown keeps an attempt in hand until a read has settled the invite.
 func unknown(now time.Time, r ledger.Record, reason string) ledger.Settlement {
-	s := settled(r, ledger.Unknown, reason, "")
+	s := settled(r, tasks.Unknown, reason, "")
 	s.At, s.Charge = now.Add(firstLook), ledger.ChargeHeld
 	return s
 }
 
-func settled(r ledger.Record, to ledger.State, reason, invitationID string) ledger.Settlement {
+func settled(r ledger.Record, to tasks.State, reason, invitationID string) ledger.Settlement {
 	return ledger.Settlement{ID: r.Invite.ID, Turn: r.Turn, To: to, Reason: reason, InvitationID: invitationID}
 }
 

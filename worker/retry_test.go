@@ -9,14 +9,14 @@ import (
 
 	"github.com/inviteq/inviteq/clerk"
 	"github.com/inviteq/inviteq/tasks"
-	"github.com/inviteq/inviteq/worker/ledger"
+	"github.com/inviteq/inviteq/tasks/ledger"
 )
 
 // judged is what a test says of a verdict about one invite.
 type judged struct {
 	Token  ledger.Token
 	Gate   string // endpoint: word and until when, or "open"
-	To     ledger.State
+	To     tasks.State
 	Reason string
 	Charge ledger.Charge
 	Wait   bool // not at once
@@ -34,30 +34,30 @@ func TestJudge(t *testing.T) {
 		err  error
 		want judged
 	}{
-		{"made", nil, judged{ledger.StampToken, "", ledger.Pending, "", ledger.NoCharge, false}},
-		{"not sent", status(clerk.KindNotSent), judged{ledger.RefundToken, "", ledger.Queued, "not_sent", ledger.NoCharge, false}},
+		{"made", nil, judged{ledger.StampToken, "", tasks.Pending, "", ledger.NoCharge, false}},
+		{"not sent", status(clerk.KindNotSent), judged{ledger.RefundToken, "", tasks.Queued, "not_sent", ledger.NoCharge, false}},
 		{
 			"quota, with a wait of 90 s", &clerk.Error{Kind: clerk.KindQuota, Status: 429, RetryAfter: 90 * time.Second},
-			judged{ledger.StampToken, "single: quota for 1m30s, a surprise", ledger.Queued, "quota", ledger.NoCharge, false},
+			judged{ledger.StampToken, "single: quota for 1m30s, a surprise", tasks.Queued, "quota", ledger.NoCharge, false},
 		},
 		{
 			"quota, with an absurd wait", &clerk.Error{Kind: clerk.KindQuota, Status: 429, RetryAfter: 1000 * time.Hour},
-			judged{ledger.StampToken, "single: quota for 1h0m0s, a surprise", ledger.Queued, "quota", ledger.NoCharge, false},
+			judged{ledger.StampToken, "single: quota for 1h0m0s, a surprise", tasks.Queued, "quota", ledger.NoCharge, false},
 		},
-		{"overload", status(clerk.KindOverload), judged{ledger.StampToken, "single: overload for 30s", ledger.Queued, "overload", ledger.NoCharge, false}},
-		{"wrong key", status(clerk.KindUnauthorized), judged{ledger.StampToken, "all: unauthorized for 30s", ledger.Queued, "unauthorized", ledger.NoCharge, false}},
-		{"edge", status(clerk.KindEdgeBlocked), judged{ledger.StampToken, "all: edge_blocked for 30s", ledger.Queued, "edge_blocked", ledger.NoCharge, false}},
-		{"redirect", status(clerk.KindRedirected), judged{ledger.StampToken, "all: redirected for 30s", ledger.Queued, "redirected", ledger.NoCharge, false}},
-		{"no answer", &clerk.Error{Kind: clerk.KindUnknown}, judged{ledger.KeepToken, "", ledger.Unknown, "unknown", ledger.ChargeHeld, true}},
-		{"500", &clerk.Error{Kind: clerk.KindUnknown, Status: 500}, judged{ledger.StampToken, "", ledger.Unknown, "unknown", ledger.ChargeHeld, true}},
-		{"duplicate", status(clerk.KindDuplicate), judged{ledger.StampToken, "", ledger.Unknown, ledger.ReasonDuplicate, ledger.NoCharge, false}},
-		{"a user", status(clerk.KindExists), judged{ledger.StampToken, "", ledger.Rejected, "existing_user", ledger.NoCharge, false}},
-		{"blocked", status(clerk.KindBlocked), judged{ledger.StampToken, "", ledger.Rejected, "blocked", ledger.NoCharge, false}},
-		{"invalid", &clerk.Error{Kind: clerk.KindInvalid, Status: 422, Param: "redirect_url"}, judged{ledger.StampToken, "", ledger.Rejected, "invalid_redirect_url", ledger.NoCharge, false}},
-		{"busy", status(clerk.KindBusy), judged{ledger.StampToken, "", ledger.Queued, "busy", ledger.ChargeOne, true}},
-		{"refused", status(clerk.KindRefused), judged{ledger.StampToken, "", ledger.Queued, "refused", ledger.ChargeOne, true}},
-		{"malformed", status(clerk.KindMalformed), judged{ledger.StampToken, "", ledger.Parked, "malformed_request", ledger.NoCharge, false}},
-		{"a kind of tomorrow", status(clerk.Kind(200)), judged{ledger.StampToken, "", ledger.Unknown, "kind_200", ledger.ChargeHeld, true}},
+		{"overload", status(clerk.KindOverload), judged{ledger.StampToken, "single: overload for 30s", tasks.Queued, "overload", ledger.NoCharge, false}},
+		{"wrong key", status(clerk.KindUnauthorized), judged{ledger.StampToken, "all: unauthorized for 30s", tasks.Queued, "unauthorized", ledger.NoCharge, false}},
+		{"edge", status(clerk.KindEdgeBlocked), judged{ledger.StampToken, "all: edge_blocked for 30s", tasks.Queued, "edge_blocked", ledger.NoCharge, false}},
+		{"redirect", status(clerk.KindRedirected), judged{ledger.StampToken, "all: redirected for 30s", tasks.Queued, "redirected", ledger.NoCharge, false}},
+		{"no answer", &clerk.Error{Kind: clerk.KindUnknown}, judged{ledger.KeepToken, "", tasks.Unknown, "unknown", ledger.ChargeHeld, true}},
+		{"500", &clerk.Error{Kind: clerk.KindUnknown, Status: 500}, judged{ledger.StampToken, "", tasks.Unknown, "unknown", ledger.ChargeHeld, true}},
+		{"duplicate", status(clerk.KindDuplicate), judged{ledger.StampToken, "", tasks.Unknown, ledger.ReasonDuplicate, ledger.NoCharge, false}},
+		{"a user", status(clerk.KindExists), judged{ledger.StampToken, "", tasks.Rejected, "existing_user", ledger.NoCharge, false}},
+		{"blocked", status(clerk.KindBlocked), judged{ledger.StampToken, "", tasks.Rejected, "blocked", ledger.NoCharge, false}},
+		{"invalid", &clerk.Error{Kind: clerk.KindInvalid, Status: 422, Param: "redirect_url"}, judged{ledger.StampToken, "", tasks.Rejected, "invalid_redirect_url", ledger.NoCharge, false}},
+		{"busy", status(clerk.KindBusy), judged{ledger.StampToken, "", tasks.Queued, "busy", ledger.ChargeOne, true}},
+		{"refused", status(clerk.KindRefused), judged{ledger.StampToken, "", tasks.Queued, "refused", ledger.ChargeOne, true}},
+		{"malformed", status(clerk.KindMalformed), judged{ledger.StampToken, "", tasks.Parked, "malformed_request", ledger.NoCharge, false}},
+		{"a kind of tomorrow", status(clerk.Kind(200)), judged{ledger.StampToken, "", tasks.Unknown, "kind_200", ledger.ChargeHeld, true}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			batch := []ledger.Record{{Invite: tasks.Invite{ID: "inq_1"}, Turn: "turn_1"}}
@@ -109,9 +109,9 @@ func TestJudgeAProbe(t *testing.T) {
 func TestJudgeTheLastAttempt(t *testing.T) {
 	now := time.UnixMilli(1_800_000_000_000)
 	batch := []ledger.Record{{Invite: tasks.Invite{ID: "inq_1"}, Attempts: 11}}
-	for kind, want := range map[clerk.Kind]ledger.State{
-		clerk.KindBusy: ledger.Failed, clerk.KindRefused: ledger.Failed, clerk.KindUnknown: ledger.Unknown,
-		clerk.KindQuota: ledger.Queued, clerk.KindOverload: ledger.Queued, clerk.KindUnauthorized: ledger.Queued, clerk.KindNotSent: ledger.Queued,
+	for kind, want := range map[clerk.Kind]tasks.State{
+		clerk.KindBusy: tasks.Failed, clerk.KindRefused: tasks.Failed, clerk.KindUnknown: tasks.Unknown,
+		clerk.KindQuota: tasks.Queued, clerk.KindOverload: tasks.Queued, clerk.KindUnauthorized: tasks.Queued, clerk.KindNotSent: tasks.Queued,
 	} {
 		v := judge(now, ledger.Turn{Endpoint: ledger.Single}, batch, nil, &clerk.Error{Kind: kind, Status: 429}, &Config{MaxAttempts: 12}, time.Hour)
 		if got := v.members[0].To; got != want {

@@ -9,7 +9,7 @@ import (
 
 	"github.com/inviteq/inviteq/clerk"
 	"github.com/inviteq/inviteq/tasks"
-	"github.com/inviteq/inviteq/worker/ledger"
+	"github.com/inviteq/inviteq/tasks/ledger"
 )
 
 const (
@@ -41,17 +41,17 @@ func (w *Worker) revoke(ctx context.Context, r ledger.Record) error {
 	}
 	start := time.Now()
 	_, err := w.clerk.Revoke(ctx, r.InvitationID)
-	to, reason := ledger.Revoked, "revoked"
+	to, reason := tasks.Revoked, "revoked"
 	if err != nil {
 		switch asError(err).Kind {
 		case clerk.KindAlreadyRevoked:
 		case clerk.KindAlreadyAccepted:
-			to, reason = ledger.Accepted, "too_late_to_revoke"
+			to, reason = tasks.Accepted, "too_late_to_revoke"
 		case clerk.KindNotFound:
 			reason = "not_found"
 		case clerk.KindRefused, clerk.KindInvalid:
 			// Perhaps it has expired: Clerk's list knows.
-			if to, err = w.statusOf(ctx, r.InvitationID); err != nil || to == ledger.Pending {
+			if to, err = w.statusOf(ctx, r.InvitationID); err != nil || to == tasks.Pending {
 				return err
 			}
 			reason = "too_late_to_revoke"
@@ -61,7 +61,7 @@ func (w *Worker) revoke(ctx context.Context, r ledger.Record) error {
 	}
 	// The answer to the call is known and must be written.
 	moved, err := w.ledger.Observe(context.WithoutCancel(ctx), time.Now(), ledger.Observation{
-		ID: r.Invite.ID, From: ledger.Pending, To: to, Reason: reason,
+		ID: r.Invite.ID, From: tasks.Pending, To: to, Reason: reason,
 	})
 	if err == nil && len(moved) > 0 && moved[0] {
 		w.log.Info().Str("id", r.Invite.ID).Str("invitation_id", r.InvitationID).Str("outcome", to.String()).
@@ -73,20 +73,20 @@ func (w *Worker) revoke(ctx context.Context, r ledger.Record) error {
 }
 
 // statusOf reads where an invitation stands.
-func (w *Worker) statusOf(ctx context.Context, invitationID string) (ledger.State, error) {
+func (w *Worker) statusOf(ctx context.Context, invitationID string) (tasks.State, error) {
 	if err := w.spendRead(ctx); err != nil {
-		return ledger.Pending, err
+		return tasks.Pending, err
 	}
 	page, err := w.clerk.List(ctx, clerk.ListOptions{Statuses: clerk.AllStatuses(), Query: invitationID, Limit: 10})
 	if err != nil {
-		return ledger.Pending, err
+		return tasks.Pending, err
 	}
 	for _, inv := range page.Data {
 		if inv.ID == invitationID {
 			return stateOf(inv.Status), nil
 		}
 	}
-	return ledger.Revoked, nil // Gone: there is nothing left to revoke.
+	return tasks.Revoked, nil // Gone: there is nothing left to revoke.
 }
 
 // revokeTarget carries out the wish of a revoke task. done is false while a
@@ -140,7 +140,7 @@ func (w *Worker) recordsFor(ctx context.Context, id, target string) ([]ledger.Re
 		}
 		found, err := w.ledger.FindAddress(ctx, email)
 		return slices.DeleteFunc(found, func(r ledger.Record) bool {
-			return !r.State.Open() && r.State != ledger.Pending && r.State != ledger.Parked
+			return !r.State.Open() && r.State != tasks.Pending && r.State != tasks.Parked
 		}), email, err
 	case strings.HasPrefix(target, "inv_"):
 		owners, err := w.ledger.FindInvitations(ctx, target)

@@ -10,7 +10,8 @@ import (
 	"github.com/hibiken/asynq"
 
 	"github.com/inviteq/inviteq/clerk/clerksim"
-	"github.com/inviteq/inviteq/worker/ledger"
+	"github.com/inviteq/inviteq/tasks"
+	"github.com/inviteq/inviteq/tasks/ledger"
 	"github.com/inviteq/inviteq/worker/reconcile"
 )
 
@@ -135,7 +136,7 @@ func TestImportCompletesOnce(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, e := range events {
-			if e.To != ledger.ImportCompleted {
+			if e.To != tasks.ImportCompleted {
 				continue
 			}
 			n++

@@ -8,7 +8,7 @@ import (
 
 	"github.com/inviteq/inviteq/clerk"
 	"github.com/inviteq/inviteq/tasks"
-	"github.com/inviteq/inviteq/worker/ledger"
+	"github.com/inviteq/inviteq/tasks/ledger"
 )
 
 // screen looks for members that Clerk would refuse, because one of them sinks a
@@ -148,7 +148,7 @@ func (w *Worker) recall(ctx context.Context, t ledger.Turn) []ledger.Record {
 			defer mu.Unlock()
 			switch {
 			case err != nil:
-				s = settled(r, ledger.Queued, clerk.KindNotSent.String(), "")
+				s = settled(r, tasks.Queued, clerk.KindNotSent.String(), "")
 				s.At = time.Now().Add(lookLease)
 				gone = append(gone, s)
 			case found:

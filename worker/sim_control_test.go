@@ -7,7 +7,7 @@ import (
 
 	"github.com/inviteq/inviteq/clerk"
 	"github.com/inviteq/inviteq/clerk/clerksim"
-	"github.com/inviteq/inviteq/worker/ledger"
+	"github.com/inviteq/inviteq/tasks"
 )
 
 // TestSimulationCatchesANaiveSender lets a sender that repeats whatever did not
@@ -81,7 +81,7 @@ func TestShutdownSettlesWhatIsUnderWay(t *testing.T) {
 			t.Errorf("shutdown took %s: %v", took, s.err)
 		}
 		r, err := w.calm.Get(t.Context(), i.ID)
-		if err != nil || len(r) != 1 || r[0].State != ledger.Pending || w.sim.Count(clerksim.OpList) > 0 {
+		if err != nil || len(r) != 1 || r[0].State != tasks.Pending || w.sim.Count(clerksim.OpList) > 0 {
 			t.Errorf("got %v (%v) after %d reads, want pending after none", r[0].State, err, w.sim.Count(clerksim.OpList))
 		}
 	})

@@ -14,10 +14,10 @@ import (
 	"time"
 
 	"github.com/inviteq/inviteq/clerk/clerksim"
+	"github.com/inviteq/inviteq/cmd/bench"
+	benchreport "github.com/inviteq/inviteq/cmd/bench/report"
 	"github.com/inviteq/inviteq/tasks"
-	"github.com/inviteq/inviteq/worker/bench"
-	benchreport "github.com/inviteq/inviteq/worker/bench/report"
-	"github.com/inviteq/inviteq/worker/ledger"
+	"github.com/inviteq/inviteq/tasks/ledger"
 )
 
 // scenarioMode says how much of the quota bench is played on the shipped worker:
@@ -238,7 +238,7 @@ func collect(t *testing.T, w *world, s *bench.Scenario, arrivals []bench.Arrival
 		if err != nil {
 			t.Fatal(err)
 		}
-		if len(records) == 1 && records[0].State == ledger.Pending {
+		if len(records) == 1 && records[0].State == tasks.Pending {
 			r.Deliveries = append(r.Deliveries, bench.Delivery{Arrival: a, SentAt: max(a.At, records[0].SentAt.Sub(w.began))})
 		} else {
 			r.Waiting = append(r.Waiting, a)

@@ -13,7 +13,7 @@ import (
 	"github.com/inviteq/inviteq/clerk/clerksim"
 	"github.com/inviteq/inviteq/enqueue"
 	"github.com/inviteq/inviteq/tasks"
-	"github.com/inviteq/inviteq/worker/ledger"
+	"github.com/inviteq/inviteq/tasks/ledger"
 )
 
 // These tests play one trouble each, in virtual time, on the shipped worker. The
@@ -98,7 +98,7 @@ func (w *world) settle(within time.Duration, ids ...string) []ledger.Record {
 func (w *world) delivered(records []ledger.Record) {
 	w.t.Helper()
 	for _, r := range records {
-		if mails := w.sim.Mails(r.Invite.EmailAddress.Raw()); r.State != ledger.Pending || r.Attempts != 0 || mails != 1 {
+		if mails := w.sim.Mails(r.Invite.EmailAddress.Raw()); r.State != tasks.Pending || r.Attempts != 0 || mails != 1 {
 			w.t.Errorf("%s is %s (%s) after %d attempts and %d mails", r.Invite.ID, r.State, r.Reason, r.Attempts, mails)
 		}
 	}
@@ -200,14 +200,14 @@ func poison(t *testing.T, w *world, screening bool, bad int) {
 	w.change = append(w.change, func(c *Config) { c.NoScreening = !screening })
 	w.mustStart()
 	for n, r := range w.settle(5*time.Minute, w.give(people(0, 10)...)...) {
-		state := ledger.Pending
+		state := tasks.Pending
 		if want[n] != "" {
-			state = ledger.Rejected
+			state = tasks.Rejected
 		}
 		if r.State != state || r.Reason != want[n] || r.Attempts != 0 {
 			t.Errorf("person %d: got %s (%s) after %d attempts, want %s (%s)", n, r.State, r.Reason, r.Attempts, state, want[n])
 		}
-		if mails := w.sim.Mails(r.Invite.EmailAddress.Raw()); state == ledger.Pending && mails != 1 {
+		if mails := w.sim.Mails(r.Invite.EmailAddress.Raw()); state == tasks.Pending && mails != 1 {
 			t.Errorf("person %d got %d mails", n, mails)
 		}
 	}
@@ -251,14 +251,14 @@ func TestRefusedBulkThatTookEffect(t *testing.T) {
 				}
 				s.dispatcher.nudge()
 				for n, r := range w.settle(time.Hour, ids...) {
-					want := ledger.Pending
+					want := tasks.Pending
 					switch n {
 					case 3:
-						want = ledger.Rejected
+						want = tasks.Rejected
 					case 5:
-						want = ledger.Revoked
+						want = tasks.Revoked
 					case 7:
-						want = ledger.Accepted
+						want = tasks.Accepted
 					}
 					if r.State != want {
 						t.Errorf("person %d is %s (%s), want %s", n, r.State, r.Reason, want)
@@ -282,7 +282,7 @@ func TestParkedInviteIsLookedForBeforeItIsCanceled(t *testing.T) {
 		w.sim.Inject(clerksim.OpCreate, clerksim.Fault{Delay: 45 * time.Minute}, 1)
 		id := w.give(i)[0]
 		time.Sleep(40 * time.Minute)
-		if r := w.records(id)[0]; r.State != ledger.Parked || r.Reason != reasonResend {
+		if r := w.records(id)[0]; r.State != tasks.Parked || r.Reason != reasonResend {
 			t.Fatalf("it is %s (%s), want parked", r.State, r.Reason)
 		}
 		time.Sleep(10 * time.Minute)
@@ -293,7 +293,7 @@ func TestParkedInviteIsLookedForBeforeItIsCanceled(t *testing.T) {
 		w.settle(time.Minute, id)
 		time.Sleep(30 * time.Second)
 		r := w.records(id)[0]
-		if all := w.sim.ByAddress("person1@example.com"); r.State != ledger.Revoked || len(all) != 1 || all[0].Status != clerksim.StatusRevoked {
+		if all := w.sim.ByAddress("person1@example.com"); r.State != tasks.Revoked || len(all) != 1 || all[0].Status != clerksim.StatusRevoked {
 			t.Errorf("it is %s (%s), and at Clerk %+v", r.State, r.Reason, all)
 		}
 	})
@@ -306,11 +306,11 @@ func TestCallThatArrivesLate(t *testing.T) {
 	for _, c := range []struct {
 		name   string
 		revoke bool
-		before ledger.State
-		after  ledger.State
+		before tasks.State
+		after  tasks.State
 	}{
-		{"taken back", true, ledger.Canceled, ledger.Revoked},
-		{"out of attempts", false, ledger.Failed, ledger.Pending},
+		{"taken back", true, tasks.Canceled, tasks.Revoked},
+		{"out of attempts", false, tasks.Failed, tasks.Pending},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			play(t, clerksim.Config{}, func(t *testing.T, w *world) {
@@ -351,7 +351,7 @@ func TestInvitationAfterACanceledOneIsLeftAlone(t *testing.T) {
 		if _, err := w.producer.Revoke(t.Context(), id); err != nil {
 			t.Fatal(err)
 		}
-		if r := w.settle(time.Minute, id)[0]; r.State != ledger.Canceled || !r.Doubt {
+		if r := w.settle(time.Minute, id)[0]; r.State != tasks.Canceled || !r.Doubt {
 			t.Fatalf("it is %s (%s), in doubt %t, want canceled in doubt", r.State, r.Reason, r.Doubt)
 		}
 		time.Sleep(20 * time.Minute)
@@ -361,7 +361,7 @@ func TestInvitationAfterACanceledOneIsLeftAlone(t *testing.T) {
 		}
 		time.Sleep(15 * time.Minute)
 		all := w.sim.ByAddress("person1@example.com")
-		if r := w.records(id)[0]; r.State != ledger.Canceled || len(all) != 1 || all[0].ID != theirs.ID || all[0].Status != clerksim.StatusPending {
+		if r := w.records(id)[0]; r.State != tasks.Canceled || len(all) != 1 || all[0].ID != theirs.ID || all[0].Status != clerksim.StatusPending {
 			t.Errorf("it is %s (%s), and at Clerk %+v", r.State, r.Reason, all)
 		}
 	})
@@ -376,7 +376,7 @@ func TestPoisonIsParked(t *testing.T) {
 		claim := ""
 		for range 3 {
 			s := w.mustStart()
-			for r := w.records(id)[0]; r.State != ledger.Sending || r.Turn == claim; r = w.records(id)[0] {
+			for r := w.records(id)[0]; r.State != tasks.Sending || r.Turn == claim; r = w.records(id)[0] {
 				time.Sleep(200 * time.Millisecond)
 			}
 			claim = w.records(id)[0].Turn
@@ -386,13 +386,13 @@ func TestPoisonIsParked(t *testing.T) {
 		}
 		last := w.mustStart()
 		r := w.settle(5*time.Minute, id)[0]
-		if r.State != ledger.Parked || r.Reason != reasonCrashes || r.Attempts != 0 || r.Crashes != 3 {
+		if r.State != tasks.Parked || r.Reason != reasonCrashes || r.Attempts != 0 || r.Crashes != 3 {
 			t.Fatalf("it is %s (%s) after %d attempts and %d crashes", r.State, r.Reason, r.Attempts, r.Crashes)
 		}
 		if !strings.Contains(w.logs(), id) {
 			t.Error("no log line names it")
 		}
-		back, err := w.calm.Requeue(t.Context(), time.Now(), "by_hand", []ledger.State{ledger.Parked}, id)
+		back, err := w.calm.Requeue(t.Context(), time.Now(), "by_hand", []tasks.State{tasks.Parked}, id)
 		if err != nil || !back[0] {
 			t.Fatal(back, err)
 		}

@@ -12,7 +12,8 @@ import (
 
 	"github.com/inviteq/inviteq/clerk"
 	"github.com/inviteq/inviteq/clerk/clerksim"
-	"github.com/inviteq/inviteq/worker/ledger"
+	"github.com/inviteq/inviteq/tasks"
+	"github.com/inviteq/inviteq/tasks/ledger"
 )
 
 // finding is a broken promise, and the invite that it is about, if any.
@@ -109,7 +110,7 @@ func (o *oracle) invite(i *simInvite) {
 	}
 	address := o.s.sim.ByAddress(i.EmailAddress.Raw())
 	switch r.State {
-	case ledger.Pending, ledger.Accepted, ledger.Expired, ledger.Revoked:
+	case tasks.Pending, tasks.Accepted, tasks.Expired, tasks.Revoked:
 		inv, exists := o.byClerk[r.InvitationID]
 		owner := inviteOf(inv)
 		switch {
@@ -121,16 +122,16 @@ func (o *oracle) invite(i *simInvite) {
 			bad("but the invitation is that of %s", owner)
 		case i.revoked && inv.Status == clerksim.StatusPending:
 			bad("somebody was told that it will be revoked, and it is pending at Clerk")
-		case r.State == ledger.Revoked && inv.Status != clerksim.StatusRevoked:
+		case r.State == tasks.Revoked && inv.Status != clerksim.StatusRevoked:
 			bad("but it is %s at Clerk", inv.Status)
 		}
-	case ledger.Canceled:
+	case tasks.Canceled:
 		// A call may arrive after we have looked twice in vain.
 		looked := r.UpdatedAt.Add(-5*time.Second - o.s.plan.clerk.Switches.Lag)
 		if !i.asked || len(made) > 0 && made[0].CreatedAt.Before(looked) {
 			bad("%d invitations were made; revoked %t", len(made), i.revoked)
 		}
-	case ledger.Rejected:
+	case tasks.Rejected:
 		if len(made) > 0 {
 			bad("but Clerk has made its invitation")
 		}
@@ -153,7 +154,7 @@ func (o *oracle) invite(i *simInvite) {
 		default:
 			bad("for no reason that this world has")
 		}
-	case ledger.Failed:
+	case tasks.Failed:
 		if i.revoked {
 			bad("somebody was told that it will be revoked")
 		}
@@ -164,7 +165,7 @@ func (o *oracle) invite(i *simInvite) {
 		if !(r.Reason == reasonAttempts && r.Attempts >= o.s.attempts || r.Reason == "too_old" && i.within > 0) {
 			bad("for no reason that this world has")
 		}
-	case ledger.Parked:
+	case tasks.Parked:
 		if i.revoked {
 			bad("somebody was told that it will be revoked")
 		}
@@ -219,7 +220,7 @@ func (o *oracle) ledger() {
 		o.complain("", "overview: %v", err)
 		return
 	}
-	states := map[ledger.State]int64{}
+	states := map[tasks.State]int64{}
 	all, err := o.s.calm.Get(ctx, o.s.redis.HKeys(ctx, "inviteq:{default}:rec").Val()...)
 	if err != nil {
 		o.complain("", "records: %v", err)
@@ -227,21 +228,21 @@ func (o *oracle) ledger() {
 	for _, r := range all {
 		states[r.State]++
 	}
-	for _, s := range ledger.States {
+	for _, s := range tasks.States {
 		if states[s] != view.States[s] {
 			o.complain("", "%d records are %s, the index has %d", states[s], s, view.States[s])
 		}
 	}
-	if busy := o.s.redis.HGetAll(ctx, "inviteq:{default}:busy").Val(); len(busy) > 0 && states[ledger.Unknown]+states[ledger.Sending] == 0 {
+	if busy := o.s.redis.HGetAll(ctx, "inviteq:{default}:busy").Val(); len(busy) > 0 && states[tasks.Unknown]+states[tasks.Sending] == 0 {
 		for _, id := range busy {
 			o.complain(id, "its address is held although nothing is under way")
 		}
 	}
-	imports := map[string]map[ledger.State]int64{}
+	imports := map[string]map[tasks.State]int64{}
 	for _, r := range o.records {
 		if id := r.Invite.ImportID; id != "" {
 			if imports[id] == nil {
-				imports[id] = map[ledger.State]int64{}
+				imports[id] = map[tasks.State]int64{}
 			}
 			imports[id][r.State]++
 		}

@@ -7,7 +7,7 @@ import (
 
 	"github.com/inviteq/inviteq/clerk"
 	"github.com/inviteq/inviteq/tasks"
-	"github.com/inviteq/inviteq/worker/ledger"
+	"github.com/inviteq/inviteq/tasks/ledger"
 )
 
 const (
@@ -108,11 +108,11 @@ func look(now time.Time, r ledger.Record, shown []clerk.Invitation, owners map[s
 		return s
 	}
 	if r.Reason == ledger.ReasonDuplicate && slices.ContainsFunc(shown, isPending) {
-		return settled(r, ledger.Rejected, reasonInvited, "") // Somebody else's.
+		return settled(r, tasks.Rejected, reasonInvited, "") // Somebody else's.
 	}
 	noFence := r.Invite.IgnoreExisting && r.Reason != reasonUnconfirmed
 	if r.Absent+1 < cleanReads {
-		s := settled(r, ledger.Unknown, r.Reason, "")
+		s := settled(r, tasks.Unknown, r.Reason, "")
 		s.At, s.Charge = now.Add(secondLook), ledger.CountAbsent
 		if noFence {
 			s.At = now.Add(resendLook)
@@ -121,20 +121,20 @@ func look(now time.Time, r ledger.Record, shown []clerk.Invitation, owners map[s
 	}
 	switch r.Reason { // Clerk says so, and shows nothing of ours.
 	case ledger.ReasonDuplicate:
-		return settled(r, ledger.Rejected, reasonInvited, "")
+		return settled(r, tasks.Rejected, reasonInvited, "")
 	case ledger.ReasonUser:
-		return settled(r, ledger.Rejected, reasonUser, "")
+		return settled(r, tasks.Rejected, reasonUser, "")
 	}
-	s := settled(r, ledger.Queued, "not_found", "")
+	s := settled(r, tasks.Queued, "not_found", "")
 	s.Charge = ledger.ChargeRelease
 	switch {
 	case r.Reason == reasonUnconfirmed: // It goes on as if nothing had happened.
 	case noFence && !cfg.ResendUnknown:
-		s.To, s.Reason = ledger.Parked, reasonResend
+		s.To, s.Reason = tasks.Parked, reasonResend
 	case r.Crashes >= maxCrashes:
-		s.To, s.Reason = ledger.Parked, reasonCrashes
+		s.To, s.Reason = tasks.Parked, reasonCrashes
 	case r.Reason != reasonCrashed && r.Attempts+1 >= cfg.MaxAttempts: // A crash costs no attempt.
-		s.To, s.Reason = ledger.Failed, reasonAttempts
+		s.To, s.Reason = tasks.Failed, reasonAttempts
 	default:
 		s.At = now.Add(backoff(r.Attempts) / 4)
 	}
@@ -155,16 +155,16 @@ func find(r ledger.Record, shown []clerk.Invitation, owners map[string]string) (
 
 // stateOf gives Clerk's status its name in the ledger. What a later version of
 // Clerk may call it, the invitation exists.
-func stateOf(s clerk.Status) ledger.State {
+func stateOf(s clerk.Status) tasks.State {
 	switch s {
 	case clerk.Accepted:
-		return ledger.Accepted
+		return tasks.Accepted
 	case clerk.Revoked:
-		return ledger.Revoked
+		return tasks.Revoked
 	case clerk.Expired:
-		return ledger.Expired
+		return tasks.Expired
 	default:
-		return ledger.Pending
+		return tasks.Pending
 	}
 }
 
@@ -202,12 +202,12 @@ func ids(invitations []clerk.Invitation) []string {
 }
 
 func (w *Worker) logLook(due, settled []ledger.Record) {
-	counts := map[ledger.State]int{}
+	counts := map[tasks.State]int{}
 	for _, r := range settled {
 		counts[r.State]++
 	}
 	line := w.log.Info().Int("looked_at", len(due))
-	for _, s := range ledger.States {
+	for _, s := range tasks.States {
 		if counts[s] > 0 {
 			line = line.Int(s.String(), counts[s])
 		}

@@ -9,7 +9,7 @@ import (
 	"github.com/hibiken/asynq"
 
 	"github.com/inviteq/inviteq/tasks"
-	"github.com/inviteq/inviteq/worker/ledger"
+	"github.com/inviteq/inviteq/tasks/ledger"
 	"github.com/inviteq/inviteq/worker/webhook"
 )
 
@@ -61,8 +61,8 @@ func (w *Worker) relay(ctx context.Context) error {
 	return nil
 }
 
-func (w *Worker) enqueueWebhook(ctx context.Context, e ledger.Event) error {
-	if e.To == ledger.Sending.String() {
+func (w *Worker) enqueueWebhook(ctx context.Context, e tasks.Event) error {
+	if e.To == tasks.Sending.String() {
 		return nil // It says nothing to anybody outside, and doubles their number.
 	}
 	if gone, err := w.webhookGone(ctx); gone || err != nil {

@@ -9,7 +9,6 @@ import (
 
 	"github.com/inviteq/inviteq/clerk/clerksim"
 	"github.com/inviteq/inviteq/tasks"
-	"github.com/inviteq/inviteq/worker/ledger"
 )
 
 func TestDeliversWhatWaits(t *testing.T) {
@@ -17,7 +16,7 @@ func TestDeliversWhatWaits(t *testing.T) {
 	ids := s.admit(people(0, 20)...)
 	s.start()
 	for _, r := range s.await(20*time.Second, ids...) {
-		if r.State != ledger.Pending || r.InvitationID == "" {
+		if r.State != tasks.Pending || r.InvitationID == "" {
 			t.Fatalf("got %s (%s), want pending", r.State, r.Reason)
 		}
 		if n := s.sim.Mails(r.Invite.EmailAddress.Raw()); n != 1 {
@@ -97,7 +96,7 @@ func TestLostAnswerIsSettledByReading(t *testing.T) {
 	ids := s.admit(person(1))
 	s.start()
 	r := s.await(40*time.Second, ids...)[0]
-	if r.State != ledger.Pending || r.Attempts != 0 || s.sim.Mails("person1@example.com") != 1 {
+	if r.State != tasks.Pending || r.Attempts != 0 || s.sim.Mails("person1@example.com") != 1 {
 		t.Errorf("got %+v", r)
 	}
 }

@@ -12,9 +12,9 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/inviteq/inviteq/enqueue/api"
+	"github.com/inviteq/inviteq/tasks/ledger"
 	"github.com/inviteq/inviteq/worker"
 	"github.com/inviteq/inviteq/worker/admin"
-	"github.com/inviteq/inviteq/worker/ledger"
 )
 
 type apiCommand struct {

@@ -9,7 +9,7 @@ import (
 
 	"github.com/inviteq/inviteq/enqueue"
 	"github.com/inviteq/inviteq/tasks"
-	"github.com/inviteq/inviteq/worker/ledger"
+	"github.com/inviteq/inviteq/tasks/ledger"
 )
 
 // connection is what a command needs that works on a queue.

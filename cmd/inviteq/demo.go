@@ -18,8 +18,8 @@ import (
 	"github.com/inviteq/inviteq/cmd/inviteq/example"
 	"github.com/inviteq/inviteq/enqueue"
 	"github.com/inviteq/inviteq/tasks"
+	"github.com/inviteq/inviteq/tasks/ledger"
 	"github.com/inviteq/inviteq/worker"
-	"github.com/inviteq/inviteq/worker/ledger"
 )
 
 type demoCommand struct {

@@ -10,7 +10,8 @@ import (
 	"time"
 
 	"github.com/inviteq/inviteq/clerk/clerksim"
-	"github.com/inviteq/inviteq/worker/ledger"
+	"github.com/inviteq/inviteq/tasks"
+	"github.com/inviteq/inviteq/tasks/ledger"
 )
 
 // demoView shows how the demo goes: a few lines that are drawn again on a
@@ -64,10 +65,10 @@ func (v *demoView) show(ctx context.Context, sh show) error {
 	v.live.draw(
 		c.bold("simulated time "+clock(played))+"   "+eta,
 		bar(width, sh.list.Total, c, part{delivered, "█", c.green}, part{refused, "█", c.yellow}, part{trouble, "█", c.red},
-			part{sh.list.States[ledger.Sending], "▒", c.blue}),
+			part{sh.list.States[tasks.Sending], "▒", c.blue}),
 		strings.Join([]string{
 			c.green(fmt.Sprintf("%d delivered", delivered)), c.yellow(fmt.Sprintf("%d refused", refused)),
-			c.blue(fmt.Sprintf("%d sending", sh.list.States[ledger.Sending])), fmt.Sprintf("%d waiting", sh.list.States[ledger.Queued]+sh.list.States[ledger.Unknown]),
+			c.blue(fmt.Sprintf("%d sending", sh.list.States[tasks.Sending])), fmt.Sprintf("%d waiting", sh.list.States[tasks.Queued]+sh.list.States[tasks.Unknown]),
 		}, " · "),
 		gauge("single", single),
 		gauge("bulk", bulk),

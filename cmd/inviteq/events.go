@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/inviteq/inviteq/worker/ledger"
+	"github.com/inviteq/inviteq/tasks"
 )
 
 type eventsCommand struct {
@@ -85,7 +85,7 @@ func (c *eventsCommand) Run(ctx context.Context, p *program) error {
 	return nil
 }
 
-func (p *program) printEvent(e ledger.Event, asJSON bool) error {
+func (p *program) printEvent(e tasks.Event, asJSON bool) error {
 	if asJSON {
 		return p.printJSON(eventJSON{
 			ID: e.ID, InviteID: e.InviteID, Sequence: e.Version, From: e.From, To: e.To, Reason: e.Reason,
@@ -94,7 +94,7 @@ func (p *program) printEvent(e ledger.Event, asJSON bool) error {
 	}
 	what := fmt.Sprintf("%s → %s", e.From, e.To)
 	who := e.InviteID
-	if e.To == ledger.ImportCompleted {
+	if e.To == tasks.ImportCompleted {
 		what, who = "import completed", e.ImportID
 	}
 	if e.Reason != "" {

@@ -10,7 +10,7 @@ import (
 	"syscall"
 
 	"github.com/inviteq/inviteq/tasks"
-	"github.com/inviteq/inviteq/worker/ledger"
+	"github.com/inviteq/inviteq/tasks/ledger"
 )
 
 // usageError is the caller's mistake: nothing was done. The exit code is 2.

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/inviteq/inviteq/enqueue"
-	"github.com/inviteq/inviteq/worker/ledger"
+	"github.com/inviteq/inviteq/tasks"
 )
 
 // plainEvery is how often progress is told where no line can be drawn again.
@@ -79,13 +79,13 @@ func importBar(width int, c paint, i enqueue.Import) string {
 	delivered, refused, trouble := tally(i.States)
 	return bar(min(width-1, 72), i.Total, c,
 		part{delivered, "█", c.green}, part{refused, "█", c.yellow}, part{trouble, "█", c.red},
-		part{i.States[ledger.Sending], "▒", c.blue})
+		part{i.States[tasks.Sending], "▒", c.blue})
 }
 
 // importLine is the same in words.
 func importLine(i enqueue.Import) string {
 	words := []string{fmt.Sprintf("%s of %s settled", thousands(i.Total-i.Open), thousands(i.Total))}
-	for _, s := range slices.Concat(ledger.States[ledger.Pending:], ledger.States[:ledger.Pending]) {
+	for _, s := range slices.Concat(tasks.States[tasks.Pending:], tasks.States[:tasks.Pending]) {
 		if n := i.States[s]; n > 0 {
 			words = append(words, thousands(n)+" "+s.String())
 		}
@@ -98,14 +98,14 @@ func importLine(i enqueue.Import) string {
 
 // tally sums up the settled states: with Clerk, refused or taken back, and those
 // that need a person.
-func tally(states map[ledger.State]int64) (delivered, refused, trouble int64) {
+func tally(states map[tasks.State]int64) (delivered, refused, trouble int64) {
 	for s, n := range states {
 		switch {
 		case s.Delivered():
 			delivered += n
-		case s == ledger.Rejected || s == ledger.Canceled:
+		case s == tasks.Rejected || s == tasks.Canceled:
 			refused += n
-		case s == ledger.Failed || s == ledger.Parked:
+		case s == tasks.Failed || s == tasks.Parked:
 			trouble += n
 		}
 	}

@@ -12,7 +12,6 @@ import (
 
 	"github.com/inviteq/inviteq/enqueue"
 	"github.com/inviteq/inviteq/tasks"
-	"github.com/inviteq/inviteq/worker/ledger"
 )
 
 type importCommand struct {
@@ -369,7 +368,7 @@ func (r *importRun) printOutcomes(ctx context.Context, i enqueue.Import) error {
 }
 
 // undelivered are the ends at which nobody got a mail.
-var undelivered = []ledger.State{ledger.Rejected, ledger.Canceled, ledger.Failed, ledger.Parked}
+var undelivered = []tasks.State{tasks.Rejected, tasks.Canceled, tasks.Failed, tasks.Parked}
 
 // reasonTable counts reasons, the most frequent first.
 func reasonTable(reasons map[string]int64) table {

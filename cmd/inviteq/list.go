@@ -4,7 +4,7 @@ import (
 	"context"
 
 	"github.com/inviteq/inviteq/enqueue"
-	"github.com/inviteq/inviteq/worker/ledger"
+	"github.com/inviteq/inviteq/tasks"
 )
 
 type listCommand struct {
@@ -63,10 +63,10 @@ func (c *listCommand) Run(ctx context.Context, p *program) error {
 }
 
 // states parses names of states and adds to the complaints.
-func (p *program) states(names []string) []ledger.State {
-	states := make([]ledger.State, 0, len(names))
+func (p *program) states(names []string) []tasks.State {
+	states := make([]tasks.State, 0, len(names))
 	for _, name := range names {
-		s, err := ledger.ParseState(name)
+		s, err := tasks.ParseState(name)
 		if err != nil {
 			p.complaints.add(usagef("--state: %w", err))
 		}

@@ -15,7 +15,7 @@ import (
 	"time"
 
 	"github.com/inviteq/inviteq/clerk/clerksim"
-	"github.com/inviteq/inviteq/worker/ledger/redistest"
+	"github.com/inviteq/inviteq/tasks/ledger/redistest"
 )
 
 // binary is the real program, in processes of its own.

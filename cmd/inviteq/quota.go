@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/inviteq/inviteq/tasks"
-	"github.com/inviteq/inviteq/worker/ledger"
+	"github.com/inviteq/inviteq/tasks/ledger"
 )
 
 type quotaCommand struct {

@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/inviteq/inviteq/enqueue"
-	"github.com/inviteq/inviteq/worker/ledger"
+	"github.com/inviteq/inviteq/tasks"
 )
 
 // printStatuses writes one line an invite.
@@ -70,48 +70,48 @@ func when(now time.Time, s enqueue.Status) string {
 }
 
 // meaning explains a state in a few words.
-func meaning(s ledger.State) string {
+func meaning(s tasks.State) string {
 	switch s {
-	case ledger.Queued:
+	case tasks.Queued:
 		return "waits for its turn"
-	case ledger.Sending:
+	case tasks.Sending:
 		return "a call to Clerk is under way"
-	case ledger.Unknown:
+	case tasks.Unknown:
 		return "may have been sent; a worker looks it up"
-	case ledger.Pending:
+	case tasks.Pending:
 		return "Clerk has sent the invitation"
-	case ledger.Accepted:
+	case tasks.Accepted:
 		return "the person has signed up"
-	case ledger.Expired:
+	case tasks.Expired:
 		return "the invitation ran out"
-	case ledger.Revoked:
+	case tasks.Revoked:
 		return "taken back after it was sent"
-	case ledger.Rejected:
+	case tasks.Rejected:
 		return "Clerk will not take it"
-	case ledger.Canceled:
+	case tasks.Canceled:
 		return "taken back before it was sent"
-	case ledger.Failed:
+	case tasks.Failed:
 		return "given up; `inviteq retry` queues it again"
-	case ledger.Parked:
+	case tasks.Parked:
 		return "waits for a person; `inviteq release` queues it again"
 	}
 	return ""
 }
 
 // state is a cell in the colour of the state.
-func (p *program) state(s ledger.State) cell {
+func (p *program) state(s tasks.State) cell {
 	return text(s.String()).in(func(t string) string { return paintState(p.console.onOut, s, t) })
 }
 
-func paintState(c paint, s ledger.State, t string) string {
+func paintState(c paint, s tasks.State, t string) string {
 	switch s {
-	case ledger.Pending, ledger.Accepted:
+	case tasks.Pending, tasks.Accepted:
 		return c.green(t)
-	case ledger.Rejected, ledger.Canceled, ledger.Revoked, ledger.Expired:
+	case tasks.Rejected, tasks.Canceled, tasks.Revoked, tasks.Expired:
 		return c.yellow(t)
-	case ledger.Failed, ledger.Parked, ledger.Unknown:
+	case tasks.Failed, tasks.Parked, tasks.Unknown:
 		return c.red(t)
-	case ledger.Sending:
+	case tasks.Sending:
 		return c.blue(t)
 	default:
 		return t

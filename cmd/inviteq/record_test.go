@@ -6,7 +6,7 @@ import (
 	"regexp"
 	"testing"
 
-	"github.com/inviteq/inviteq/worker/ledger"
+	"github.com/inviteq/inviteq/tasks"
 )
 
 // TestEveryReasonIsExplained looks for the reasons where they are made: in the
@@ -14,9 +14,9 @@ import (
 func TestEveryReasonIsExplained(t *testing.T) {
 	found := 0
 	for glob, pattern := range map[string]string{
-		"../../worker/*.go":         `(?:\breason[A-Z]\w* *= *|unknown\(now, r, )"([a-z_]+)"`,
-		"../../worker/ledger/*.go":  `\bReason[A-Z]\w* *= *"([a-z_]+)"`,
-		"../../worker/ledger/*.lua": `\bmove\([^)]*, now, '([a-z_]+)'`,
+		"../../worker/*.go":        `(?:\breason[A-Z]\w* *= *|unknown\(now, r, )"([a-z_]+)"`,
+		"../../tasks/ledger/*.go":  `\bReason[A-Z]\w* *= *"([a-z_]+)"`,
+		"../../tasks/ledger/*.lua": `\bmove\([^)]*, now, '([a-z_]+)'`,
 	} {
 		files, err := filepath.Glob(glob)
 		if err != nil || len(files) == 0 {
@@ -44,7 +44,7 @@ func TestEveryReasonIsExplained(t *testing.T) {
 }
 
 func TestEveryStateHasAMeaning(t *testing.T) {
-	for _, s := range ledger.States {
+	for _, s := range tasks.States {
 		if meaning(s) == "" {
 			t.Errorf("%s has no meaning", s)
 		}

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/inviteq/inviteq/enqueue"
-	"github.com/inviteq/inviteq/worker/ledger"
+	"github.com/inviteq/inviteq/tasks"
 )
 
 type retryCommand struct {
@@ -32,7 +32,7 @@ Examples:
 }
 
 // retryable are the states that a person may undo.
-var retryable = []ledger.State{ledger.Failed, ledger.Parked, ledger.Rejected}
+var retryable = []tasks.State{tasks.Failed, tasks.Parked, tasks.Rejected}
 
 // Run queues them again.
 func (c *retryCommand) Run(ctx context.Context, p *program) error {
@@ -58,7 +58,7 @@ func (c *retryCommand) Run(ctx context.Context, p *program) error {
 		return w.targets(ctx, c.What)
 	}
 	if len(states) == 0 {
-		states = []ledger.State{ledger.Failed, ledger.Parked}
+		states = []tasks.State{tasks.Failed, tasks.Parked}
 	}
 	w.from = states
 	return w.all(ctx, enqueue.ListOptions{ImportID: c.ImportID, States: states}, c.Reason)
@@ -86,7 +86,7 @@ func (c *releaseCommand) Run(ctx context.Context, p *program) error {
 		return err
 	}
 	defer conn.Close()
-	w := requeuer{p: p, conn: conn, from: []ledger.State{ledger.Parked}, dry: c.DryRun, json: c.JSON}
+	w := requeuer{p: p, conn: conn, from: []tasks.State{tasks.Parked}, dry: c.DryRun, json: c.JSON}
 	return w.targets(ctx, c.What)
 }
 
@@ -94,7 +94,7 @@ func (c *releaseCommand) Run(ctx context.Context, p *program) error {
 type requeuer struct {
 	p         *program
 	conn      *connection
-	from      []ledger.State
+	from      []tasks.State
 	dry, json bool
 	done      int
 }

@@ -15,8 +15,8 @@ import (
 
 	"github.com/inviteq/inviteq/clerk/clerksim"
 	"github.com/inviteq/inviteq/tasks"
-	"github.com/inviteq/inviteq/worker/ledger"
-	"github.com/inviteq/inviteq/worker/ledger/redistest"
+	"github.com/inviteq/inviteq/tasks/ledger"
+	"github.com/inviteq/inviteq/tasks/ledger/redistest"
 )
 
 // The soak. Everything is scaled so that Clerk's hour takes ten seconds.
@@ -167,7 +167,7 @@ func TestSoak(t *testing.T) {
 		if forgotten[r.Invite.ID] && r.Reason == "already_invited" {
 			// It had been delivered, and Redis lost all that within its last second.
 			invitedBefore++
-		} else if r.State != ledger.Pending {
+		} else if r.State != tasks.Pending {
 			t.Errorf("invite %s is pending at Clerk, and the ledger says %s (%s)", r.Invite.ID, r.State, r.Reason)
 		}
 	}
@@ -239,7 +239,7 @@ func settledAll(t *testing.T, l *ledger.Ledger) bool {
 		t.Fatal(err)
 	}
 	for state, n := range o.States {
-		if n > 0 && (state.Open() || state == ledger.Parked) {
+		if n > 0 && (state.Open() || state == tasks.Parked) {
 			return false
 		}
 	}
@@ -250,7 +250,7 @@ func settledAll(t *testing.T, l *ledger.Ledger) bool {
 // their worker was killed three times under them.
 func (b *binary) releaseCrashed(t *testing.T, l *ledger.Ledger) int {
 	t.Helper()
-	page, err := l.ListState(t.Context(), ledger.Parked, "", 100)
+	page, err := l.ListState(t.Context(), tasks.Parked, "", 100)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/inviteq/inviteq/worker/ledger/redistest"
+	"github.com/inviteq/inviteq/tasks/ledger/redistest"
 )
 
 // aof remembers how long Redis's log was, so that its end can be cut off.

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/inviteq/inviteq/enqueue"
-	"github.com/inviteq/inviteq/worker/ledger"
+	"github.com/inviteq/inviteq/tasks"
 )
 
 type statusCommand struct {
@@ -83,7 +83,7 @@ func importOf(i enqueue.Import) importJSON {
 	if !i.CreatedAt.IsZero() {
 		j.CreatedAt = &i.CreatedAt
 	}
-	for _, s := range ledger.States {
+	for _, s := range tasks.States {
 		j.States[s.String()] = i.States[s]
 	}
 	if !i.ETA.IsZero() {
@@ -120,10 +120,10 @@ func (p *program) printImport(i enqueue.Import, asJSON bool) error {
 func (p *program) outcomes(i enqueue.Import) table { return p.statesTable(i.States) }
 
 // statesTable counts the invites in each state that has some, the settled first.
-func (p *program) statesTable(states map[ledger.State]int64) table {
+func (p *program) statesTable(states map[tasks.State]int64) table {
 	var t table
 	t.header("state", "invites", "")
-	order := slices.Concat(ledger.States[ledger.Pending:], ledger.States[:ledger.Pending])
+	order := slices.Concat(tasks.States[tasks.Pending:], tasks.States[:tasks.Pending])
 	for _, s := range order {
 		if n := states[s]; n > 0 {
 			t.row(p.state(s), number(n), text(meaning(s)).in(p.console.onOut.dim))

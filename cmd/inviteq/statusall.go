@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/inviteq/inviteq/tasks"
-	"github.com/inviteq/inviteq/worker/ledger"
+	"github.com/inviteq/inviteq/tasks/ledger"
 	"github.com/inviteq/inviteq/worker/reconcile"
 )
 
@@ -29,7 +29,7 @@ func (c *statusCommand) everything(ctx context.Context, p *program, conn *connec
 	if err != nil {
 		return err
 	}
-	if s.States[ledger.Queued]+s.States[ledger.Sending]+s.States[ledger.Unknown] > 0 {
+	if s.States[tasks.Queued]+s.States[tasks.Sending]+s.States[tasks.Unknown] > 0 {
 		defer p.hint(ctx, conn)
 	}
 	if c.JSON {
@@ -86,7 +86,7 @@ type oldestJSON struct {
 
 func (s standing) json(instance string) standingJSON {
 	j := standingJSON{At: s.At.UTC(), Instance: instance, States: map[string]int64{}, Reconcile: map[string]*reconcile.Report{}}
-	for _, state := range ledger.States {
+	for _, state := range tasks.States {
 		j.States[state.String()] = s.States[state]
 	}
 	if r := s.oldest; r != nil {

@@ -9,7 +9,7 @@ import (
 
 	"github.com/inviteq/inviteq/enqueue"
 	"github.com/inviteq/inviteq/tasks"
-	"github.com/inviteq/inviteq/worker/ledger"
+	"github.com/inviteq/inviteq/tasks/ledger"
 )
 
 // create is POST /v1/invitations.
@@ -60,7 +60,7 @@ func (x *exchange) create() *answer {
 		return unavailable(errors.Join(err, taskErr))
 	}
 	var got *answer
-	if records[0].State == ledger.Rejected {
+	if records[0].State == tasks.Rejected {
 		got = refusedByClerk(records[0])
 	} else {
 		got = x.showOne(ctx, http.StatusOK, records[0])

@@ -13,7 +13,6 @@ import (
 
 	"github.com/inviteq/inviteq/enqueue/api"
 	"github.com/inviteq/inviteq/tasks"
-	"github.com/inviteq/inviteq/worker/ledger"
 )
 
 // TestCreate accepts an invitation with everything that can be said of it, and
@@ -121,7 +120,7 @@ func (s *stage) waiting() int64 {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	return o.States[ledger.Queued]
+	return o.States[tasks.Queued]
 }
 
 // TestBulkIsCheckedAsAWhole names every bad member by its index, and accepts none

@@ -15,7 +15,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/inviteq/inviteq/worker/ledger"
+	"github.com/inviteq/inviteq/tasks/ledger"
 )
 
 // Document is the OpenAPI document that is served at /openapi.yaml.

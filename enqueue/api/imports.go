@@ -14,24 +14,23 @@ import (
 
 	"github.com/inviteq/inviteq/enqueue"
 	"github.com/inviteq/inviteq/tasks"
-	"github.com/inviteq/inviteq/worker/ledger"
 )
 
 // importJSON is the answer about an import. The first part is that of GET.
 type importJSON struct {
-	Object    string                 `json:"object"`
-	ID        string                 `json:"id"`
-	CreatedAt *time.Time             `json:"created_at"` // null if it is not there, after a dry run
-	Total     int64                  `json:"total"`
-	Open      int64                  `json:"open"`
-	States    map[ledger.State]int64 `json:"states"`
-	ETA       *time.Time             `json:"eta"` // When the last one will be sent, as things stand; null if none waits, or their lane is paused.
+	Object    string                `json:"object"`
+	ID        string                `json:"id"`
+	CreatedAt *time.Time            `json:"created_at"` // null if it is not there, after a dry run
+	Total     int64                 `json:"total"`
+	Open      int64                 `json:"open"`
+	States    map[tasks.State]int64 `json:"states"`
+	ETA       *time.Time            `json:"eta"` // When the last one will be sent, as things stand; null if none waits, or their lane is paused.
 }
 
 func newImport(i enqueue.Import) importJSON {
 	j := importJSON{Object: "import", ID: i.ID, Total: i.Total, Open: i.Open, States: i.States}
 	if j.States == nil {
-		j.States = map[ledger.State]int64{}
+		j.States = map[tasks.State]int64{}
 	}
 	if !i.CreatedAt.IsZero() {
 		j.CreatedAt = &i.CreatedAt

@@ -6,7 +6,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/inviteq/inviteq/worker/ledger"
+	"github.com/inviteq/inviteq/tasks"
+	"github.com/inviteq/inviteq/tasks/ledger"
 )
 
 // invitation is an invite in the shape of Clerk's Invitation, without url. It
@@ -56,13 +57,13 @@ const (
 )
 
 // statusOf says how a state looks in Clerk's words.
-func statusOf(s ledger.State) string {
+func statusOf(s tasks.State) string {
 	switch s {
-	case ledger.Queued, ledger.Sending, ledger.Unknown, ledger.Pending, ledger.Parked:
+	case tasks.Queued, tasks.Sending, tasks.Unknown, tasks.Pending, tasks.Parked:
 		return pending // It is on its way, or may still go.
-	case ledger.Accepted:
+	case tasks.Accepted:
 		return accepted
-	case ledger.Expired:
+	case tasks.Expired:
 		return expired
 	default: // Revoked, and what was never sent and will not be: canceled, rejected, failed.
 		return revoked
@@ -70,9 +71,9 @@ func statusOf(s ledger.State) string {
 }
 
 // statesOf are all states that look like one of the statuses.
-func statesOf(statuses ...string) []ledger.State {
-	var states []ledger.State
-	for _, s := range ledger.States {
+func statesOf(statuses ...string) []tasks.State {
+	var states []tasks.State
+	for _, s := range tasks.States {
 		for _, status := range statuses {
 			if statusOf(s) == status {
 				states = append(states, s)
@@ -95,7 +96,7 @@ func newInvitation(r ledger.Record, eta time.Time) invitation {
 		UpdatedAt:      r.UpdatedAt.UnixMilli(),
 		Inviteq: extra{
 			ID: r.Invite.ID, State: r.State.String(), Reason: r.Reason, Lane: r.Invite.Lane.String(),
-			ImportID: r.Invite.ImportID, Attempts: r.Attempts, Revoking: r.RevokeWanted && r.State != ledger.Revoked,
+			ImportID: r.Invite.ImportID, Attempts: r.Attempts, Revoking: r.RevokeWanted && r.State != tasks.Revoked,
 		},
 	}
 	if r.InvitationID != "" {

@@ -5,7 +5,8 @@ import (
 	"net/http"
 
 	"github.com/inviteq/inviteq/enqueue"
-	"github.com/inviteq/inviteq/worker/ledger"
+	"github.com/inviteq/inviteq/tasks"
+	"github.com/inviteq/inviteq/tasks/ledger"
 )
 
 // revoke is POST /v1/invitations/{id}/revoke, for our id or Clerk's. What was not
@@ -25,7 +26,7 @@ func (x *exchange) revoke() *answer {
 	switch {
 	case err != nil:
 		return unavailable(err)
-	case known && before.State == ledger.Canceled:
+	case known && before.State == tasks.Canceled:
 		return alreadyRevoked()
 	}
 	done, err := x.cfg.Client.Revoke(ctx, x.id)
@@ -47,7 +48,7 @@ func (x *exchange) revoke() *answer {
 		return refuse(http.StatusBadRequest, codeAlreadyExpired, "already expired", "The invitation has expired.")
 	case enqueue.Canceled, enqueue.RevokeAsked:
 	}
-	records, err := x.await(wait, func(r ledger.Record) bool { return settled(r) && r.State != ledger.Pending }, done[0].ID)
+	records, err := x.await(wait, func(r ledger.Record) bool { return settled(r) && r.State != tasks.Pending }, done[0].ID)
 	switch {
 	case err != nil:
 		return unavailable(err)

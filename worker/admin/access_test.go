@@ -12,8 +12,8 @@ import (
 
 	"github.com/rs/zerolog"
 
-	"github.com/inviteq/inviteq/worker/ledger"
-	"github.com/inviteq/inviteq/worker/ledger/redistest"
+	"github.com/inviteq/inviteq/tasks/ledger"
+	"github.com/inviteq/inviteq/tasks/ledger/redistest"
 )
 
 // handlerWith makes pages without a worker.

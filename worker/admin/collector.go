@@ -13,7 +13,7 @@ import (
 
 	"github.com/inviteq/inviteq/clerk"
 	"github.com/inviteq/inviteq/tasks"
-	"github.com/inviteq/inviteq/worker/ledger"
+	"github.com/inviteq/inviteq/tasks/ledger"
 	"github.com/inviteq/inviteq/worker/reconcile"
 )
 
@@ -134,7 +134,7 @@ func (c *collector) ledger(ctx context.Context, s scrape) error {
 	if err != nil {
 		return err
 	}
-	for _, state := range ledger.States {
+	for _, state := range tasks.States {
 		s.gauge(descInvites, float64(o.States[state]), state.String())
 	}
 	for _, lane := range tasks.Lanes {
@@ -194,7 +194,7 @@ var reasonWord = regexp.MustCompile(`^[a-z0-9_]{0,40}$`)
 // bounded keeps the label reason to stable words, whatever stands in Redis.
 func bounded(outcomes map[ledger.Outcome]int64) map[ledger.Outcome]int64 {
 	all := make(map[ledger.Outcome]int64, len(outcomes))
-	for _, s := range ledger.States {
+	for _, s := range tasks.States {
 		if !s.Open() {
 			all[ledger.Outcome{State: s, Reason: "none"}] = 0 // A counter that begins at one has no rate for it.
 		}

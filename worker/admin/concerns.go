@@ -10,7 +10,7 @@ import (
 
 	"github.com/inviteq/inviteq/clerk"
 	"github.com/inviteq/inviteq/tasks"
-	"github.com/inviteq/inviteq/worker/ledger"
+	"github.com/inviteq/inviteq/tasks/ledger"
 )
 
 // concern is something that a person should know of, the gravest first.
@@ -66,7 +66,7 @@ func (h *Handler) concerns(v view, err error) []concern {
 			})
 		}
 	}
-	if n := o.States[ledger.Parked]; n > 0 {
+	if n := o.States[tasks.Parked]; n > 0 {
 		add(concern{
 			What:   count(n, "invite") + " " + isOrAre(n) + " parked: " + reasonsOf(v.Parked) + ".",
 			Advice: "Somebody must decide whether to send again.", Run: "inviteq list --state parked" + flag,
@@ -78,7 +78,7 @@ func (h *Handler) concerns(v view, err error) []concern {
 			Advice: "Clerk's list cannot be read, or does not settle them. They are not sent again until it does.", Run: "inviteq list --state unknown" + flag,
 		})
 	}
-	if n := o.States[ledger.Failed]; n > 0 {
+	if n := o.States[tasks.Failed]; n > 0 {
 		add(concern{
 			What: count(n, "invite") + " " + hasOrHave(n) + " failed: attempts or age ran out.",
 			Run:  "inviteq retry --state failed --dry-run" + flag,

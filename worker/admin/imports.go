@@ -13,7 +13,7 @@ import (
 	"time"
 
 	"github.com/inviteq/inviteq/tasks"
-	"github.com/inviteq/inviteq/worker/ledger"
+	"github.com/inviteq/inviteq/tasks/ledger"
 )
 
 // importView is an import as the pages show it.
@@ -41,15 +41,15 @@ func (i importView) Percent() int64 {
 // share is a part of a bar: a state, where it begins and how long it is, in
 // thousandths.
 type share struct {
-	State ledger.State
+	State tasks.State
 	Count int64
 	X, W  float64
 }
 
 // barOrder is how states follow each other in a bar: what is done first.
-var barOrder = []ledger.State{
-	ledger.Accepted, ledger.Pending, ledger.Expired, ledger.Revoked, ledger.Canceled, ledger.Rejected,
-	ledger.Failed, ledger.Parked, ledger.Unknown, ledger.Sending, ledger.Queued,
+var barOrder = []tasks.State{
+	tasks.Accepted, tasks.Pending, tasks.Expired, tasks.Revoked, tasks.Canceled, tasks.Rejected,
+	tasks.Failed, tasks.Parked, tasks.Unknown, tasks.Sending, tasks.Queued,
 }
 
 // Shares are the parts of the import's bar.
@@ -98,7 +98,7 @@ func (h *Handler) loadImport(ctx context.Context, o ledger.Overview, id string) 
 	}
 	eta, err := h.cfg.Ledger.ImportETA(ctx, o.At, i)
 	_, held := o.Paused[tasks.Import]
-	return importView{Import: i, Now: o.At, ETA: eta, Held: held && i.States[ledger.Queued] > 0}, err
+	return importView{Import: i, Now: o.At, ETA: eta, Held: held && i.States[tasks.Queued] > 0}, err
 }
 
 // rowsPage is a part of an import's rows.
@@ -122,7 +122,7 @@ const (
 
 // rows returns the rows of an import in a state (nil: all), in the order of its
 // file, from a position on.
-func (h *Handler) rows(ctx context.Context, i importView, state *ledger.State, from int) (rowsPage, error) {
+func (h *Handler) rows(ctx context.Context, i importView, state *tasks.State, from int) (rowsPage, error) {
 	l := h.cfg.Ledger
 	p := rowsPage{From: strconv.Itoa(from)}
 	at := from
@@ -242,12 +242,12 @@ func harmless(cell string) string {
 }
 
 // stateParameter reads ?state=.
-func stateParameter(r *http.Request) (*ledger.State, error) {
+func stateParameter(r *http.Request) (*tasks.State, error) {
 	name := r.URL.Query().Get("state")
 	if name == "" {
 		return nil, nil //nolint:nilnil // no state was asked for
 	}
-	s, err := ledger.ParseState(name)
+	s, err := tasks.ParseState(name)
 	return &s, err
 }
 

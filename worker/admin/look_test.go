@@ -12,7 +12,6 @@ import (
 
 	"github.com/inviteq/inviteq/clerk/clerksim"
 	"github.com/inviteq/inviteq/tasks"
-	"github.com/inviteq/inviteq/worker/ledger"
 )
 
 // furnish gives the worker something of everything to show: a settled import with
@@ -23,9 +22,9 @@ func furnish(t *testing.T, s *stage) {
 	s.sim.AddUser("person17@example.com")
 	s.admit("waitlist-may", people(0, 180)...)
 	s.admit("", people(1000, 1004)...)
-	s.await(ledger.Pending, 175)
+	s.await(tasks.Pending, 175)
 	s.admit("partners-2026", people(2000, 3200)...)
-	s.await(ledger.Pending, 240)
+	s.await(tasks.Pending, 240)
 	s.pastDays(t)
 }
 
@@ -78,7 +77,7 @@ func (s *stage) agree(b *browser) {
 		for _, h := range hours {
 			want["delivered"] += h.Delivered()
 		}
-		for _, state := range append([]ledger.State{ledger.Unknown}, outcomeOrder...) {
+		for _, state := range append([]tasks.State{tasks.Unknown}, outcomeOrder...) {
 			want[state.String()] = o.States[state]
 		}
 		var errs []error
@@ -165,7 +164,7 @@ func TestWhatNeedsAPersonIsOnTop(t *testing.T) {
 	b := newBrowser(t, s.server.URL)
 	s.sim.Inject(clerksim.OpCreate, clerksim.Fault{Kind: clerksim.ErrorBefore, Status: 400, Code: "request_body_invalid"}, 1)
 	s.admit("", "ada@example.com")
-	s.await(ledger.Parked, 1)
+	s.await(tasks.Parked, 1)
 	if err := s.ledger.Pause(t.Context(), time.Now(), tasks.Import); err != nil {
 		t.Fatal(err)
 	}
@@ -261,7 +260,7 @@ func TestMonitoringInABrowser(t *testing.T) {
 			b := newBrowser(t, s.server.URL)
 			ids := s.admit("", people(0, 3)...)
 			s.admit("spring", people(100, 400)...)
-			s.await(ledger.Pending, 200)
+			s.await(tasks.Pending, 200)
 
 			b.open(s.server.URL + "/")
 			b.click(`nav a[href="/monitoring/"]`)

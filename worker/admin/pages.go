@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/inviteq/inviteq/tasks"
-	"github.com/inviteq/inviteq/worker/ledger"
 )
 
 //go:embed pages
@@ -58,7 +57,7 @@ func (h *Handler) frame(title, here, events string, v view, concerns []concern) 
 	if name := h.cfg.Ledger.Instance(); name != tasks.DefaultInstance {
 		f.Instance = name
 	}
-	waiting := v.Overview.Waiting[tasks.Interactive] + v.Overview.Waiting[tasks.Import] + v.Overview.States[ledger.Sending]
+	waiting := v.Overview.Waiting[tasks.Interactive] + v.Overview.Waiting[tasks.Import] + v.Overview.States[tasks.Sending]
 	switch {
 	case len(concerns) > 0 && concerns[0].Grave:
 		f.Pill = pill{"bad", "Not delivering"}

@@ -4,7 +4,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/inviteq/inviteq/worker/ledger"
+	"github.com/inviteq/inviteq/tasks"
 )
 
 func TestPagesRender(t *testing.T) {
@@ -12,7 +12,7 @@ func TestPagesRender(t *testing.T) {
 	s.sim.AddUser("person3@example.com")
 	s.admit("spring-list", people(0, 120)...)
 	s.admit("", people(200, 203)...)
-	s.await(ledger.Pending, 50)
+	s.await(tasks.Pending, 50)
 	for path, want := range map[string]string{
 		"/": `<noscript><meta http-equiv="refresh" content="10"></noscript>`, "/imports": "spring-list", "/imports/spring-list": "p***@e***",
 		"/imports/spring-list?state=rejected": "existing user", "/monitoring/": "csp-nonce", "/monitoring/api/queues": "interactive",

@@ -15,7 +15,6 @@ import (
 
 	"github.com/inviteq/inviteq/clerk/clerksim"
 	"github.com/inviteq/inviteq/tasks"
-	"github.com/inviteq/inviteq/worker/ledger"
 )
 
 // askBriefly reads what a stream says in its first moments.
@@ -48,7 +47,7 @@ func TestNoPageShowsAnAddress(t *testing.T) {
 	// A delivered one, a whole invite in a task, a revoke of an address, garbage, a task
 	// of another program, a rejected one, a parked one, and a task whose id is an address.
 	s.admit("spring", append(people(0, 4), "x."+canary)...)
-	s.await(ledger.Pending, 5)
+	s.await(tasks.Pending, 5)
 	i := tasks.Invite{
 		EmailAddress: email(t, "y."+canary), RedirectURL: "https://canary-redirect.example/welcome",
 		PublicMetadata: []byte(`{"note":"canary-note"}`), ID: "foreign-1",
@@ -69,7 +68,7 @@ func TestNoPageShowsAnAddress(t *testing.T) {
 	enqueue("mail:send", []byte(`{"to":"`+canary+`"}`), asynq.ProcessIn(time.Hour))
 	s.sim.Inject(clerksim.OpCreate, clerksim.Fault{Kind: clerksim.ErrorBefore, Status: 400, Code: "request_body_invalid"}, 1)
 	s.admit("", "p."+canary)
-	s.await(ledger.Pending, 6)
+	s.await(tasks.Pending, 6)
 	eventually(t, func() error { // The garbage is archived.
 		q, err := asynq.NewInspectorFromRedisClient(s.redis).GetQueueInfo(s.queues.Interactive)
 		if err == nil && q.Archived == 0 {
@@ -130,7 +129,7 @@ func TestOutcomesHoldWholeAddressesForWhoShowsTheToken(t *testing.T) {
 	s := newStage(t, withToken)
 	s.sim.AddUser("person3@example.com")
 	s.admit("spring", append(people(0, 30), "=cmd@example.com")...)
-	s.await(ledger.Pending, 30)
+	s.await(tasks.Pending, 30)
 	res, body := s.get("/imports/spring/outcomes.csv")
 	if res.StatusCode != http.StatusOK || res.Header.Get("Content-Type") != "text/csv; charset=utf-8" {
 		t.Fatalf("got %s %v: %s", res.Status, res.Header, body)
@@ -154,7 +153,7 @@ func TestOutcomesHoldWholeAddressesForWhoShowsTheToken(t *testing.T) {
 
 	open := newStage(t)
 	open.admit("spring", canary)
-	open.await(ledger.Pending, 1)
+	open.await(tasks.Pending, 1)
 	if res, body := open.get("/imports/spring/outcomes.csv"); res.StatusCode != http.StatusForbidden || leaks(body) {
 		t.Errorf("without a token: got %s: %s", res.Status, body)
 	}

@@ -17,7 +17,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/inviteq/inviteq/worker/ledger"
+	"github.com/inviteq/inviteq/tasks"
 )
 
 const deployments = "../../deployments"
@@ -178,7 +178,7 @@ func TestDashboardAndRulesOnARealPrometheus(t *testing.T) {
 	p := s.prometheus(t)
 	s.admit("spring", people(0, 400)...)
 	s.admit("", people(500, 503)...)
-	s.await(ledger.Pending, 200)
+	s.await(tasks.Pending, 200)
 	eventually(t, func() error {
 		got, err := p.query(`max(inviteq_invites{state="pending"}) >= 200 and on () sum(rate(inviteq_clerk_calls_total[1m])) > 0 and on () sum(rate(inviteq_delivery_wait_seconds_count[1m])) > 0`)
 		if err == nil && len(got) == 0 {
@@ -247,7 +247,7 @@ func TestDashboardAndRulesOnARealPrometheus(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		for _, state := range ledger.States {
+		for _, state := range tasks.States {
 			got, err := p.query(fmt.Sprintf("max(inviteq_invites{state=%q})", state))
 			if err != nil || len(got) != 1 {
 				return fmt.Errorf("%s: %v, %w", state, got, errors.Join(err, errSeries))
@@ -264,7 +264,7 @@ func TestMetricsFollowTheConventions(t *testing.T) {
 	promtool := tool(t, "promtool")
 	s := newStage(t, withToken)
 	s.admit("", people(0, 3)...)
-	s.await(ledger.Pending, 3)
+	s.await(tasks.Pending, 3)
 	var ours []string
 	for line := range strings.Lines(s.page("/metrics")) {
 		if strings.Contains(line, "inviteq_") {

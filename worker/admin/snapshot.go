@@ -7,7 +7,7 @@ import (
 
 	"github.com/inviteq/inviteq/clerk"
 	"github.com/inviteq/inviteq/tasks"
-	"github.com/inviteq/inviteq/worker/ledger"
+	"github.com/inviteq/inviteq/tasks/ledger"
 	"github.com/inviteq/inviteq/worker/reconcile"
 )
 
@@ -97,10 +97,10 @@ func (h *Handler) read(ctx context.Context) (v view, err error) {
 	if v.Reports, err = h.reports(ctx); err != nil {
 		return v, err
 	}
-	if v.Parked, err = some(ctx, l, ledger.Parked, v.Overview); err != nil {
+	if v.Parked, err = some(ctx, l, tasks.Parked, v.Overview); err != nil {
 		return v, err
 	}
-	unknown, err := some(ctx, l, ledger.Unknown, v.Overview)
+	unknown, err := some(ctx, l, tasks.Unknown, v.Overview)
 	if err != nil {
 		return v, err
 	}
@@ -122,7 +122,7 @@ func (h *Handler) read(ctx context.Context) (v view, err error) {
 	return v, nil
 }
 
-func some(ctx context.Context, l *ledger.Ledger, s ledger.State, o ledger.Overview) ([]ledger.Record, error) {
+func some(ctx context.Context, l *ledger.Ledger, s tasks.State, o ledger.Overview) ([]ledger.Record, error) {
 	if o.States[s] == 0 {
 		return nil, nil
 	}

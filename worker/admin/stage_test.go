@@ -18,9 +18,9 @@ import (
 	"github.com/inviteq/inviteq/clerk"
 	"github.com/inviteq/inviteq/clerk/clerksim"
 	"github.com/inviteq/inviteq/tasks"
+	"github.com/inviteq/inviteq/tasks/ledger"
+	"github.com/inviteq/inviteq/tasks/ledger/redistest"
 	"github.com/inviteq/inviteq/worker"
-	"github.com/inviteq/inviteq/worker/ledger"
-	"github.com/inviteq/inviteq/worker/ledger/redistest"
 )
 
 func TestMain(m *testing.M) { os.Exit(redistest.Main(m)) }
@@ -178,7 +178,7 @@ func (s *stage) admit(importID string, addresses ...string) []string {
 }
 
 // await waits until so many invites are in the state.
-func (s *stage) await(state ledger.State, n int64) {
+func (s *stage) await(state tasks.State, n int64) {
 	s.t.Helper()
 	eventually(s.t, func() error {
 		o, err := s.ledger.Overview(s.t.Context(), time.Now())

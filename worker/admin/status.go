@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/inviteq/inviteq/tasks"
-	"github.com/inviteq/inviteq/worker/ledger"
+	"github.com/inviteq/inviteq/tasks/ledger"
 	"github.com/inviteq/inviteq/worker/reconcile"
 )
 
@@ -60,7 +60,7 @@ type laneView struct {
 }
 
 type outcomeView struct {
-	State   ledger.State
+	State   tasks.State
 	Count   int64
 	W       float64 // of the bar, in thousandths
 	Reasons []reasonView
@@ -96,7 +96,7 @@ func (h *Handler) status(ctx context.Context) (statusData, error) {
 		d.Waiting += n
 		d.Lanes = append(d.Lanes, l)
 	}
-	d.Sending, d.Unknown = o.States[ledger.Sending], o.States[ledger.Unknown]
+	d.Sending, d.Unknown = o.States[tasks.Sending], o.States[tasks.Unknown]
 	d.Drain = o.Drain()
 	for k, hour := range v.Hours {
 		if k >= len(v.Hours)-24 {
@@ -150,8 +150,8 @@ func ceiling(o ledger.Overview) float64 {
 }
 
 // outcomeOrder is the order in which outcomes are listed.
-var outcomeOrder = []ledger.State{
-	ledger.Pending, ledger.Accepted, ledger.Expired, ledger.Revoked, ledger.Canceled, ledger.Rejected, ledger.Failed, ledger.Parked,
+var outcomeOrder = []tasks.State{
+	tasks.Pending, tasks.Accepted, tasks.Expired, tasks.Revoked, tasks.Canceled, tasks.Rejected, tasks.Failed, tasks.Parked,
 }
 
 func outcomesOf(o ledger.Overview, t ledger.Totals) []outcomeView {
@@ -163,7 +163,7 @@ func outcomesOf(o ledger.Overview, t ledger.Totals) []outcomeView {
 	for _, s := range outcomeOrder {
 		v := outcomeView{State: s, Count: o.States[s], W: 1000 * float64(o.States[s]) / float64(most)}
 		for key, n := range t.Outcomes {
-			if key.State == s && (s == ledger.Rejected || s == ledger.Failed || s == ledger.Parked) && key.Reason != "" {
+			if key.State == s && (s == tasks.Rejected || s == tasks.Failed || s == tasks.Parked) && key.Reason != "" {
 				v.Reasons = append(v.Reasons, reasonView{key.Reason, n})
 			}
 		}

@@ -10,8 +10,8 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/inviteq/inviteq/tasks"
-	"github.com/inviteq/inviteq/worker/ledger"
-	"github.com/inviteq/inviteq/worker/ledger/redistest"
+	"github.com/inviteq/inviteq/tasks/ledger"
+	"github.com/inviteq/inviteq/tasks/ledger/redistest"
 )
 
 // look asks a handler for a page, on loopback.
@@ -28,7 +28,7 @@ func TestOneBrokenQueueLeavesTheOthers(t *testing.T) {
 	s := newStage(t)
 	s.admit("", "ada@example.com")
 	s.admit("spring", people(0, 3)...)
-	s.await(ledger.Pending, 4)
+	s.await(tasks.Pending, 4)
 	// A hash of the wrong type, as a restore of half a backup leaves it.
 	if err := s.redis.Set(t.Context(), "asynq:{"+s.queues.Import+"}:archived", "broken", 0).Err(); err != nil {
 		t.Fatal(err)
@@ -93,12 +93,12 @@ func TestPagesWhileRedisIsAway(t *testing.T) {
 
 func TestLabelsAreBounded(t *testing.T) {
 	outcomes := map[ledger.Outcome]int64{
-		{State: ledger.Rejected, Reason: "ada@example.com"}: 1, {State: ledger.Rejected, Reason: "Some Text"}: 2,
-		{State: ledger.Rejected, Reason: "existing_user"}: 3, {State: ledger.Pending}: 4,
+		{State: tasks.Rejected, Reason: "ada@example.com"}: 1, {State: tasks.Rejected, Reason: "Some Text"}: 2,
+		{State: tasks.Rejected, Reason: "existing_user"}: 3, {State: tasks.Pending}: 4,
 	}
 	got := bounded(outcomes)
 	for o, want := range map[ledger.Outcome]int64{
-		{State: ledger.Rejected, Reason: "other"}: 3, {State: ledger.Rejected, Reason: "existing_user"}: 3, {State: ledger.Pending, Reason: "none"}: 4,
+		{State: tasks.Rejected, Reason: "other"}: 3, {State: tasks.Rejected, Reason: "existing_user"}: 3, {State: tasks.Pending, Reason: "none"}: 4,
 	} {
 		if got[o] != want {
 			t.Errorf("%v: got %d, want %d", o, got[o], want)

@@ -9,7 +9,7 @@ import (
 
 	"github.com/inviteq/inviteq/clerk/clerksim"
 	"github.com/inviteq/inviteq/tasks"
-	"github.com/inviteq/inviteq/worker/ledger"
+	"github.com/inviteq/inviteq/tasks/ledger"
 )
 
 // foreign makes an invitation that the ledger does not know.
@@ -33,7 +33,7 @@ func TestAnswerUnderWayIsNotForeign(t *testing.T) {
 		_, before := w.claim("before@example.com", now) // sent long after that invitation was made
 		_, sending := w.claim("sending@example.com", now)
 		_, again := w.claim("again@example.com", now)
-		w.settle(now, again, ledger.Settlement{To: ledger.Queued, Reason: "no_answer", At: now.Add(time.Hour)})
+		w.settle(now, again, ledger.Settlement{To: tasks.Queued, Reason: "no_answer", At: now.Add(time.Hour)})
 		w.foreign("sending@example.com")
 		w.foreign("again@example.com")
 		got := w.run(Pass{Full: true, Adopt: true})
@@ -41,7 +41,7 @@ func TestAnswerUnderWayIsNotForeign(t *testing.T) {
 			t.Errorf("got %+v", got)
 		}
 		for _, turn := range []ledger.Turn{sending, before} {
-			if s := w.state(turn.Batch[0].Invite.ID); s != ledger.Sending {
+			if s := w.state(turn.Batch[0].Invite.ID); s != tasks.Sending {
 				t.Errorf("a call that is under way has become %s", s)
 			}
 		}
@@ -68,12 +68,12 @@ func TestMissingOneThatTurnsUp(t *testing.T) {
 			t.Fatalf("got %+v, %v", turn, err)
 		}
 		second := w.foreign("p@example.com")
-		w.settle(time.Now(), turn, ledger.Settlement{To: ledger.Pending, InvitationID: second.ID})
+		w.settle(time.Now(), turn, ledger.Settlement{To: tasks.Pending, InvitationID: second.ID})
 		if err := w.sim.RevokeInDashboard(first.ID); err != nil {
 			t.Fatal(err)
 		}
 		for range 2 {
-			if got := w.run(Pass{Full: true}); got.Foreign != 2 || got.Same != 1 || w.state(id) != ledger.Pending {
+			if got := w.run(Pass{Full: true}); got.Foreign != 2 || got.Same != 1 || w.state(id) != tasks.Pending {
 				t.Errorf("got %+v; it is %s", got, w.state(id))
 			}
 			// The second time as if the worker had died before it could forget whose the first one was.
@@ -128,7 +128,7 @@ func TestRevokedExtraIsWrittenDown(t *testing.T) {
 		time.Sleep(time.Second)
 		w.foreign("p1@example.com")
 		got := w.run(Pass{RevokeExtra: true})
-		if got.Doubled != 1 || got.Revoked != 1 || w.state(ids[1]) != ledger.Revoked || w.state(ids[0]) != ledger.Pending {
+		if got.Doubled != 1 || got.Revoked != 1 || w.state(ids[1]) != tasks.Revoked || w.state(ids[0]) != tasks.Pending {
 			t.Errorf("got %+v; it is %s", got, w.state(ids[1]))
 		}
 		if diff := cmp.Diff(map[string]int{"pending→revoked": 1}, got.Settled); diff != "" {
@@ -144,9 +144,9 @@ func TestRevokedExtraIsWrittenDown(t *testing.T) {
 		if err != nil || len(records) != 2 || got.Adopted != 3 || got.Revoked != 1 {
 			t.Fatalf("got %+v and %d records, %v", got, len(records), err)
 		}
-		states := map[ledger.State]int{records[0].State: 1}
+		states := map[tasks.State]int{records[0].State: 1}
 		states[records[1].State]++
-		if diff := cmp.Diff(map[ledger.State]int{ledger.Pending: 1, ledger.Revoked: 1}, states); diff != "" {
+		if diff := cmp.Diff(map[tasks.State]int{tasks.Pending: 1, tasks.Revoked: 1}, states); diff != "" {
 			t.Error(diff)
 		}
 	})
@@ -195,7 +195,7 @@ func TestTooManyAreMissing(t *testing.T) {
 		for n := range mostLooked + 30 {
 			all = append(all, ledger.Stranger{
 				Invite:       tasks.Invite{ID: fmt.Sprintf("id-%d", n), EmailAddress: email(t, fmt.Sprintf("p%d@example.com", n))},
-				InvitationID: fmt.Sprintf("inv_%d", n), State: ledger.Pending, CreatedAt: then,
+				InvitationID: fmt.Sprintf("inv_%d", n), State: tasks.Pending, CreatedAt: then,
 			})
 		}
 		if n, err := w.ledger.Adopt(ctx, then, all...); n != len(all) || err != nil {

@@ -20,7 +20,7 @@ import (
 	"github.com/inviteq/inviteq/clerk"
 	"github.com/inviteq/inviteq/clerk/clerksim"
 	"github.com/inviteq/inviteq/tasks"
-	"github.com/inviteq/inviteq/worker/ledger"
+	"github.com/inviteq/inviteq/tasks/ledger"
 )
 
 // bubble runs a test in virtual time: looks for what is missing are far apart.
@@ -62,17 +62,17 @@ func TestMissingIsConfirmedTwice(t *testing.T) {
 		if n := w.looks("inv_ghost"); n != 2 || got.Took < lookApart {
 			t.Errorf("it was looked for %d times in %s, want twice, %s apart", n, got.Took, lookApart)
 		}
-		if got := w.state(ghost); got != ledger.Pending {
+		if got := w.state(ghost); got != tasks.Pending {
 			t.Errorf("a report has made it %s", got)
 		}
-		if got := w.run(Pass{Full: true, RequeueMissing: true, DryRun: true}); got.Missing != 1 || got.Requeued != 0 || w.state(ghost) != ledger.Pending {
+		if got := w.run(Pass{Full: true, RequeueMissing: true, DryRun: true}); got.Missing != 1 || got.Requeued != 0 || w.state(ghost) != tasks.Pending {
 			t.Errorf("a dry run: %+v, and it is %s", got, w.state(ghost))
 		}
 		if got := w.run(Pass{Full: true, RequeueMissing: true}); got.Missing != 1 || got.Requeued != 1 {
 			t.Errorf("got %+v", got)
 		}
 		r, err := w.ledger.Get(t.Context(), ghost)
-		if err != nil || r[0].State != ledger.Queued || r[0].Reason != "missing_at_clerk" || r[0].InvitationID != "" {
+		if err != nil || r[0].State != tasks.Queued || r[0].Reason != "missing_at_clerk" || r[0].InvitationID != "" {
 			t.Errorf("got %+v, %v", r, err)
 		}
 		if got := w.run(Pass{}); got.Missing != 0 || w.looks("inv_ghost") != 6 {
@@ -98,7 +98,7 @@ func TestLateInvitationIsNotMissing(t *testing.T) {
 		// The list goes blind for the scan and the first look, not for the second.
 		hide := &hiding{Lister: w.clerk, id: inv.ID, until: time.Now().Add(lookApart / 2)}
 		got, err := (&Pass{Ledger: w.ledger, Clerk: hide, Full: true, RequeueMissing: true}).Run(t.Context())
-		if err != nil || got.Missing != 0 || got.Settled["pending→accepted"] != 1 || w.state(id) != ledger.Accepted {
+		if err != nil || got.Missing != 0 || got.Settled["pending→accepted"] != 1 || w.state(id) != tasks.Accepted {
 			t.Errorf("got %+v, %v; it is %s", got, err, w.state(id))
 		}
 	})
@@ -142,7 +142,7 @@ func TestNothingIsMissingInAListThatMoves(t *testing.T) {
 		w.deliver(20)
 		ghost := w.record("ghost@example.com", "inv_ghost", time.Now().Add(-time.Hour))
 		got, err := (&Pass{Ledger: w.ledger, Clerk: &hiding{Lister: w.clerk, gone: true}, Full: true, RequeueMissing: true}).Run(t.Context())
-		if err != nil || got.Agreed || got.Doubt == "" || got.Missing != 0 || w.state(ghost) != ledger.Pending || w.looks("inv_ghost") != 0 {
+		if err != nil || got.Agreed || got.Doubt == "" || got.Missing != 0 || w.state(ghost) != tasks.Pending || w.looks("inv_ghost") != 0 {
 			t.Errorf("got %+v, %v; the ghost is %s", got, err, w.state(ghost))
 		}
 		_, err = (&Pass{Ledger: w.ledger, Clerk: &hiding{Lister: w.clerk, gone: true}}).Desired(t.Context(), nil)
@@ -176,7 +176,7 @@ func TestLagMakesNobodyMissing(t *testing.T) {
 					}
 					all = append(all, ledger.Stranger{
 						Invite:       tasks.Invite{ID: tasks.NewID("inq"), EmailAddress: email(t, address)},
-						InvitationID: inv.ID, State: ledger.Pending, CreatedAt: inv.CreatedAt,
+						InvitationID: inv.ID, State: tasks.Pending, CreatedAt: inv.CreatedAt,
 					})
 				}
 				if made, err := w.ledger.Adopt(t.Context(), time.Now(), all...); err != nil || made != many {
@@ -237,13 +237,13 @@ func TestPassFindsTheAnswerToAnUnknown(t *testing.T) {
 		}
 		unknown := func(address string, sent time.Time) string {
 			id, turn := w.claim(address, sent)
-			w.settle(sent, turn, ledger.Settlement{To: ledger.Unknown, Reason: "unknown", At: time.Now().Add(time.Hour)})
+			w.settle(sent, turn, ledger.Settlement{To: tasks.Unknown, Reason: "unknown", At: time.Now().Add(time.Hour)})
 			return id
 		}
 		answer := unknown("answer@example.com", time.Now().Add(-11*time.Minute))
 		older := unknown("older@example.com", time.Now().Add(-5*time.Minute))
 		dry := w.run(Pass{Full: true, DryRun: true})
-		if w.state(answer) != ledger.Unknown {
+		if w.state(answer) != tasks.Unknown {
 			t.Error("a dry run has changed the ledger")
 		}
 		got := w.run(Pass{Full: true})
@@ -252,7 +252,7 @@ func TestPassFindsTheAnswerToAnUnknown(t *testing.T) {
 				t.Errorf("got %+v", r)
 			}
 		}
-		if w.state(answer) != ledger.Pending || w.state(older) != ledger.Unknown {
+		if w.state(answer) != tasks.Pending || w.state(older) != tasks.Unknown {
 			t.Errorf("the answer's is %s, the other %s", w.state(answer), w.state(older))
 		}
 	})
@@ -263,8 +263,8 @@ func TestTombstonesDedupe(t *testing.T) {
 		t := w.T
 		ids := w.deliver(6)
 		ago := time.Now().Add(-40 * time.Minute)
-		for i, to := range []ledger.State{ledger.Accepted, ledger.Expired, ledger.Revoked} {
-			if ok, err := w.ledger.Observe(t.Context(), ago, ledger.Observation{ID: ids[i], From: ledger.Pending, To: to}); err != nil || !ok[0] {
+		for i, to := range []tasks.State{tasks.Accepted, tasks.Expired, tasks.Revoked} {
+			if ok, err := w.ledger.Observe(t.Context(), ago, ledger.Observation{ID: ids[i], From: tasks.Pending, To: to}); err != nil || !ok[0] {
 				t.Fatal(ok, err)
 			}
 		}
@@ -277,7 +277,7 @@ func TestTombstonesDedupe(t *testing.T) {
 		}
 		w.record("fresh@example.com", fresh.ID, time.Now().Add(-time.Hour)) // accepted as of this pass
 		id, turn := w.claim("parked@example.com", ago)
-		w.settle(ago, turn, ledger.Settlement{To: ledger.Parked})
+		w.settle(ago, turn, ledger.Settlement{To: tasks.Parked})
 
 		if got := w.run(Pass{Full: true, Retention: 30 * time.Minute, Tombstones: time.Hour, DryRun: true}); got.Trimmed != 0 {
 			t.Errorf("a dry run has trimmed %d", got.Trimmed)
@@ -340,7 +340,7 @@ func TestExtraInvitationsAreRevoked(t *testing.T) {
 			t.Error(diff)
 		}
 		got := w.run(Pass{Full: true, RevokeExtra: true})
-		if got.Doubled != 0 || w.state(ids[1]) != ledger.Revoked || w.state(ids[0]) != ledger.Pending {
+		if got.Doubled != 0 || w.state(ids[1]) != tasks.Revoked || w.state(ids[0]) != tasks.Pending {
 			t.Errorf("got %+v; the older one is %s", got, w.state(ids[1]))
 		}
 	})

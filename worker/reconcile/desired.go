@@ -7,7 +7,7 @@ import (
 
 	"github.com/inviteq/inviteq/clerk"
 	"github.com/inviteq/inviteq/tasks"
-	"github.com/inviteq/inviteq/worker/ledger"
+	"github.com/inviteq/inviteq/tasks/ledger"
 )
 
 // Plan is what it takes to make Clerk hold exactly the invitations that somebody
@@ -104,7 +104,7 @@ func (p *Pass) Desired(ctx context.Context, wanted []tasks.Invite) (Plan, error)
 // waits reports whether an invite is on its way, or has a person's attention.
 func waits(records []ledger.Record) bool {
 	for _, r := range records {
-		if r.State.Open() || r.State == ledger.Parked || r.State == ledger.Accepted {
+		if r.State.Open() || r.State == tasks.Parked || r.State == tasks.Accepted {
 			return true
 		}
 	}

@@ -8,7 +8,7 @@ import (
 
 	"github.com/inviteq/inviteq/clerk"
 	"github.com/inviteq/inviteq/tasks"
-	"github.com/inviteq/inviteq/worker/ledger"
+	"github.com/inviteq/inviteq/tasks/ledger"
 )
 
 // candidate is the newest pending invitation that was seen for a person.
@@ -65,10 +65,10 @@ func (p *Pass) gone(ctx context.Context, invitationID string) error {
 		return err
 	}
 	changed, err := p.Ledger.Observe(ctx, time.Now(), ledger.Observation{
-		ID: owners[invitationID], From: ledger.Pending, To: ledger.Revoked, Reason: "extra",
+		ID: owners[invitationID], From: tasks.Pending, To: tasks.Revoked, Reason: "extra",
 	})
 	if len(changed) == 1 && changed[0] {
-		p.report.settled(ledger.Pending, ledger.Revoked)
+		p.report.settled(tasks.Pending, tasks.Revoked)
 	}
 	return err
 }

@@ -6,7 +6,8 @@ import (
 	"time"
 
 	"github.com/inviteq/inviteq/clerk"
-	"github.com/inviteq/inviteq/worker/ledger"
+	"github.com/inviteq/inviteq/tasks"
+	"github.com/inviteq/inviteq/tasks/ledger"
 )
 
 // lagMost is how far Clerk's list is trusted not to be behind when it does not
@@ -37,7 +38,7 @@ func (p *Pass) missing(ctx context.Context) error {
 	told := p.told()
 	var nominees []ledger.Record
 	for cursor := ""; ; {
-		page, err := p.Ledger.ListState(ctx, ledger.Pending, cursor, batchSize)
+		page, err := p.Ledger.ListState(ctx, tasks.Pending, cursor, batchSize)
 		if err != nil {
 			return err
 		}
@@ -96,7 +97,7 @@ func (p *Pass) declare(ctx context.Context, missing []ledger.Record) error {
 		if !p.RequeueMissing || p.DryRun {
 			continue
 		}
-		again, err := p.Ledger.Requeue(ctx, time.Now(), "missing_at_clerk", []ledger.State{ledger.Pending}, r.Invite.ID)
+		again, err := p.Ledger.Requeue(ctx, time.Now(), "missing_at_clerk", []tasks.State{tasks.Pending}, r.Invite.ID)
 		if err != nil {
 			return err
 		}

@@ -9,18 +9,17 @@ import (
 
 	"github.com/inviteq/inviteq/clerk/clerksim"
 	"github.com/inviteq/inviteq/tasks"
-	"github.com/inviteq/inviteq/worker/ledger"
 )
 
 func TestAdoption(t *testing.T) {
 	w := newWorld(t, clerksim.Config{})
-	want := map[string]ledger.State{}
-	for i, state := range []ledger.State{ledger.Pending, ledger.Accepted, ledger.Revoked} {
+	want := map[string]tasks.State{}
+	for i, state := range []tasks.State{tasks.Pending, tasks.Accepted, tasks.Revoked} {
 		address := fmt.Sprintf("theirs%d@example.com", i)
 		inv, err := w.sim.CreateForeign(address)
-		if err == nil && state == ledger.Accepted {
+		if err == nil && state == tasks.Accepted {
 			err = w.sim.Accept(inv.ID)
-		} else if err == nil && state == ledger.Revoked {
+		} else if err == nil && state == tasks.Revoked {
 			err = w.sim.RevokeInDashboard(inv.ID)
 		}
 		if err != nil {

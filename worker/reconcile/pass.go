@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/inviteq/inviteq/clerk"
-	"github.com/inviteq/inviteq/worker/ledger"
+	"github.com/inviteq/inviteq/tasks/ledger"
 )
 
 // Clerk is what a pass needs of a Clerk client.

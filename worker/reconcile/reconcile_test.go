@@ -11,8 +11,8 @@ import (
 	"github.com/inviteq/inviteq/clerk"
 	"github.com/inviteq/inviteq/clerk/clerksim"
 	"github.com/inviteq/inviteq/tasks"
-	"github.com/inviteq/inviteq/worker/ledger"
-	"github.com/inviteq/inviteq/worker/ledger/redistest"
+	"github.com/inviteq/inviteq/tasks/ledger"
+	"github.com/inviteq/inviteq/tasks/ledger/redistest"
 )
 
 func TestMain(m *testing.M) { os.Exit(redistest.Main(m)) }
@@ -96,7 +96,7 @@ func (w *world) claim(address string, at time.Time) (string, ledger.Turn) {
 func (w *world) record(address, invitationID string, at time.Time) string {
 	w.Helper()
 	id, turn := w.claim(address, at)
-	w.settle(at, turn, ledger.Settlement{To: ledger.Pending, InvitationID: invitationID})
+	w.settle(at, turn, ledger.Settlement{To: tasks.Pending, InvitationID: invitationID})
 	return id
 }
 
@@ -119,7 +119,7 @@ func (w *world) run(p Pass) Report {
 	return r
 }
 
-func (w *world) state(id string) ledger.State {
+func (w *world) state(id string) tasks.State {
 	w.Helper()
 	r, err := w.ledger.Get(w.Context(), id)
 	if err != nil || len(r) != 1 {
@@ -141,7 +141,7 @@ func TestDriftIsSettledInOnePass(t *testing.T) {
 		t.Fatal(err)
 	}
 	dry := w.run(Pass{Full: true, DryRun: true})
-	if w.state(ids[3]) != ledger.Pending {
+	if w.state(ids[3]) != tasks.Pending {
 		t.Error("a dry run has changed the ledger")
 	}
 	got := w.run(Pass{Full: true, Adopt: true})
@@ -150,7 +150,7 @@ func TestDriftIsSettledInOnePass(t *testing.T) {
 			t.Errorf("got %+v", r)
 		}
 	}
-	if w.state(ids[3]) != ledger.Accepted || w.state(ids[7]) != ledger.Revoked || got.Adopted != 1 {
+	if w.state(ids[3]) != tasks.Accepted || w.state(ids[7]) != tasks.Revoked || got.Adopted != 1 {
 		t.Errorf("got %s, %s, %d adopted", w.state(ids[3]), w.state(ids[7]), got.Adopted)
 	}
 	if again := w.run(Pass{Full: true}); again.Differences() != 0 || again.Same != 31 || again.Foreign != 0 {
@@ -159,7 +159,7 @@ func TestDriftIsSettledInOnePass(t *testing.T) {
 }
 
 func TestCompareIsExhaustive(t *testing.T) {
-	for _, have := range ledger.States {
+	for _, have := range tasks.States {
 		for _, seen := range append(clerk.AllStatuses(), "new_in_clerk") {
 			f, to := compare(have, seen)
 			if (f == settle) == (to == have) {
@@ -173,12 +173,12 @@ func TestCompareIsExhaustive(t *testing.T) {
 			}
 		}
 	}
-	rows := map[string]ledger.State{ // Every row that acts.
-		"pending×accepted": ledger.Accepted, "pending×expired": ledger.Expired, "pending×revoked": ledger.Revoked,
-		"unknown×pending": ledger.Pending, "unknown×accepted": ledger.Accepted, "unknown×expired": ledger.Expired, "unknown×revoked": ledger.Revoked,
-		"expired×accepted": ledger.Accepted, "expired×revoked": ledger.Revoked, "revoked×accepted": ledger.Accepted,
+	rows := map[string]tasks.State{ // Every row that acts.
+		"pending×accepted": tasks.Accepted, "pending×expired": tasks.Expired, "pending×revoked": tasks.Revoked,
+		"unknown×pending": tasks.Pending, "unknown×accepted": tasks.Accepted, "unknown×expired": tasks.Expired, "unknown×revoked": tasks.Revoked,
+		"expired×accepted": tasks.Accepted, "expired×revoked": tasks.Revoked, "revoked×accepted": tasks.Accepted,
 	}
-	for _, have := range ledger.States {
+	for _, have := range tasks.States {
 		for _, seen := range clerk.AllStatuses() {
 			key := have.String() + "×" + string(seen)
 			f, to := compare(have, seen)

@@ -3,7 +3,7 @@ package reconcile
 import (
 	"time"
 
-	"github.com/inviteq/inviteq/worker/ledger"
+	"github.com/inviteq/inviteq/tasks"
 )
 
 // Report is what a pass has found and done.
@@ -39,7 +39,7 @@ type Report struct {
 
 const idsKept = 100
 
-func (r *Report) settled(from, to ledger.State) {
+func (r *Report) settled(from, to tasks.State) {
 	r.Settled[from.String()+"→"+to.String()]++
 }
 

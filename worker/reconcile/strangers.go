@@ -6,7 +6,7 @@ import (
 
 	"github.com/inviteq/inviteq/clerk"
 	"github.com/inviteq/inviteq/tasks"
-	"github.com/inviteq/inviteq/worker/ledger"
+	"github.com/inviteq/inviteq/tasks/ledger"
 )
 
 // meet looks at invitations that no record names. One may be the answer to an
@@ -25,7 +25,7 @@ func (p *Pass) meet(ctx context.Context, strangers []clerk.Invitation) error {
 		}
 		r, answer := awaits(records, inv)
 		switch {
-		case answer && (r.State == ledger.Unknown || givenUp(r)):
+		case answer && (r.State == tasks.Unknown || givenUp(r)):
 			if err := p.takeUp(ctx, r, inv); err != nil {
 				return err
 			}
@@ -38,7 +38,7 @@ func (p *Pass) meet(ctx context.Context, strangers []clerk.Invitation) error {
 			continue
 		}
 		p.report.Foreign++
-		if _, to := compare(ledger.Unknown, inv.Status); p.Adopt && !p.DryRun {
+		if _, to := compare(tasks.Unknown, inv.Status); p.Adopt && !p.DryRun {
 			adopt = append(adopt, ledger.Stranger{
 				Invite:       tasks.Invite{ID: tasks.NewID("inq"), EmailAddress: email, PublicMetadata: inv.PublicMetadata},
 				InvitationID: inv.ID, State: to, CreatedAt: inv.CreatedAt,
@@ -54,7 +54,7 @@ func (p *Pass) meet(ctx context.Context, strangers []clerk.Invitation) error {
 // unknown, or else one that is under way, or waits for another attempt and will
 // look first, or else one that was given up although a call had left.
 func awaits(records []ledger.Record, inv clerk.Invitation) (ledger.Record, bool) {
-	for _, state := range []ledger.State{ledger.Unknown, ledger.Sending, ledger.Queued} {
+	for _, state := range []tasks.State{tasks.Unknown, tasks.Sending, tasks.Queued} {
 		for _, r := range records {
 			if r.State == state && !r.SentAt.IsZero() && r.MayBe(inv.CreatedAt) {
 				return r, true
@@ -76,7 +76,7 @@ const lateMost = 15 * time.Minute
 // givenUp reports whether an invite has ended without an invitation although one
 // may come of a call that is late.
 func givenUp(r ledger.Record) bool {
-	return r.Doubt && (r.State == ledger.Canceled || r.State == ledger.Failed || r.State == ledger.Parked)
+	return r.Doubt && (r.State == tasks.Canceled || r.State == tasks.Failed || r.State == tasks.Parked)
 }
 
 // forgotten reports whether an invitation was settled so long ago that no record
@@ -91,12 +91,12 @@ func (p *Pass) forgotten(inv clerk.Invitation) bool {
 
 // takeUp gives an invite the invitation that is the answer to its call.
 func (p *Pass) takeUp(ctx context.Context, r ledger.Record, inv clerk.Invitation) error {
-	_, to := compare(ledger.Unknown, inv.Status)
+	_, to := compare(tasks.Unknown, inv.Status)
 	p.report.settled(r.State, to)
 	if p.DryRun {
 		return nil
 	}
-	if r.State != ledger.Unknown {
+	if r.State != tasks.Unknown {
 		_, err := p.Ledger.Observe(ctx, time.Now(), ledger.Observation{ID: r.Invite.ID, From: r.State, To: to, Reason: "found", InvitationID: inv.ID})
 		return err
 	}

@@ -2,7 +2,7 @@ package reconcile
 
 import (
 	"github.com/inviteq/inviteq/clerk"
-	"github.com/inviteq/inviteq/worker/ledger"
+	"github.com/inviteq/inviteq/tasks"
 )
 
 // finding is what a comparison says.
@@ -17,12 +17,12 @@ const (
 
 // compare looks one pair up in the table of doc.go. When it says settle, to is
 // the state that the ledger goes to.
-func compare(have ledger.State, seen clerk.Status) (f finding, to ledger.State) {
-	to, ok := map[clerk.Status]ledger.State{
-		clerk.Pending:  ledger.Pending,
-		clerk.Accepted: ledger.Accepted,
-		clerk.Expired:  ledger.Expired,
-		clerk.Revoked:  ledger.Revoked,
+func compare(have tasks.State, seen clerk.Status) (f finding, to tasks.State) {
+	to, ok := map[clerk.Status]tasks.State{
+		clerk.Pending:  tasks.Pending,
+		clerk.Accepted: tasks.Accepted,
+		clerk.Expired:  tasks.Expired,
+		clerk.Revoked:  tasks.Revoked,
 	}[seen]
 	if !ok {
 		return leave, have // A status that Clerk has added since.
@@ -31,18 +31,18 @@ func compare(have ledger.State, seen clerk.Status) (f finding, to ledger.State) 
 		return agree, have
 	}
 	switch have {
-	case ledger.Pending, ledger.Unknown:
+	case tasks.Pending, tasks.Unknown:
 		return settle, to
-	case ledger.Expired, ledger.Revoked:
+	case tasks.Expired, tasks.Revoked:
 		switch {
-		case to == ledger.Pending:
+		case to == tasks.Pending:
 			return lag, have
-		case to == ledger.Accepted, have == ledger.Expired:
+		case to == tasks.Accepted, have == tasks.Expired:
 			return settle, to
 		}
 		return agree, have // Revoked, and expired since.
-	case ledger.Accepted:
-		if to == ledger.Pending {
+	case tasks.Accepted:
+		if to == tasks.Pending {
 			return lag, have
 		}
 		return agree, have

@@ -23,7 +23,7 @@ import (
 
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 
-	"github.com/inviteq/inviteq/worker/ledger"
+	"github.com/inviteq/inviteq/tasks"
 )
 
 // Config says where events go. URL and Secrets are required.
@@ -77,12 +77,12 @@ type Data struct {
 }
 
 // MessageOf returns the message of an event.
-func MessageOf(e ledger.Event) Message {
+func MessageOf(e tasks.Event) Message {
 	m := Message{Type: "invite." + e.To, Timestamp: e.At.UTC(), Data: Data{
 		EventID: e.ID, InviteID: e.InviteID, Sequence: e.Version, From: e.From, To: e.To,
 		Reason: e.Reason, InvitationID: e.InvitationID, ImportID: e.ImportID,
 	}}
-	if e.To == ledger.ImportCompleted {
+	if e.To == tasks.ImportCompleted {
 		m.Type, m.Data.To = "import.completed", ""
 	}
 	return m

@@ -11,7 +11,7 @@ import (
 
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 
-	"github.com/inviteq/inviteq/worker/ledger"
+	"github.com/inviteq/inviteq/tasks"
 )
 
 const (
@@ -19,8 +19,8 @@ const (
 	oldSecret = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD0123456="
 )
 
-func event() ledger.Event {
-	return ledger.Event{ID: "inq_1:2", InviteID: "inq_1", Version: 2, From: "sending", To: "pending", InvitationID: "inv_1", At: time.Now()}
+func event() tasks.Event {
+	return tasks.Event{ID: "inq_1:2", InviteID: "inq_1", Version: 2, From: "sending", To: "pending", InvitationID: "inv_1", At: time.Now()}
 }
 
 func TestAReceiverCanVerifyWithEitherSecret(t *testing.T) {

@@ -1,0 +1,232 @@
+package bench
+
+import (
+	"container/heap"
+	"math"
+	"math/rand/v2"
+	"time"
+
+	"github.com/inviteq/inviteq/tasks"
+	"github.com/inviteq/inviteq/tasks/ledger"
+	"github.com/inviteq/inviteq/tasks/ledger/policy"
+)
+
+// Setup says how a scenario is run.
+type Setup struct {
+	Seed    uint64
+	Workers int                                             // Defaults to 1.
+	Slots   int                                             // Calls that a worker has in flight at most. Defaults to 4.
+	Limiter Limiter                                         // Defaults to Sliding.
+	Watch   func(now float64, m *policy.Model, sent [2]int) // Called after a worker has taken its turns, if set.
+}
+
+func (s Setup) withDefaults() Setup {
+	if s.Workers == 0 {
+		s.Workers = 1
+	}
+	if s.Slots == 0 {
+		s.Slots = 4
+	}
+	if s.Limiter == "" {
+		s.Limiter = Sliding
+	}
+	return s
+}
+
+// policyConfig is a scenario's configuration for the policy's twin.
+func policyConfig(s *Scenario) policy.Config {
+	return ledger.Config{Limits: s.Limits, Reserve: s.Reserve, Bulk: ledger.BulkSize, ClaimTTL: 25 * time.Second}.Policy()
+}
+
+// latency draws how long a call takes (ms), as seen at Clerk: 160 to 250 ms,
+// sometimes up to two seconds.
+func latency(r *rand.Rand) float64 {
+	l := 160 * math.Exp(math.Abs(r.NormFloat64())*0.3)
+	return math.Min(l, 2200)
+}
+
+// event is something that happens in the simulator.
+type event struct {
+	at  float64
+	seq int
+	do  func(now float64)
+}
+
+type events struct {
+	heap []event
+	seq  int
+	now  float64
+}
+
+func (e *events) Len() int { return len(e.heap) }
+func (e *events) Less(i, j int) bool {
+	a, b := e.heap[i], e.heap[j]
+	return a.at < b.at || a.at == b.at && a.seq < b.seq
+}
+func (e *events) Swap(i, j int) { e.heap[i], e.heap[j] = e.heap[j], e.heap[i] }
+func (e *events) Push(x any)    { e.heap = append(e.heap, x.(event)) }
+func (e *events) Pop() any {
+	last := e.heap[len(e.heap)-1]
+	e.heap = e.heap[:len(e.heap)-1]
+	return last
+}
+
+// at runs something at a time, in whole milliseconds as the clock has.
+func (e *events) at(t float64, do func(now float64)) {
+	e.seq++
+	heap.Push(e, event{math.Max(math.Ceil(t), e.now), e.seq, do})
+}
+
+func (e *events) run(until float64, done func() bool) {
+	for len(e.heap) > 0 && !done() {
+		next := heap.Pop(e).(event)
+		if next.at > until {
+			return
+		}
+		e.now = next.at
+		next.do(e.now)
+	}
+}
+
+// clerk is the simulated other side: two limiters.
+type clerkSide struct{ single, bulk *counter }
+
+func newClerkSide(s *Scenario, kind Limiter, r *rand.Rand) clerkSide {
+	return clerkSide{newCounter(kind, s.Limits.Single, r), newCounter(kind, s.Limits.Bulk, r)}
+}
+
+func (c clerkSide) of(a policy.Action) *counter {
+	if a == policy.Bulk {
+		return c.bulk
+	}
+	return c.single
+}
+
+// Run plays a scenario on the policy's twin: dispatchers that take turns, sleep
+// until they are told to, and are nudged by arrivals.
+func Run(s *Scenario, setup Setup) Result {
+	setup = setup.withDefaults()
+	r := rand.New(rand.NewPCG(setup.Seed, 1))
+	run := &run{
+		Result: Result{Scenario: s}, setup: setup, random: r,
+		model: policy.NewModel(policyConfig(s)), clerk: newClerkSide(s, setup.Limiter, r),
+		workers: make([]worker, setup.Workers),
+	}
+	run.base = epoch
+	run.events.now = run.base
+	arrivals := s.Arrivals(setup.Seed)
+	run.Arrived = len(arrivals)
+	for i := 0; i < len(arrivals); {
+		j := i
+		for j < len(arrivals) && arrivals[j].At == arrivals[i].At {
+			j++
+		}
+		group := arrivals[i:j]
+		run.events.at(run.base+ms(arrivals[i].At), func(now float64) { run.arrive(now, group) })
+		i = j
+	}
+	run.events.run(run.base+ms(s.Length), func() bool {
+		return s.Drain && len(run.Deliveries) == len(arrivals)
+	})
+	run.end(arrivals, run.since(run.events.now))
+	return run.Result
+}
+
+func ms(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
+
+// epoch is when scenarios begin (Unix ms). Limiters that count in aligned windows
+// have an offset of their own.
+const epoch = 1_800_000_000_000
+
+type worker struct {
+	flying int
+	timer  int // the latest; earlier ones are void
+}
+
+type run struct {
+	Result
+	setup   Setup
+	random  *rand.Rand
+	events  events
+	model   *policy.Model
+	clerk   clerkSide
+	workers []worker
+	lanes   [2][]Arrival
+	sent    [2]int // claimed and not given back
+	base    float64
+}
+
+func (r *run) since(now float64) time.Duration {
+	return time.Duration((now - r.base) * float64(time.Millisecond))
+}
+
+func (r *run) arrive(now float64, group []Arrival) {
+	for _, a := range group {
+		r.lanes[a.Lane] = append(r.lanes[a.Lane], a)
+		r.model.Waiting[a.Lane]++
+		if a.Lane == tasks.Interactive {
+			r.model.Arrived++
+			r.model.ArrivedAt = now
+		}
+	}
+	r.turns(now, r.random.IntN(len(r.workers)))
+}
+
+// turns lets a worker take turns until it must wait.
+func (r *run) turns(now float64, w int) {
+	k := &r.workers[w]
+	for k.flying < r.setup.Slots {
+		c := r.model.Turn(now)
+		if c.Action == "" {
+			k.timer++
+			if mine := k.timer; c.Wake < policy.Never {
+				r.events.at(math.Min(c.Wake, now+10000000), func(now float64) {
+					if r.workers[w].timer == mine {
+						r.turns(now, w)
+					}
+				})
+			}
+			break
+		}
+		k.flying++
+		r.call(now, w, c)
+	}
+	if r.setup.Watch != nil {
+		r.setup.Watch(now, r.model, r.sent)
+	}
+}
+
+func (r *run) take(lane tasks.Lane, n int) []Arrival {
+	taken := r.lanes[lane][:n:n]
+	r.lanes[lane] = r.lanes[lane][n:]
+	return taken
+}
+
+func (r *run) call(now float64, w int, c policy.Claim) {
+	people := append(r.take(tasks.Interactive, c.Interactive), r.take(tasks.Import, c.Import)...)
+	r.sent[0] += c.Interactive
+	r.sent[1] += c.Import
+	took := latency(r.random)
+	var retry float64
+	var ok bool
+	r.events.at(now+took*r.random.Float64(), func(now float64) { retry, ok = r.clerk.of(c.Action).admit(now) })
+	r.events.at(now+took, func(later float64) {
+		r.workers[w].flying--
+		if ok {
+			r.Calls++
+			r.model.Answered(later, c)
+			for _, a := range people {
+				r.Deliveries = append(r.Deliveries, Delivery{a, r.since(now)})
+			}
+		} else {
+			r.Refused++
+			r.RefusedAt = append(r.RefusedAt, r.since(later).Round(time.Minute))
+			r.model.Refused(later, c, later+retry)
+			r.sent[0] -= c.Interactive
+			r.sent[1] -= c.Import
+			r.lanes[0] = append(append([]Arrival{}, people[:c.Interactive]...), r.lanes[0]...)
+			r.lanes[1] = append(append([]Arrival{}, people[c.Interactive:]...), r.lanes[1]...)
+		}
+		r.turns(later, w)
+	})
+}

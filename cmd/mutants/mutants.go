@@ -1,0 +1,176 @@
+package main
+
+// A mutant is a deliberate bug: one place in the shipped code, changed.
+type mutant struct {
+	name string // what the bug does
+	file string
+	old  string // must stand in the file exactly once
+	new  string
+	test string // the tests that must catch it; "" is the simulation
+	dir  string // the package of the tests; "" is ./worker
+}
+
+const (
+	turn     = "tasks/ledger/turn.lua"
+	settle   = "tasks/ledger/settle.lua"
+	lib      = "tasks/ledger/lib.lua"
+	retry    = "worker/retry.go"
+	verify   = "worker/verify.go"
+	delivery = "worker/delivery.go"
+)
+
+// mutants are the bugs that the promise of this project is afraid of.
+var mutants = []mutant{
+	{
+		name: "claim nothing: an invite stays in the queue while it is sent", file: turn,
+		old: "out[#out + 1] = move(r, 'sending', now, '', deadline)",
+		new: "out[#out + 1] = save(r)",
+	},
+	{
+		name: "queue an expired claim again, without reading", file: turn,
+		old: "move(r, 'unknown', now, 'claim_expired', now)",
+		new: "r.turn = ''; move(r, 'queued', now, 'claim_expired')",
+	},
+	{
+		name: "take a lost answer for a call that was never sent", file: retry,
+		old: "v.members = append(v.members, unknown(now, r, kind.String()))",
+		new: "v.members = append(v.members, settled(r, ledger.Queued, clerk.KindNotSent.String(), \"\"))",
+	},
+	{
+		name: "repeat the POST when its answer is lost", file: delivery,
+		old: "one, err = w.clerk.Create(ctx, params(t.Batch[0].Invite))",
+		new: "if one, err = w.clerk.Create(ctx, params(t.Batch[0].Invite)); asError(err).Kind == clerk.KindUnknown {\none, err = w.clerk.Create(ctx, params(t.Batch[0].Invite))\n}",
+	},
+	{
+		name: "count a call from when it is sent", file: turn,
+		old:  "redis.call('ZADD', K[e.name], deadline, turn)",
+		new:  "redis.call('ZADD', K[e.name], now, 'sent ' .. turn)",
+		test: "TestTurnIsItsTwin", dir: "./tasks/ledger",
+	},
+	{
+		name: "stamp nothing when the answer comes, and count from the send", file: settle,
+		old: "redis.call('ZADD', K[ep], 'XX', now, turn)",
+		new: "redis.call('ZADD', K[ep], 'XX', now - 600000, turn)",
+	},
+	{
+		name: "leave out the guard of the window", file: "tasks/ledger/quota.go",
+		old:  "return l.Window + min(1500*time.Millisecond, l.Window/20)",
+		new:  "return l.Window",
+		test: "TestTwoClocks", dir: "./tasks/ledger",
+	},
+	{
+		name: "give the token back although bytes have left", file: retry,
+		old:  "v.token, v.gate = ledger.KeepToken, ledger.GateChange{}",
+		new:  "v.token, v.gate = ledger.RefundToken, ledger.GateChange{}",
+		test: "TestJudge",
+	},
+	{
+		name: "go through a closed gate", file: turn,
+		old: "e.hard_at = max(e.hard_at, max(open_at, num(gates[name .. '.probe'])))",
+		new: "e.hard_at = max(e.hard_at, num(gates[name .. '.probe']))",
+	},
+	{
+		name: "probe a gate with all workers at once", file: turn,
+		old: "e.hard_at = max(e.hard_at, max(open_at, num(gates[name .. '.probe'])))",
+		new: "e.hard_at = max(e.hard_at, open_at)",
+	},
+	{
+		name: "settle without comparing the claim", file: settle,
+		old: "if not r or r.turn ~= claim or not (r.s == 's' or r.s == 'u') then",
+		new: "if not r then",
+	},
+	{
+		name: "charge an attempt for a 429", file: retry,
+		old:  "return all(ledger.Settlement{To: ledger.Queued, Reason: kind.String()})\n\n\tcase clerk.KindOverload:",
+		new:  "return all(ledger.Settlement{To: ledger.Queued, Reason: kind.String(), Charge: ledger.ChargeOne})\n\n\tcase clerk.KindOverload:",
+		test: "TestJudge",
+	},
+	{
+		name: "believe one read that finds nothing", file: verify,
+		old: "if r.Absent+1 < cleanReads {",
+		new: "if r.Absent+1 < cleanReads-1 {",
+	},
+	{
+		name: "put equal addresses into one batch", file: turn,
+		old: "elseif aboard[r.addr] or taken(r) then",
+		new: "elseif taken(r) then",
+	},
+	{
+		name: "send to an address that another call is sending to", file: turn,
+		old: "elseif aboard[r.addr] or taken(r) then",
+		new: "elseif aboard[r.addr] then",
+	},
+	{
+		name: "reject a duplicate without looking whose it is", file: retry,
+		old:  "return settled(r, ledger.Unknown, ledger.ReasonDuplicate, \"\")",
+		new:  "return settled(r, ledger.Rejected, reasonInvited, \"\")",
+		test: "TestJudge",
+	},
+	{
+		name: "take an invitation that is another invite's", file: verify,
+		old: "&& (!taken || owner == r.Invite.ID) {",
+		new: "&& (!taken || owner != \"\") {",
+	},
+	{
+		name: "send those in doubt again without looking for them", file: delivery,
+		old: "t.Batch = w.recall(reading, t)",
+		new: "", test: "TestRefusedBulkThatTookEffect",
+	},
+	{
+		name: "cancel those in doubt without looking for them", file: "tasks/ledger/cancel.lua",
+		old: "if r.doubt ~= '1' then return", new: "do return", test: "TestParkedInviteIsLookedForBeforeItIsCanceled",
+	},
+	{
+		name: "let others go to the address of one in doubt", file: lib,
+		old: "if holds or (to == 'queued' and r.doubt == '1') then",
+		new: "if holds then", test: "TestRandomOperations", dir: "./tasks/ledger",
+	},
+	{
+		name: "send the members of a refused bulk in bulk, however often it is refused", file: retry,
+		old: "s.Solo = r.Doubt", new: "s.Solo = false", test: "TestPoisonDoesNotHarmItsNeighbours",
+	},
+	{
+		name: "forget a wish to revoke while the call is under way", file: lib,
+		old: "redis.call('ZADD', K.revoke, now, r.id)",
+		new: "local _ = now",
+	},
+	{
+		name: "believe any Retry-After", file: retry,
+		old:  "min(max(e.RetryAfter, minRetryAfter), max(window, minRetryAfter))",
+		new:  "max(e.RetryAfter, minRetryAfter)",
+		test: "TestJudge",
+	},
+	{
+		name: "log addresses", file: delivery,
+		old: "w.ledger.Person(r.Invite.EmailAddress)",
+		new: "r.Invite.EmailAddress.Raw()",
+	},
+	{
+		name: "hold an address for ever after its call", file: lib,
+		old: "redis.call('HDEL', K.busy, r.addr)",
+		new: "local _ = now",
+	},
+	{
+		name: "settle under the context that a shutdown ends", file: delivery,
+		old:  "context.WithDeadline(context.WithoutCancel(ctx), t.Deadline)",
+		new:  "context.WithDeadline(ctx, t.Deadline)",
+		test: "TestShutdownSettlesWhatIsUnderWay",
+	},
+	{
+		name: "shut down without waiting for the calls under way", file: "worker/dispatcher.go",
+		old: "defer inFlight.Wait()", new: "", test: "TestShutdownSettlesWhatIsUnderWay",
+	},
+	{
+		name: "let asynq's writes end with its context", file: "worker/redis.go",
+		old: "return func(ctx context.Context, cmd redis.Cmder) error { return next(context.WithoutCancel(ctx), cmd) }",
+		new: "return next", test: "TestCompletion",
+	},
+	{
+		name: "ask a Redis that answers errors as often as it can", file: "worker/redis.go",
+		old: "time.Sleep(errorPause)", new: "_ = errorPause", test: "TestFetchLoop",
+	},
+	{
+		name: "count waiting as a failure of the task", file: "worker/snooze.go",
+		old: "return !waits", new: "return waits || true", test: "TestSnooze",
+	},
+}

@@ -1,0 +1,94 @@
+package ledger
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/inviteq/inviteq/tasks"
+)
+
+// ErrNotFound says that the ledger has no such invite or import.
+var ErrNotFound = errors.New("not found in the ledger")
+
+// Cancel asks that an invite be not sent, or be revoked. The record that comes
+// back says how far it got: Canceled (it was never sent), or RevokeWanted (a
+// worker will ask Clerk), or the state in which it had ended already.
+func (l *Ledger) Cancel(ctx context.Context, now time.Time, id string) (Record, error) {
+	s, err := l.run(ctx, "cancel", now.UnixMilli(), id).Text()
+	if err != nil {
+		return Record{}, err
+	}
+	if s == "" {
+		return Record{}, ErrNotFound
+	}
+	return parseRecord(id, s)
+}
+
+// Requeue puts invites back that are in one of the given states, with their
+// attempts at zero. It says which were put back.
+func (l *Ledger) Requeue(ctx context.Context, now time.Time, reason string, from []tasks.State, ids ...string) ([]bool, error) {
+	if len(ids) == 0 {
+		return nil, nil
+	}
+	names := make([]string, len(from))
+	for i, s := range from {
+		names[i] = s.String()
+	}
+	args := []any{now.UnixMilli(), reason, strings.Join(names, ",")}
+	for _, id := range ids {
+		args = append(args, id)
+	}
+	return l.run(ctx, "requeue", args...).BoolSlice()
+}
+
+// Observation is what was seen at Clerk about an invite.
+type Observation struct {
+	ID       string
+	From, To tasks.State
+	Reason   string
+
+	// InvitationID is Clerk's, for an invite that had been given up: its call took
+	// effect late. If it was canceled, a revoke is wanted from now on.
+	InvitationID string
+}
+
+// Observe moves invites to the state that Clerk shows, each only if it is still
+// in the state it was compared with. It says which were moved.
+func (l *Ledger) Observe(ctx context.Context, now time.Time, seen ...Observation) ([]bool, error) {
+	if len(seen) == 0 {
+		return nil, nil
+	}
+	args := []any{now.UnixMilli()}
+	for _, o := range seen {
+		args = append(args, o.ID, o.From.String(), o.To.String(), o.Reason, o.InvitationID)
+	}
+	return l.run(ctx, "observe", args...).BoolSlice()
+}
+
+// SetGate opens or closes an endpoint for all workers.
+func (l *Ledger) SetGate(ctx context.Context, now time.Time, gate GateChange) error {
+	_, err := l.Settle(ctx, now, Turn{}, KeepToken, gate, nil)
+	return err
+}
+
+// Pause stops turns for a lane until Resume. It survives restarts.
+func (l *Ledger) Pause(ctx context.Context, now time.Time, lane tasks.Lane) error {
+	return l.rdb.HSet(ctx, l.keys.of("paused"), lane.String(), now.UnixMilli()).Err()
+}
+
+// Resume undoes Pause.
+func (l *Ledger) Resume(ctx context.Context, lane tasks.Lane) error {
+	return l.rdb.HDel(ctx, l.keys.of("paused"), lane.String()).Err()
+}
+
+func rangeByScore(key string, until time.Time, n int) redis.ZRangeArgs {
+	return redis.ZRangeArgs{Key: key, Start: "-inf", Stop: until.UnixMilli(), ByScore: true, Count: int64(n)}
+}
+
+func scored(member string, at time.Time) redis.Z {
+	return redis.Z{Member: member, Score: float64(at.UnixMilli())}
+}

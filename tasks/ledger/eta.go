@@ -1,0 +1,76 @@
+package ledger
+
+import (
+	"context"
+	"math"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/inviteq/inviteq/tasks"
+)
+
+// ETA returns when the invite with so many others of its lane in front of it
+// (0: it is the next) will be sent, as things stand: with the demand of the last
+// window, and without refusals. It is never before the overview's time, moves
+// when a gate closes, and costs the same for a rank of a million. A paused lane
+// is taken to be resumed at once.
+func (o Overview) ETA(lane tasks.Lane, ahead int64) time.Time {
+	return time.UnixMilli(int64(math.Ceil(o.forecast.At(int(lane), int(ahead)))))
+}
+
+// Drain returns when everything that waits now will have been sent.
+func (o Overview) Drain() time.Time {
+	if o.Waiting[tasks.Import] > 0 {
+		return o.ETA(tasks.Import, o.Waiting[tasks.Import]-1)
+	}
+	if n := o.Waiting[tasks.Interactive]; n > 0 {
+		return o.ETA(tasks.Interactive, n-1)
+	}
+	return o.At
+}
+
+// ETAs returns when each of the given invites will be sent, as things stand;
+// the zero time for those that are not queued, and for those whose lane is paused,
+// because nobody knows.
+func (l *Ledger) ETAs(ctx context.Context, now time.Time, records ...Record) ([]time.Time, error) {
+	etas := make([]time.Time, len(records))
+	pipe := l.rdb.Pipeline()
+	ranks := make([]*redis.IntCmd, len(records))
+	for i, r := range records {
+		if r.State == tasks.Queued {
+			key := l.keys.of("wait0")
+			switch {
+			case r.Solo:
+				key = l.keys.of("solo") // They go first, one by one.
+			case r.Invite.Lane == tasks.Import:
+				key = l.keys.of("wait1")
+			}
+			ranks[i] = pipe.ZRank(ctx, key, r.Invite.ID)
+		}
+	}
+	if pipe.Len() == 0 {
+		return etas, nil
+	}
+	o, err := l.Overview(ctx, now)
+	if err != nil {
+		return nil, err
+	}
+	if err := execute(ctx, pipe); err != nil {
+		return nil, err
+	}
+	for i, r := range records {
+		if _, paused := o.Paused[r.Invite.Lane]; paused || ranks[i] == nil {
+			continue
+		}
+		ahead, err := ranks[i].Result()
+		if err != nil { // Not ready yet: it goes to the end of those that are.
+			ahead = o.Waiting[r.Invite.Lane]
+		}
+		etas[i] = o.ETA(r.Invite.Lane, ahead)
+		if r.ReadyAt.After(etas[i]) {
+			etas[i] = r.ReadyAt
+		}
+	}
+	return etas, nil
+}

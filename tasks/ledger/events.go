@@ -1,0 +1,158 @@
+package ledger
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/inviteq/inviteq/tasks"
+)
+
+const (
+	eventsAtOnce = 100
+	eventsBlock  = 5 * time.Second
+	eventsIdle   = time.Minute // after which what a dead consumer held is given to another
+)
+
+// FollowEvents yields events from a position on ("0": all that are kept, "$": only
+// new ones) until ctx ends. It does not remember how far it got.
+func (l *Ledger) FollowEvents(ctx context.Context, from string) iter.Seq2[tasks.Event, error] {
+	return func(yield func(tasks.Event, error) bool) {
+		for ctx.Err() == nil {
+			streams, err := l.rdb.XRead(ctx, &redis.XReadArgs{
+				Streams: []string{l.keys.of("events"), from}, Count: eventsAtOnce, Block: eventsBlock,
+			}).Result()
+			if errors.Is(err, redis.Nil) {
+				continue
+			}
+			if err != nil {
+				if ctx.Err() == nil {
+					yield(tasks.Event{}, err)
+				}
+				return
+			}
+			for _, m := range streams[0].Messages {
+				from = m.ID
+				if !yield(parseEvent(m), nil) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// RecentEvents returns the last n events, the oldest first.
+func (l *Ledger) RecentEvents(ctx context.Context, n int) ([]tasks.Event, error) {
+	messages, err := l.rdb.XRevRangeN(ctx, l.keys.of("events"), "+", "-", int64(n)).Result()
+	events := make([]tasks.Event, len(messages))
+	for i, m := range messages {
+		events[len(messages)-1-i] = parseEvent(m)
+	}
+	return events, err
+}
+
+// ConsumeEvents yields the events that no member of the group has seen, each at
+// least once. One is taken as seen when the next is asked for; those of a
+// consumer that has died come to another after a minute. A new group begins with
+// the oldest event that is kept.
+func (l *Ledger) ConsumeEvents(ctx context.Context, group, consumer string) iter.Seq2[tasks.Event, error] {
+	return func(yield func(tasks.Event, error) bool) {
+		key := l.keys.of("events")
+		if err := l.makeGroup(ctx, key, group); err != nil {
+			yield(tasks.Event{}, err)
+			return
+		}
+		// What this consumer was given before a restart and has not confirmed comes first.
+		own := "0"
+		for ctx.Err() == nil {
+			messages, err := l.nextEvents(ctx, key, group, consumer, own)
+			if err != nil && strings.HasPrefix(err.Error(), "NOGROUP") {
+				// Redis was emptied, and the group went with the rest.
+				if err = l.makeGroup(ctx, key, group); err == nil {
+					continue
+				}
+			}
+			if err != nil {
+				if ctx.Err() == nil {
+					yield(tasks.Event{}, err)
+				}
+				return
+			}
+			if own != ">" {
+				if len(messages) == 0 {
+					own = ">"
+				} else {
+					own = messages[len(messages)-1].ID
+				}
+			}
+			for _, m := range messages {
+				if len(m.Values) > 0 && !yield(parseEvent(m), nil) {
+					return
+				}
+				if err := l.rdb.XAck(ctx, key, group, m.ID).Err(); err != nil {
+					yield(tasks.Event{}, err)
+					return
+				}
+			}
+		}
+	}
+}
+
+// makeGroup makes a group of consumers that begins with the oldest event, unless
+// there is one already.
+func (l *Ledger) makeGroup(ctx context.Context, key, group string) error {
+	err := l.rdb.XGroupCreateMkStream(ctx, key, group, "0").Err()
+	if err != nil && strings.HasPrefix(err.Error(), "BUSYGROUP") {
+		return nil
+	}
+	return err
+}
+
+// nextEvents returns what is to be seen next: the consumer's own leftovers, what a
+// dead consumer left, or new events.
+func (l *Ledger) nextEvents(ctx context.Context, key, group, consumer, own string) ([]redis.XMessage, error) {
+	if own == ">" {
+		left, _, err := l.rdb.XAutoClaim(ctx, &redis.XAutoClaimArgs{
+			Stream: key, Group: group, Consumer: consumer, MinIdle: eventsIdle, Start: "0", Count: eventsAtOnce,
+		}).Result()
+		if err != nil || len(left) > 0 {
+			return left, err
+		}
+	}
+	block := eventsBlock
+	if own != ">" {
+		block = -1
+	}
+	streams, err := l.rdb.XReadGroup(ctx, &redis.XReadGroupArgs{
+		Group: group, Consumer: consumer, Streams: []string{key, own}, Count: eventsAtOnce, Block: block,
+	}).Result()
+	if errors.Is(err, redis.Nil) || len(streams) == 0 {
+		return nil, ignoreNil(err)
+	}
+	return streams[0].Messages, err
+}
+
+func ignoreNil(err error) error {
+	if errors.Is(err, redis.Nil) {
+		return nil
+	}
+	return err
+}
+
+func parseEvent(m redis.XMessage) tasks.Event {
+	field := func(name string) string { s, _ := m.Values[name].(string); return s }
+	e := tasks.Event{
+		InviteID: field("id"), Version: int(number(field("ver"))), From: field("from"), To: field("to"), Reason: field("reason"),
+		InvitationID: field("invitation_id"), ImportID: field("import_id"), At: moment(field("at")), Position: m.ID,
+	}
+	e.ID = e.InviteID + ":" + strconv.Itoa(e.Version)
+	if e.InviteID == "" {
+		e.ID = e.ImportID + ":" + m.ID
+	}
+	return e
+}

@@ -1,0 +1,127 @@
+package ledger
+
+import (
+	"context"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/inviteq/inviteq/tasks"
+	"github.com/inviteq/inviteq/tasks/ledger/redistest"
+)
+
+func TestEventsReachAGroupOnceAndOutliveAConsumer(t *testing.T) {
+	l := open(t, Config{Limits: ClerkLimits})
+	i := invite(t, "ada@example.com")
+	i.Lane, i.ImportID = tasks.Import, "imp"
+	admit(t, l, start, i)
+	delivered(t, l, start, turn(t, l, start))
+
+	read := func(consumer string, n int) (got []string) {
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		defer cancel()
+		for e, err := range l.ConsumeEvents(ctx, "g", consumer) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			got = append(got, e.InviteID+e.ImportID+" "+e.From+"→"+e.To)
+			if len(got) == n {
+				break // The last one is not confirmed.
+			}
+		}
+		return got
+	}
+	want := []string{i.ID + "imp queued→sending", i.ID + "imp sending→pending", "imp →import_completed"}
+	if got := read("a", 2); !slices.Equal(got, want[:2]) {
+		t.Errorf("got %q, want %q", got, want[:2])
+	}
+	// The same consumer, restarted, goes on with what it has not confirmed.
+	if got := read("a", 2); !slices.Equal(got, want[1:]) {
+		t.Errorf("after a restart: got %q, want %q", got, want[1:])
+	}
+	recent, err := l.RecentEvents(t.Context(), 10)
+	if err != nil || len(recent) != 3 || recent[1].ID != i.ID+":2" || !recent[1].At.Equal(start) {
+		t.Errorf("got %+v, %v", recent, err)
+	}
+}
+
+// What a consumer was given and has not confirmed goes to another one when it has
+// been silent for a minute, and not before.
+func TestEventsOfADeadConsumer(t *testing.T) {
+	l := open(t, Config{})
+	i := invite(t, "ada@example.com")
+	admit(t, l, start, i)
+	delivered(t, l, start, turn(t, l, start))
+	first := func(consumer string) (got tasks.Event) {
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+		defer cancel()
+		for e, err := range l.ConsumeEvents(ctx, "g", consumer) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			got = e
+			break // It dies with it.
+		}
+		return got
+	}
+	left := first("dies")
+	if left.To != "sending" {
+		t.Fatalf("got %+v", left)
+	}
+	key := l.keys.of("events")
+	silent := func(d time.Duration) {
+		t.Helper()
+		err := l.rdb.Do(t.Context(), "XCLAIM", key, "g", "dies", "0", left.Position, "IDLE", d.Milliseconds(), "JUSTID").Err()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	// The other event had been read ahead; it is the dead one's, too.
+	silent(eventsIdle / 2)
+	if got := first("lives"); got.ID != "" {
+		t.Errorf("after half a minute another one gets %+v", got)
+	}
+	silent(eventsIdle)
+	if got := first("lives"); got.ID != left.ID {
+		t.Errorf("got %+v, want what was left: %+v", got, left)
+	}
+}
+
+// A group that goes because Redis is emptied is made again, under the consumer.
+func TestEventsAfterAWipe(t *testing.T) {
+	rdb := redistest.Start(t).Client(t)
+	l, err := Open(t.Context(), rdb, Config{Instance: "wiped"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	send := func(address string) string {
+		t.Helper()
+		i := invite(t, address)
+		admit(t, l, start, i)
+		delivered(t, l, start, turn(t, l, start))
+		return i.ID
+	}
+	ids := []string{send("ada@example.com")}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	var got []string
+	for e, err := range l.ConsumeEvents(ctx, "g", "c") {
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, e.InviteID+" "+e.To)
+		if len(got) == 2 {
+			if err := rdb.FlushAll(t.Context()).Err(); err != nil {
+				t.Fatal(err)
+			}
+			ids = append(ids, send("grace@example.com"))
+		}
+		if len(got) == 4 {
+			break
+		}
+	}
+	before, after := ids[0], ids[1]
+	if want := []string{before + " sending", before + " pending", after + " sending", after + " pending"}; !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}

@@ -1,0 +1,215 @@
+package ledger
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/inviteq/inviteq/tasks"
+)
+
+// Get returns the records of the given ids, in their order; unknown ids are left
+// out.
+func (l *Ledger) Get(ctx context.Context, ids ...string) ([]Record, error) {
+	if len(ids) == 0 {
+		return nil, nil
+	}
+	values, err := l.rdb.HMGet(ctx, l.keys.of("rec"), ids...).Result()
+	if err != nil {
+		return nil, err
+	}
+	records := make([]Record, 0, len(ids))
+	for i, v := range values {
+		s, ok := v.(string)
+		if !ok {
+			continue
+		}
+		r, err := parseRecord(ids[i], s)
+		if err != nil {
+			return nil, err
+		}
+		records = append(records, r)
+	}
+	return records, nil
+}
+
+// FindAddress returns the invites for an address, the newest first (at most the
+// newest 32).
+func (l *Ledger) FindAddress(ctx context.Context, e tasks.Email) ([]Record, error) {
+	ids, err := l.idsOf(ctx, e)
+	if err != nil {
+		return nil, err
+	}
+	slices.Reverse(ids)
+	records, err := l.Get(ctx, ids...)
+	// The index holds a part of a hash: compare the address itself.
+	return slices.DeleteFunc(records, func(r Record) bool { return r.Invite.EmailAddress.Key() != e.Key() }), err
+}
+
+// FindInvitations returns our ids for Clerk's, as far as the ledger knows them.
+func (l *Ledger) FindInvitations(ctx context.Context, invitationIDs ...string) (map[string]string, error) {
+	if len(invitationIDs) == 0 {
+		return nil, nil
+	}
+	values, err := l.rdb.HMGet(ctx, l.keys.of("inv"), invitationIDs...).Result()
+	if err != nil {
+		return nil, err
+	}
+	found := make(map[string]string, len(values))
+	for i, v := range values {
+		if id, ok := v.(string); ok {
+			found[invitationIDs[i]] = id
+		}
+	}
+	return found, nil
+}
+
+// Import is what the ledger knows of an import.
+type Import struct {
+	ID        string
+	CreatedAt int64 // Unix milliseconds
+	Total     int64
+	States    map[tasks.State]int64
+}
+
+// Open returns how many of its invites have no outcome yet.
+func (i Import) Open() (n int64) {
+	for s, count := range i.States {
+		if s.Open() {
+			n += count
+		}
+	}
+	return n
+}
+
+// Import returns the counts of an import, or ErrNotFound.
+func (l *Ledger) Import(ctx context.Context, id string) (Import, error) {
+	h, err := l.rdb.HGetAll(ctx, l.keys.importInfo(id)).Result()
+	if err != nil {
+		return Import{}, err
+	}
+	if len(h) == 0 {
+		return Import{}, ErrNotFound
+	}
+	i := Import{ID: id, CreatedAt: number(h["created"]), Total: number(h["total"]), States: map[tasks.State]int64{}}
+	for _, s := range tasks.States {
+		if n := number(h["n:"+s.String()]); n != 0 {
+			i.States[s] = n
+		}
+	}
+	return i, nil
+}
+
+// Imports returns the ids of the newest n imports, the newest first.
+func (l *Ledger) Imports(ctx context.Context, n int) ([]string, error) {
+	return l.rdb.ZRevRange(ctx, l.keys.of("imports"), 0, int64(n-1)).Result()
+}
+
+// Page is a part of a list.
+type Page struct {
+	Records []Record
+	Next    string // The cursor of the next page; "" after the last.
+}
+
+// ListState returns invites in one state: queued ones in the order in which
+// they will be sent, others by the time of their last change. Cursor "" begins.
+// An invite that changes its state meanwhile may be missed, or be there twice; one
+// that stays is there once.
+func (l *Ledger) ListState(ctx context.Context, s tasks.State, cursor string, limit int) (Page, error) {
+	indexes := []string{l.keys.state(s)}
+	if s == tasks.Queued {
+		indexes = []string{l.keys.of("wait0"), l.keys.of("wait1"), l.keys.of("solo"), l.keys.of("later")}
+	}
+	at, score, member, err := parseCursor(cursor, len(indexes))
+	if err != nil {
+		return Page{}, err
+	}
+	for ; at < len(indexes); at, member = at+1, "" {
+		start, err := l.after(ctx, indexes[at], score, member)
+		if err != nil {
+			return Page{}, err
+		}
+		zs, err := l.rdb.ZRangeWithScores(ctx, indexes[at], start, start+int64(limit)-1).Result()
+		if err != nil {
+			return Page{}, err
+		}
+		if len(zs) == 0 {
+			continue
+		}
+		ids := make([]string, len(zs))
+		for i, z := range zs {
+			ids[i], _ = z.Member.(string)
+		}
+		records, err := l.Get(ctx, ids...)
+		last := zs[len(zs)-1]
+		return Page{records, fmt.Sprintf("%d,%.0f,%s", at, last.Score, ids[len(ids)-1])}, err
+	}
+	return Page{}, nil
+}
+
+// after returns the rank at which a scan goes on: behind the member at which it
+// stood, or, when that one has left or moved, behind the place that it had. Members
+// of equal score stand in the order of their bytes.
+func (l *Ledger) after(ctx context.Context, index, score, member string) (int64, error) {
+	if member == "" {
+		return 0, nil
+	}
+	pipe := l.rdb.Pipeline()
+	rank, now := pipe.ZRank(ctx, index, member), pipe.ZScore(ctx, index, member)
+	below, upTo := pipe.ZCount(ctx, index, "-inf", "("+score), pipe.ZCount(ctx, index, "-inf", score)
+	if err := execute(ctx, pipe); err != nil {
+		return 0, err
+	}
+	if now.Err() == nil && fmt.Sprintf("%.0f", now.Val()) == score {
+		return rank.Val() + 1, nil
+	}
+	from, to := below.Val(), upTo.Val()
+	for from < to {
+		middle := (from + to) / 2
+		at, err := l.rdb.ZRange(ctx, index, middle, middle).Result()
+		if err != nil {
+			return 0, err
+		}
+		if len(at) == 0 || at[0] > member {
+			to = middle
+		} else {
+			from = middle + 1
+		}
+	}
+	return from, nil
+}
+
+func parseCursor(cursor string, indexes int) (at int, score, member string, err error) {
+	if cursor == "" {
+		return 0, "", "", nil
+	}
+	f := strings.SplitN(cursor, ",", 3)
+	if len(f) == 3 {
+		at, err = strconv.Atoi(f[0])
+		_, numErr := strconv.ParseFloat(f[1], 64)
+		if err == nil && numErr == nil && at >= 0 && at < indexes {
+			return at, f[1], f[2], nil
+		}
+	}
+	return 0, "", "", errors.New("cursor is not one that a list has returned")
+}
+
+// ListImport returns the invites of an import in the order of its file.
+func (l *Ledger) ListImport(ctx context.Context, importID, cursor string, limit int) (Page, error) {
+	from := 0
+	if cursor != "" {
+		var err error
+		if from, err = strconv.Atoi(cursor); err != nil || from < 0 {
+			return Page{}, errors.New("cursor is not one that a list has returned")
+		}
+	}
+	ids, err := l.Members(ctx, tasks.BulkCreate{ImportID: importID, From: from, Count: limit})
+	if err != nil || len(ids) == 0 {
+		return Page{}, err
+	}
+	records, err := l.Get(ctx, ids...)
+	return Page{records, strconv.Itoa(from + len(ids))}, err
+}

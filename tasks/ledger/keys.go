@@ -1,0 +1,113 @@
+package ledger
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+
+	"github.com/inviteq/inviteq/tasks"
+)
+
+// keyNames lists every fixed key of an instance: the name by which the scripts
+// know it, and what stands behind the prefix in Redis. The scripts get their
+// table from here, so a key is spelt once.
+//
+// All keys of an instance share one hash tag, so that the scripts work on Redis
+// Cluster.
+var keyNames = []struct{ lua, redis, holds string }{
+	{"rec", "rec", "hash id → record: what was asked, and what became of it"},
+	{"wait0", "wait:interactive", "zset of queued interactive invites, by position"},
+	{"wait1", "wait:import", "zset of queued import invites, by position"},
+	{"solo", "wait:solo", "zset of queued invites that go one by one, by position: a refused bulk may be their fault"},
+	{"later", "later", "zset of queued invites that may not go yet, by the time they may (ms)"},
+	{"busy", "busy", "hash address key → id of the invite that is sending, unknown, or queued in doubt"},
+	{"untasked", "untasked", "zset of task hints not yet seen by a handler, by when to look again (ms)"},
+	{"inv", "inv", "hash Clerk's id → our id"},
+	{"imports", "imports", "zset of import ids, by creation (ms)"},
+	{"single", "log:single", "zset turn → when it counted against POST /invitations (ms)"},
+	{"bulk", "log:bulk", "zset turn → when it counted against POST /invitations/bulk (ms)"},
+	{"other", "log:other", "zset call → when it counted against everything together (ms)"},
+	{"gate", "gate", "hash endpoint.field → value: what is closed, until when and why"},
+	{"pace", "pace", "hash: soft buckets and the interactive demand"},
+	{"paused", "paused", "hash lane → since when (ms)"},
+	{"revoke", "revoke", "zset of invites whose invitation shall be revoked, by when to try (ms)"},
+	{"revreq", "revreq", "hash id → a revoke request for something that is not in the ledger"},
+	{"events", "events", "stream of state changes, without addresses"},
+	{"totals", "totals", "hash from>to → how many invites ever went that way; state:reason → how many ever ended so"},
+	{"tokens", "tokens", "hash token id → name, hash and age of a bearer token of the HTTP API; id:used → last use (ms)"},
+	{"meta", "meta", "hash: salt, next position, the worker's limits, last reconciliation"},
+}
+
+// keyFamilies are the keys that come one per thing.
+var keyFamilies = []struct{ lua, redis, holds string }{
+	{"state", "state:", "zset a state (all but queued), by time (ms): sending by deadline, unknown by next read, others by change"},
+	{"addr", "addr:", "hash address key → ids of the invites for it, in 8192 buckets"},
+	{"imp", "imp:", "hash an import: created, total, and a count per state"},
+	{"turn", "turn:", "string turn → what it claimed, for as long as the claim lasts"},
+	{"tomb", "tomb:", "string id of a trimmed invite → hash of its content"},
+	{"hold", "hold:", "string a lease that one process has at a time"},
+	{"day", "day:", "hash a day (UTC): hour:from>to → how many invites were settled that way"},
+	{"bound", "bound:", "string Idempotency-Key of the HTTP API, hashed → hash of the request that came with it"},
+	{"ids", "ids:", "list of the ids of an import, in the order of the file"},
+}
+
+// keys builds the names of one instance's keys.
+type keys struct{ prefix string }
+
+func newKeys(instance string) keys { return keys{"inviteq:{" + instance + "}:"} }
+
+// prelude is the Lua table K of every key, given the prefix as KEYS[1].
+func (keys) prelude() string {
+	var b strings.Builder
+	b.WriteString("local P = KEYS[1]\nlocal K = {\n")
+	for _, k := range keyNames {
+		fmt.Fprintf(&b, "  %s = P .. '%s',\n", k.lua, k.redis)
+	}
+	for _, k := range keyFamilies {
+		fmt.Fprintf(&b, "  %s = P .. '%s',\n", k.lua, k.redis)
+	}
+	b.WriteString("}\n")
+	return b.String()
+}
+
+var keyWord = regexp.MustCompile(`\bK\.\w+`)
+
+// spell writes the full name of every key into a script, in place of K.name: it
+// is a constant then, and a producer does not wait for its making. The table
+// comes too if the script also chooses keys as it runs.
+func (k keys) spell(src string) (string, error) {
+	var err error
+	src = keyWord.ReplaceAllStringFunc(src, func(word string) string {
+		name := k.of(word[len("K."):])
+		if strings.HasPrefix(name, k.prefix+misspelt) {
+			err = fmt.Errorf("there is no key %s", word)
+		}
+		return "'" + name + "'"
+	})
+	if strings.Contains(src, "K[") {
+		src = k.prelude() + src
+	}
+	return src, err
+}
+
+const misspelt = "misspelt:"
+
+// of returns the full name of a fixed key or of the first part of a family.
+func (k keys) of(lua string) string {
+	for _, n := range keyNames {
+		if n.lua == lua {
+			return k.prefix + n.redis
+		}
+	}
+	for _, n := range keyFamilies {
+		if n.lua == lua {
+			return k.prefix + n.redis
+		}
+	}
+	// Only a misspelt constant in this package comes here; every test would.
+	return k.prefix + misspelt + lua
+}
+
+func (k keys) state(s tasks.State) string  { return k.of("state") + s.String() }
+func (k keys) importInfo(id string) string { return k.of("imp") + id }
+func (k keys) importIDs(id string) string  { return k.of("ids") + id }

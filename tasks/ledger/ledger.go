@@ -1,0 +1,123 @@
+// Package ledger keeps all of inviteq's state in Redis: the record of every
+// invite and what became of it, the quotas, the gates, and the turn that
+// decides what is sent next. The ledger is the truth; an asynq task is a hint.
+//
+// Every step that must not be seen half done is one Lua script, in a file of
+// its own that says what it takes, what it returns and what it keeps true.
+// Time is an argument of all of them. Keys are spelt in keys.go only.
+package ledger
+
+import (
+	"context"
+	"embed"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/inviteq/inviteq/tasks"
+	"github.com/inviteq/inviteq/tasks/ledger/policy"
+)
+
+// Config says which ledger to open and under which limits it is spent. Producers
+// need no more than the zero value.
+type Config struct {
+	Instance string // Defaults to "default". One for each Clerk secret key.
+
+	Limits   Limits        // Zero limits are no limits. A worker passes ClerkLimits unless told otherwise.
+	Bulk     int           // Invitations in a full bulk call, 1 to BulkSize. Defaults to BulkSize.
+	Reserve  int           // Single calls kept for interactive invites. AutoReserve follows the demand.
+	ClaimTTL time.Duration // How long a worker may take between claim and settle. Defaults to 25 s.
+}
+
+// AutoReserve keeps as many single calls for the interactive lane as it has
+// needed in the last window, and never less than a tenth.
+const AutoReserve = -1
+
+// Ledger is safe for concurrent use. It holds the connection, and remembers the
+// salt that stands in Redis.
+type Ledger struct {
+	rdb  redis.UniversalClient
+	cfg  Config
+	keys keys
+	salt atomic.Pointer[salt]
+	code map[string]*redis.Script
+}
+
+//go:embed *.lua
+var scripts embed.FS
+
+// Open prepares the ledger of one instance. It makes one call to Redis, for the
+// salt that hides addresses in indexes and logs, and creates it if there is
+// none. The connection stays the caller's to close.
+func Open(ctx context.Context, rdb redis.UniversalClient, cfg Config) (*Ledger, error) {
+	if cfg.Instance == "" {
+		cfg.Instance = tasks.DefaultInstance
+	}
+	if cfg.Bulk == 0 {
+		cfg.Bulk = BulkSize
+	}
+	if cfg.ClaimTTL == 0 {
+		cfg.ClaimTTL = 25 * time.Second
+	}
+	var errs []error
+	errs = append(errs, tasks.CheckInstance(cfg.Instance))
+	if cfg.Bulk < 1 || cfg.Bulk > BulkSize {
+		errs = append(errs, fmt.Errorf("bulk size must be 1 to %d", BulkSize))
+	}
+	if cfg.Reserve < AutoReserve {
+		errs = append(errs, errors.New("reserve must be auto, or a number that is not negative"))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+	l := &Ledger{rdb: rdb, cfg: cfg, keys: newKeys(cfg.Instance), code: map[string]*redis.Script{}}
+	if err := l.loadScripts(); err != nil {
+		return nil, err
+	}
+	if err := l.loadSalt(ctx, newSalt()); err != nil {
+		return nil, fmt.Errorf("open ledger: %w", err)
+	}
+	return l, nil
+}
+
+func (l *Ledger) loadScripts() error {
+	read := func(name string) string {
+		b, _ := scripts.ReadFile(name + ".lua") // Embedded: the names are checked by the tests.
+		return string(b)
+	}
+	for _, name := range []string{"admit", "turn", "topup", "settle", "cancel", "requeue", "due", "observe", "spend", "adopt", "trim"} {
+		body := read(name)
+		if body == "" {
+			return fmt.Errorf("script %s is missing", name)
+		}
+		src := ""
+		if name != "admit" {
+			src = read("lib")
+		}
+		if name == "turn" || name == "settle" {
+			src += policy.Lua
+		}
+		src, err := l.keys.spell(src + body)
+		if err != nil {
+			return fmt.Errorf("script %s: %w", name, err)
+		}
+		l.code[name] = redis.NewScript(src)
+	}
+	return nil
+}
+
+func (l *Ledger) run(ctx context.Context, script string, args ...any) *redis.Cmd {
+	return l.code[script].Run(ctx, l.rdb, []string{l.keys.prefix}, args...)
+}
+
+// Instance returns the name of the instance.
+func (l *Ledger) Instance() string { return l.cfg.Instance }
+
+// Config returns the configuration with its defaults filled in.
+func (l *Ledger) Config() Config { return l.cfg }
+
+// Redis returns the connection.
+func (l *Ledger) Redis() redis.UniversalClient { return l.rdb }

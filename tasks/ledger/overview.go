@@ -1,0 +1,236 @@
+package ledger
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/inviteq/inviteq/tasks"
+	"github.com/inviteq/inviteq/tasks/ledger/policy"
+)
+
+// Overview is the whole state in numbers, read in one round trip whatever the
+// number of invites.
+type Overview struct {
+	At     time.Time
+	States map[tasks.State]int64
+
+	Waiting map[tasks.Lane]int64     // Queued and ready, by lane.
+	Later   int64                    // Queued and not ready: not before, backoff.
+	Paused  map[tasks.Lane]time.Time // Since when a lane is paused.
+	Quotas  map[Endpoint]Quota
+	Closed  Gate    // The gate over everything: the key, or the edge, refuses us.
+	Demand  float64 // Interactive invites in the last window.
+	Reserve int     // As configured by the worker; AutoReserve follows the demand.
+	Bulk    int     // Invitations in a full bulk call.
+
+	OldestWaiting map[tasks.Lane]string // The id at the head of each lane that has one.
+
+	forecast *policy.Forecast // when what waits will be sent
+}
+
+// Quota is what an endpoint has spent and may still spend.
+type Quota struct {
+	Limit  Limit
+	Spent  int         // Calls in the window.
+	NextAt time.Time   // When the next call may be made; the overview's own time if at once.
+	Gate   Gate        // Zero when open.
+	frees  []time.Time // When the calls of the window leave it, the next first (at most freesKept).
+}
+
+// Free returns how many calls are left, or a large number when there is no limit.
+func (q Quota) Free() int {
+	if q.Limit.Calls == 0 {
+		return 1 << 30
+	}
+	return max(0, q.Limit.Calls-q.Spent)
+}
+
+// Gate is closed until a time, for a reason.
+type Gate struct {
+	Until        time.Time
+	Why          string
+	CarefulUntil time.Time // Calls are spaced evenly until then.
+}
+
+// Closed reports whether the gate is shut, or waits for its probe.
+func (g Gate) Closed() bool { return !g.Until.IsZero() }
+
+const freesKept = 1000
+
+// published is what a worker tells those who have no limits configured.
+type published struct {
+	Limits  Limits
+	Reserve int
+	Bulk    int
+}
+
+// Publish tells producers and tools under which limits the workers run.
+func (l *Ledger) Publish(ctx context.Context) error {
+	b, err := l.publication()
+	if err != nil {
+		return err
+	}
+	return l.rdb.HSet(ctx, l.keys.of("meta"), "worker", b).Err()
+}
+
+func (l *Ledger) publication() ([]byte, error) {
+	return json.Marshal(published{l.cfg.Limits, l.cfg.Reserve, l.cfg.Bulk})
+}
+
+// Overview reads the state in numbers.
+func (l *Ledger) Overview(ctx context.Context, now time.Time) (Overview, error) {
+	o := Overview{
+		At: now, States: map[tasks.State]int64{}, Waiting: map[tasks.Lane]int64{}, Paused: map[tasks.Lane]time.Time{},
+		Quotas: map[Endpoint]Quota{}, OldestWaiting: map[tasks.Lane]string{},
+	}
+	pipe := l.rdb.Pipeline()
+	meta := pipe.HGet(ctx, l.keys.of("meta"), "worker")
+	states := make([]*redis.IntCmd, len(tasks.States))
+	for i, s := range tasks.States {
+		states[i] = pipe.ZCard(ctx, l.keys.state(s))
+	}
+	lanes := []string{l.keys.of("wait0"), l.keys.of("wait1")}
+	waiting, oldest := make([]*redis.IntCmd, 2), make([]*redis.StringSliceCmd, 2)
+	for i, key := range lanes {
+		waiting[i], oldest[i] = pipe.ZCard(ctx, key), pipe.ZRange(ctx, key, 0, 0)
+	}
+	later, solo := pipe.ZCard(ctx, l.keys.of("later")), pipe.ZCard(ctx, l.keys.of("solo"))
+	paused, gates, pace := pipe.HGetAll(ctx, l.keys.of("paused")), pipe.HGetAll(ctx, l.keys.of("gate")), pipe.HGetAll(ctx, l.keys.of("pace"))
+	logs := map[Endpoint]*redis.ZSliceCmd{}
+	for _, e := range Endpoints {
+		logs[e] = pipe.ZRevRangeWithScores(ctx, l.keys.of(string(e)), 0, freesKept-1)
+	}
+	if err := execute(ctx, pipe); err != nil {
+		return o, err
+	}
+	w := published{l.cfg.Limits, l.cfg.Reserve, l.cfg.Bulk}
+	if b, err := meta.Bytes(); err == nil {
+		if err := json.Unmarshal(b, &w); err != nil {
+			return o, err
+		}
+	}
+	o.Reserve, o.Bulk = w.Reserve, w.Bulk
+	for i, s := range tasks.States {
+		o.States[s] = states[i].Val()
+	}
+	for i, lane := range tasks.Lanes {
+		o.Waiting[lane] = waiting[i].Val()
+		if head := oldest[i].Val(); len(head) > 0 {
+			o.OldestWaiting[lane] = head[0]
+		}
+		if since, ok := paused.Val()[lane.String()]; ok {
+			o.Paused[lane] = moment(since)
+		}
+	}
+	o.Later = later.Val()
+	o.States[tasks.Queued] = o.Later + solo.Val() + waiting[0].Val() + waiting[1].Val()
+	o.Closed = gateOf(gates.Val(), All, now)
+	m := policy.NewModel(Config{Limits: w.Limits, Reserve: w.Reserve, Bulk: w.Bulk, ClaimTTL: l.cfg.ClaimTTL}.Policy())
+	for e, lim := range map[Endpoint]Limit{Single: w.Limits.Single, Bulk: w.Limits.Bulk, Other: w.Limits.Other} {
+		o.Quotas[e] = quotaOf(lim, logs[e].Val(), gateOf(gates.Val(), e, now), now)
+		fillQuota(m.Quota(string(e)), string(e), logs[e].Val(), gates.Val(), pace.Val())
+	}
+	fillPace(m, pace.Val())
+	m.Waiting = [2]int{int(waiting[0].Val()), int(waiting[1].Val() + solo.Val())}
+	begin := float64(now.UnixMilli())
+	o.Demand = m.DemandAt(begin)
+	o.forecast = policy.NewForecast(m, max(begin, float64(millis(o.Closed.Until))))
+	return o, nil
+}
+
+// LongestWaiting returns the invite that may go and has waited for its turn since
+// the earliest time, or ErrNotFound if none waits. One that must not go yet, be it
+// for its not-before or for a backoff, is not among them.
+func (l *Ledger) LongestWaiting(ctx context.Context) (Record, error) {
+	pipe := l.rdb.Pipeline()
+	var heads []*redis.StringSliceCmd
+	for _, lane := range []string{"wait0", "wait1", "solo"} {
+		heads = append(heads, pipe.ZRange(ctx, l.keys.of(lane), 0, 0))
+	}
+	if err := execute(ctx, pipe); err != nil {
+		return Record{}, err
+	}
+	var ids []string
+	for _, head := range heads {
+		ids = append(ids, head.Val()...)
+	}
+	records, err := l.Get(ctx, ids...)
+	if err != nil {
+		return Record{}, err
+	}
+	if len(records) == 0 {
+		return Record{}, ErrNotFound
+	}
+	return slices.MinFunc(records, func(a, b Record) int { return a.CreatedAt.Compare(b.CreatedAt) }), nil
+}
+
+// execute runs a pipeline; that a key is missing is no error.
+func execute(ctx context.Context, pipe redis.Pipeliner) error {
+	cmds, err := pipe.Exec(ctx)
+	if err == nil || !errors.Is(err, redis.Nil) {
+		return err
+	}
+	for _, cmd := range cmds {
+		if err := cmd.Err(); err != nil && !errors.Is(err, redis.Nil) {
+			return err
+		}
+	}
+	return nil
+}
+
+func gateOf(h map[string]string, e Endpoint, now time.Time) Gate {
+	g := Gate{Until: moment(h[string(e)+".until"]), Why: h[string(e)+".why"]}
+	if careful := moment(h[string(e)+".careful"]); careful.After(now) {
+		g.CarefulUntil = careful
+	}
+	return g
+}
+
+func quotaOf(lim Limit, log []redis.Z, gate Gate, now time.Time) Quota {
+	q := Quota{Limit: lim, Gate: gate, NextAt: now}
+	if lim.Calls > 0 {
+		for i := len(log) - 1; i >= 0; i-- {
+			if free := time.UnixMilli(int64(log[i].Score)).Add(lim.span()); free.After(now) {
+				q.frees = append(q.frees, free)
+			}
+		}
+		q.Spent = len(q.frees)
+		if i := q.Spent - lim.Calls; i >= 0 {
+			q.NextAt = q.frees[i]
+		}
+	}
+	if gate.Until.After(q.NextAt) {
+		q.NextAt = gate.Until
+	}
+	return q
+}
+
+// fillQuota gives the policy's twin what Redis has about an endpoint.
+func fillQuota(q *policy.Quota, name string, log []redis.Z, gates, pace map[string]string) {
+	for i := len(log) - 1; i >= 0; i-- {
+		q.Log = append(q.Log, log[i].Score)
+	}
+	q.Last, q.Tat = decimal(pace[name+".last"]), decimal(pace[name+".tat"])
+	q.Until, q.Probe, q.Careful = decimal(gates[name+".until"]), decimal(gates[name+".probe"]), decimal(gates[name+".careful"])
+}
+
+// fillPace gives it the soft buckets and the demand.
+func fillPace(m *policy.Model, pace map[string]string) {
+	m.Demand = policy.Demand{
+		Start: decimal(pace["demand.start"]), Cur: decimal(pace["demand.cur"]), Prev: decimal(pace["demand.prev"]),
+	}
+	m.Arrived = decimal(pace["arrived"]) - decimal(pace["demand.seen"])
+	m.ArrivedAt, m.ImportTat = decimal(pace["arrived.at"]), decimal(pace["import.tat"])
+}
+
+// decimal reads what the scripts' real and str have written.
+func decimal(s string) float64 {
+	f, _ := strconv.ParseFloat(s, 64)
+	return f
+}

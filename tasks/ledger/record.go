@@ -1,0 +1,214 @@
+package ledger
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/inviteq/inviteq/tasks"
+)
+
+// Record is an invite and what became of it.
+type Record struct {
+	Invite   tasks.Invite
+	State    tasks.State
+	Reason   string // Why it is in this state: a stable word such as "already_invited"; may be empty.
+	Attempts int    // Calls that Clerk answered with "not now". Waiting does not count.
+	Crashes  int    // Claims whose worker never came back.
+	Version  int    // Grows by one with every change of state.
+
+	InvitationID string    // Clerk's id, once it has one.
+	CreatedAt    time.Time // When it was admitted.
+	UpdatedAt    time.Time // When its state last changed.
+	SentAt       time.Time // When it was last claimed for a call; zero before.
+	ReadyAt      time.Time // While queued: not sent before this. Zero: at once.
+
+	RevokeWanted bool   // Somebody asked for a revoke that Clerk has not confirmed.
+	Absent       int    // While unknown: how many reads have not found it.
+	Solo         bool   // It goes by a single call only.
+	Doubt        bool   // A call that has left may have made its invitation after all: look before the next one leaves.
+	Position     int64  // Its place in the order of admission.
+	Turn         string // The turn that claimed it last.
+	address      string // The address key (see salt.go).
+}
+
+// The fields of a record's first line, in the order of FIELDS in lib.lua. Empty
+// ones at the end are left out.
+const (
+	fState = iota
+	fLane
+	fPosition
+	fCreated
+	fAddress
+	fImport
+	fReady
+	fDeadline
+	fSolo
+	fAttempts
+	fCrashes
+	fVersion
+	fUpdated
+	fReason
+	fTurn
+	fSent
+	fInvitation
+	fRevoke
+	fAbsent
+	fCharge
+	fDoubt
+	fieldCount
+)
+
+var errRecord = errors.New("a record in the ledger cannot be read")
+
+func parseRecord(id, s string) (Record, error) {
+	head, body, ok := strings.Cut(s, "\n")
+	var f [fieldCount]string
+	n := 0
+	for field := range strings.SplitSeq(head, "\t") {
+		if n == fieldCount {
+			ok = false
+			break
+		}
+		f[n] = field
+		n++
+	}
+	if !ok || len(f[fState]) != 1 {
+		return Record{}, fmt.Errorf("%w: %s", errRecord, id)
+	}
+	state, ok := tasks.StateOf(f[fState][0])
+	if !ok {
+		return Record{}, fmt.Errorf("%w: %s", errRecord, id)
+	}
+	invite, err := decodeContent(body)
+	if err != nil {
+		return Record{}, fmt.Errorf("%w: %s", errRecord, id)
+	}
+	invite.ID = id
+	invite.Lane = tasks.Lane(number(f[fLane]))
+	invite.ImportID = f[fImport]
+	invite.Deadline = moment(f[fDeadline])
+	r := Record{
+		Invite: invite, State: state, Reason: f[fReason],
+		Attempts: int(number(f[fAttempts])), Crashes: int(number(f[fCrashes])), Version: int(number(f[fVersion])),
+		InvitationID: f[fInvitation], CreatedAt: created(f[fCreated]), UpdatedAt: moment(f[fUpdated]),
+		ReadyAt: moment(f[fReady]), SentAt: moment(f[fSent]), RevokeWanted: f[fRevoke] == "1",
+		Absent: int(number(f[fAbsent])), Position: number(f[fPosition]), Turn: f[fTurn], Solo: f[fSolo] == "1", Doubt: f[fDoubt] == "1",
+		address: f[fAddress],
+	}
+	if r.UpdatedAt.IsZero() {
+		r.UpdatedAt = r.CreatedAt
+	}
+	if state == tasks.Queued {
+		r.Invite.NotBefore = r.ReadyAt
+	}
+	return r, nil
+}
+
+// number reads a field; the scripts write no other than whole numbers.
+func number(s string) int64 {
+	n, _ := strconv.ParseInt(s, 10, 64)
+	return n
+}
+
+func moment(s string) time.Time {
+	if s == "" || s == "0" {
+		return time.Time{}
+	}
+	return time.UnixMilli(number(s))
+}
+
+func created(s string) time.Time {
+	n, _ := strconv.ParseInt(s, 16, 64)
+	return time.UnixMilli(n)
+}
+
+func millis(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMilli()
+}
+
+// content is what an id stands for: the seven fields of Clerk, in short, since
+// a million of them wait in memory. Two requests are the same when these bytes
+// are.
+type content struct {
+	Email    string          `json:"e"`
+	Metadata json.RawMessage `json:"m,omitzero"`
+	Redirect string          `json:"r,omitzero"`
+	NoNotify bool            `json:"n,omitzero"`
+	Ignore   bool            `json:"i,omitzero"`
+	Days     int             `json:"d,omitzero"`
+	Template string          `json:"t,omitzero"`
+}
+
+// encodeContent is canonical: metadata that differs only in spaces or in the
+// order of its keys gives the same bytes. An invite that has no more than an
+// address and metadata, as most do, is written as the two on a line each.
+func encodeContent(i *tasks.Invite) (string, error) {
+	c := content{
+		Email: i.EmailAddress.Raw(), Redirect: i.RedirectURL, NoNotify: i.NoNotify,
+		Ignore: i.IgnoreExisting, Days: i.ExpiresInDays, Template: i.TemplateSlug,
+	}
+	if len(i.PublicMetadata) > 0 {
+		m, err := canonical(i.PublicMetadata)
+		if err != nil {
+			return "", err
+		}
+		c.Metadata = m
+	}
+	if c.Redirect == "" && !c.NoNotify && !c.Ignore && c.Days == 0 && c.Template == "" && c.Email != "" && c.Email[0] != '{' {
+		if len(c.Metadata) == 0 {
+			return c.Email, nil
+		}
+		return c.Email + "\n" + string(c.Metadata), nil
+	}
+	return marshal(c)
+}
+
+func marshal(v any) (string, error) {
+	var b strings.Builder
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	err := enc.Encode(v)
+	return strings.TrimSuffix(b.String(), "\n"), err
+}
+
+func decodeContent(body string) (tasks.Invite, error) {
+	var c content
+	if strings.HasPrefix(body, "{") {
+		if err := json.Unmarshal([]byte(body), &c); err != nil {
+			return tasks.Invite{}, err
+		}
+	} else {
+		address, metadata, _ := strings.Cut(body, "\n")
+		c.Email = address
+		if metadata != "" {
+			c.Metadata = json.RawMessage(metadata)
+		}
+	}
+	email := tasks.StoredEmail(c.Email)
+	if email.IsZero() {
+		return tasks.Invite{}, errRecord
+	}
+	return tasks.Invite{
+		EmailAddress: email, PublicMetadata: c.Metadata, RedirectURL: c.Redirect, NoNotify: c.NoNotify,
+		IgnoreExisting: c.Ignore, ExpiresInDays: c.Days, TemplateSlug: c.Template,
+	}, nil
+}
+
+func parseRecords(flat []string) ([]Record, error) {
+	records := make([]Record, 0, len(flat)/2)
+	for i := 0; i+1 < len(flat); i += 2 {
+		r, err := parseRecord(flat[i], flat[i+1])
+		if err != nil {
+			return nil, err
+		}
+		records = append(records, r)
+	}
+	return records, nil
+}

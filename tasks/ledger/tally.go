@@ -1,0 +1,115 @@
+package ledger
+
+import (
+	"context"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/inviteq/inviteq/tasks"
+)
+
+// Move is a change of state.
+type Move struct{ From, To tasks.State }
+
+// Delivers reports whether the move says that Clerk took the invite from us. An
+// invitation that somebody else has created goes from Queued (see Adopt).
+func (m Move) Delivers() bool {
+	return (m.From == tasks.Sending || m.From == tasks.Unknown) && m.To.Delivered()
+}
+
+// Outcome is a state that is not open, and why an invite came into it.
+type Outcome struct {
+	State  tasks.State
+	Reason string // A stable word; may be empty.
+}
+
+// Totals count what has happened since the ledger was made. They only grow, and
+// know as many moves and reasons as there are in the code. An invite that is
+// revoked after its delivery, say, counts in both outcomes.
+type Totals struct {
+	Moves    map[Move]int64
+	Outcomes map[Outcome]int64
+}
+
+// Delivered returns how many invites Clerk has taken from us.
+func (t Totals) Delivered() (n int64) {
+	for m, count := range t.Moves {
+		if m.Delivers() {
+			n += count
+		}
+	}
+	return n
+}
+
+// Totals reads the totals in one round trip.
+func (l *Ledger) Totals(ctx context.Context) (Totals, error) {
+	t := Totals{Moves: map[Move]int64{}, Outcomes: map[Outcome]int64{}}
+	h, err := l.rdb.HGetAll(ctx, l.keys.of("totals")).Result()
+	for field, count := range h {
+		if m, ok := parseMove(field); ok {
+			t.Moves[m] = number(count)
+		} else if state, reason, ok := strings.Cut(field, ":"); ok {
+			if s, err := tasks.ParseState(state); err == nil {
+				t.Outcomes[Outcome{s, reason}] = number(count)
+			}
+		}
+	}
+	return t, err
+}
+
+// Hour counts how invites were settled in an hour that begins at Start (UTC).
+type Hour struct {
+	Start time.Time
+	Moves map[Move]int64
+}
+
+// Delivered returns how many invites Clerk took from us in the hour.
+func (h Hour) Delivered() int64 { return Totals{Moves: h.Moves}.Delivered() }
+
+// HoursKept is how far back Hours can look.
+const HoursKept = 39 * 24
+
+// Hours returns the last n hours (at most HoursKept), the oldest first; the last
+// one is the hour of now, which is not over. It makes one round trip.
+func (l *Ledger) Hours(ctx context.Context, now time.Time, n int) ([]Hour, error) {
+	n = min(n, HoursKept)
+	last := now.UTC().Truncate(time.Hour)
+	first := last.Add(-time.Duration(n-1) * time.Hour)
+	hours := make([]Hour, n)
+	for i := range hours {
+		hours[i] = Hour{first.Add(time.Duration(i) * time.Hour), map[Move]int64{}}
+	}
+	pipe := l.rdb.Pipeline()
+	days := map[int64]*redis.MapStringStringCmd{}
+	const day = 24 * int64(time.Hour/time.Second)
+	for d := first.Unix() / day; d <= last.Unix()/day; d++ {
+		days[d] = pipe.HGetAll(ctx, l.keys.of("day")+strconv.FormatInt(d, 10))
+	}
+	if _, err := pipe.Exec(ctx); err != nil {
+		return nil, err
+	}
+	for d, cmd := range days {
+		for field, count := range cmd.Val() {
+			hour, change, _ := strings.Cut(field, ":")
+			start := time.Unix(d*day, 0).Add(time.Duration(number(hour)) * time.Hour)
+			i := int(start.Sub(first) / time.Hour)
+			if m, ok := parseMove(change); ok && !start.Before(first) && i < n {
+				hours[i].Moves[m] += number(count)
+			}
+		}
+	}
+	return hours, nil
+}
+
+func parseMove(s string) (Move, bool) {
+	from, to, ok := strings.Cut(s, ">")
+	if !ok {
+		return Move{}, false
+	}
+	f, err1 := tasks.ParseState(from)
+	t, err2 := tasks.ParseState(to)
+	return Move{f, t}, err1 == nil && err2 == nil
+}

@@ -1,0 +1,95 @@
+package tasks
+
+import (
+	"fmt"
+	"strings"
+)
+
+// State is where an invite stands. After Sending the words are Clerk's own.
+//
+//	queued → sending → pending → accepted | expired | revoked
+//	         sending → unknown → queued | pending
+//
+// Side exits: rejected, canceled, failed, parked.
+type State uint8
+
+const (
+	Queued   State = iota // waits for its turn
+	Sending               // claimed: a call is about to be made, or under way
+	Unknown               // may have taken effect; only a read may settle it
+	Pending               // Clerk has it and has mailed it
+	Accepted              // the person has signed up
+	Expired               // the invitation ran out
+	Revoked               // revoked after it was sent
+	Rejected              // Clerk will never take it: the reason says why
+	Canceled              // revoked before it was sent
+	Failed                // attempts or age ran out
+	Parked                // waits for a person: the reason says why
+)
+
+// States lists every state.
+var States = []State{Queued, Sending, Unknown, Pending, Accepted, Expired, Revoked, Rejected, Canceled, Failed, Parked}
+
+// stateInfo gives each state its name and the letter that stands for it in a
+// record.
+var stateInfo = [...]struct {
+	name   string
+	letter byte
+}{
+	Queued:   {"queued", 'q'},
+	Sending:  {"sending", 's'},
+	Unknown:  {"unknown", 'u'},
+	Pending:  {"pending", 'p'},
+	Accepted: {"accepted", 'a'},
+	Expired:  {"expired", 'e'},
+	Revoked:  {"revoked", 'v'},
+	Rejected: {"rejected", 'r'},
+	Canceled: {"canceled", 'c'},
+	Failed:   {"failed", 'f'},
+	Parked:   {"parked", 'k'},
+}
+
+// String returns the state's name in lower case.
+func (s State) String() string {
+	if int(s) < len(stateInfo) {
+		return stateInfo[s].name
+	}
+	return fmt.Sprintf("state(%d)", uint8(s))
+}
+
+// MarshalText returns the state's name.
+func (s State) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// UnmarshalText understands the state's name.
+func (s *State) UnmarshalText(b []byte) (err error) { *s, err = ParseState(string(b)); return err }
+
+// ParseState understands the names that String returns.
+func ParseState(name string) (State, error) {
+	names := make([]string, len(States))
+	for i, s := range States {
+		if s.String() == name {
+			return s, nil
+		}
+		names[i] = s.String()
+	}
+	return 0, fmt.Errorf("state must be one of %s", strings.Join(names, ", "))
+}
+
+// Open reports whether inviteq still has something to do for the invite before
+// its producer can be told how the sending ended.
+func (s State) Open() bool { return s == Queued || s == Sending || s == Unknown }
+
+// Delivered reports whether Clerk took the invite, whatever became of it then.
+func (s State) Delivered() bool {
+	return s == Pending || s == Accepted || s == Expired || s == Revoked
+}
+
+// StateOf returns the state that a letter stands for in a record of the ledger.
+func StateOf(letter byte) (State, bool) {
+	for s, info := range stateInfo {
+		if info.letter == letter {
+			return State(s), true
+		}
+	}
+	return 0, false
+}
