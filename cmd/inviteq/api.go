@@ -200,6 +200,9 @@ func audit(log zerolog.Logger, e api.Entry) {
 	line.Err(e.Err).Msg("api request")
 }
 
+// tokens is where the tokens are kept.
+func (c *connection) tokens() *api.Store { return api.NewStore(c.rdb, c.ledger.Instance()) }
+
 type apiTokenCommand struct {
 	Create apiTokenCreateCommand `cmd:"" help:"Make a token and print it, this once."`
 	List   apiTokenListCommand   `cmd:"" help:"List the tokens, without their secrets."`
@@ -224,13 +227,13 @@ Examples:
 
 // Run makes a token.
 func (c *apiTokenCreateCommand) Run(ctx context.Context, p *program) error {
-	p.complaints.add(ledger.CheckTokenName(c.Name))
+	p.complaints.add(api.CheckTokenName(c.Name))
 	conn, err := p.connect(ctx, c.Instance)
 	if err != nil {
 		return err
 	}
 	defer conn.Close()
-	bearer, t, err := conn.ledger.CreateToken(ctx, time.Now(), c.Name, c.ReadOnly)
+	bearer, t, err := conn.tokens().CreateToken(ctx, time.Now(), c.Name, c.ReadOnly)
 	if err != nil {
 		return err
 	}
@@ -266,7 +269,7 @@ func (c *apiTokenListCommand) Run(ctx context.Context, p *program) error {
 		return err
 	}
 	defer conn.Close()
-	tokens, err := conn.ledger.Tokens(ctx)
+	tokens, err := conn.tokens().Tokens(ctx)
 	if err != nil {
 		return err
 	}
@@ -319,8 +322,8 @@ func (c *apiTokenRevokeCommand) Run(ctx context.Context, p *program) error {
 		return err
 	}
 	defer conn.Close()
-	gone, err := conn.ledger.RevokeTokens(ctx, c.Name)
-	if errors.Is(err, ledger.ErrNotFound) {
+	gone, err := conn.tokens().RevokeTokens(ctx, c.Name)
+	if errors.Is(err, api.ErrToken) {
 		return errors.New("there is no such token; `inviteq api token list` shows all")
 	}
 	if err != nil {

@@ -63,11 +63,12 @@ type arrow struct {
 // counts. Programs (package main) wire, and may import anything.
 var arrows = []arrow{
 	{"tasks/ledger", []string{"tasks", "tasks/ledger/..."}},
+	{"tasks/access", nil},
 	{"tasks", nil},
 	{"clerk/clerksim", []string{"clerk/clerksim/..."}},
 	{"clerk", []string{"clerk/..."}},
-	{"worker", []string{"tasks", "tasks/ledger", "clerk", "worker/..."}},
-	{"enqueue", []string{"tasks", "tasks/ledger", "enqueue/..."}},
+	{"worker", []string{"tasks", "tasks/access", "tasks/ledger", "clerk", "worker/..."}},
+	{"enqueue", []string{"tasks", "tasks/access", "tasks/ledger", "enqueue/..."}},
 	{"cmd", []string{"cmd/...", "tasks/...", "clerk/...", "worker/...", "enqueue/..."}},
 }
 

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/inviteq/inviteq/enqueue"
+	"github.com/inviteq/inviteq/tasks/access"
 	"github.com/inviteq/inviteq/tasks/ledger"
 )
 
@@ -102,7 +103,8 @@ func (c Config) withDefaults() (Config, error) {
 type API struct {
 	cfg      Config
 	limits   limits
-	guesses  ledger.Guesses
+	store    *Store
+	guesses  access.Guesses
 	inFlight chan struct{}
 	waiting  chan struct{}
 	heavy    chan struct{}
@@ -123,7 +125,7 @@ func New(cfg Config) (*API, error) {
 		return nil, err
 	}
 	a := &API{
-		cfg: cfg, inFlight: make(chan struct{}, inFlight), waiting: make(chan struct{}, waiting), heavy: make(chan struct{}, heavy),
+		cfg: cfg, store: NewStore(cfg.Ledger.Redis(), cfg.Ledger.Instance()), inFlight: make(chan struct{}, inFlight), waiting: make(chan struct{}, waiting), heavy: make(chan struct{}, heavy),
 		imports: make(chan struct{}, imports), draining: make(chan struct{}),
 	}
 	a.limits = limits{rate: rate.Limit(cfg.RateLimit), burst: int(2*cfg.RateLimit) + 1, callers: map[string]*caller{}}

@@ -14,8 +14,6 @@ import (
 	"strings"
 	"sync"
 	"time"
-
-	"github.com/inviteq/inviteq/tasks/ledger"
 )
 
 // Document is the OpenAPI document that is served at /openapi.yaml.
@@ -30,7 +28,7 @@ type exchange struct {
 	w     http.ResponseWriter
 	ctx   context.Context //nolint:containedctx // that of the request
 	id    string          // of the path
-	token ledger.BearerToken
+	token Token
 	leave func() // gives the place in flight back; more than once does no harm
 	entry Entry
 }
@@ -171,9 +169,9 @@ func (x *exchange) admit() *answer {
 	if !strings.EqualFold(scheme, "Bearer") {
 		bearer = ""
 	}
-	token, err := x.cfg.Ledger.Authenticate(x.ctx, strings.TrimSpace(bearer))
+	token, err := x.store.Authenticate(x.ctx, strings.TrimSpace(bearer))
 	switch {
-	case errors.Is(err, ledger.ErrToken):
+	case errors.Is(err, ErrToken):
 		if bearer != "" {
 			if wait := x.guesses.Wrong(x.entry.Remote, time.Now()); wait > 0 {
 				return refuse(http.StatusTooManyRequests, codeTooMany, "Too many requests. Please try again in a bit.",
@@ -191,7 +189,7 @@ func (x *exchange) admit() *answer {
 	now := time.Now()
 	wait, note := x.limits.take(token.ID, now)
 	if note {
-		_ = x.cfg.Ledger.TokenUsed(x.ctx, now, token.ID) // worth no error: it is a hint for whoever tidies up
+		_ = x.store.TokenUsed(x.ctx, now, token.ID) // worth no error: it is a hint for whoever tidies up
 	}
 	if wait > 0 {
 		return refuse(http.StatusTooManyRequests, codeTooMany, "Too many requests. Please try again in a bit.",

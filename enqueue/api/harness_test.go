@@ -96,9 +96,11 @@ func newStage(t testing.TB, change ...func(*api.Config)) *stage {
 	return s
 }
 
+func (s *stage) tokens() *api.Store { return api.NewStore(s.redis, s.ledger.Instance()) }
+
 func (s *stage) newToken(name string) string {
 	s.t.Helper()
-	bearer, _, err := s.ledger.CreateToken(s.t.Context(), time.Now(), name, false)
+	bearer, _, err := s.tokens().CreateToken(s.t.Context(), time.Now(), name, false)
 	if err != nil {
 		s.t.Fatal(err)
 	}

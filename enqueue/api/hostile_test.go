@@ -206,7 +206,7 @@ func TestTokens(t *testing.T) {
 		t.Errorf("a scheme in lower case: %d", r.status)
 	}
 	second := s.newToken("tests")
-	if _, err := s.ledger.RevokeTokens(t.Context(), "tests"); err != nil {
+	if _, err := s.tokens().RevokeTokens(t.Context(), "tests"); err != nil {
 		t.Fatal(err)
 	}
 	for _, token := range []string{good, second} {
@@ -254,7 +254,7 @@ func TestReadOnlyTokens(t *testing.T) {
 	var made invitation
 	s.post("/v1/invitations", `{"email_address":"ada@example.com"}`).into(t, &made)
 	var err error
-	if s.token, _, err = s.ledger.CreateToken(t.Context(), time.Now(), "dashboard", true); err != nil {
+	if s.token, _, err = s.tokens().CreateToken(t.Context(), time.Now(), "dashboard", true); err != nil {
 		t.Fatal(err)
 	}
 	for _, r := range []reply{

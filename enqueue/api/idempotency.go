@@ -60,7 +60,7 @@ func (x *exchange) bind(ctx context.Context, k idempotencyKey, request string) *
 	if k.isZero() {
 		return nil
 	}
-	bound, err := x.cfg.Ledger.Bind(ctx, k.name(), request, keyLife)
+	bound, err := x.store.bind(ctx, k.name(), request, keyLife)
 	if err != nil {
 		return unavailable(err)
 	}

@@ -86,7 +86,7 @@ func TestWithoutRedis(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := newStage(t, func(c *api.Config) { c.Ledger, c.Client = l, client })
-	if s.token, _, err = l.CreateToken(t.Context(), time.Now(), "a", false); err != nil {
+	if s.token, _, err = api.NewStore(rdb, "").CreateToken(t.Context(), time.Now(), "a", false); err != nil {
 		t.Fatal(err)
 	}
 	if r := s.get("/healthz"); r.status != 200 {

@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"cmp"
 	"fmt"
 	"regexp"
 	"strings"
@@ -34,7 +35,6 @@ var keyNames = []struct{ lua, redis, holds string }{
 	{"revreq", "revreq", "hash id → a revoke request for something that is not in the ledger"},
 	{"events", "events", "stream of state changes, without addresses"},
 	{"totals", "totals", "hash from>to → how many invites ever went that way; state:reason → how many ever ended so"},
-	{"tokens", "tokens", "hash token id → name, hash and age of a bearer token of the HTTP API; id:used → last use (ms)"},
 	{"meta", "meta", "hash: salt, next position, the worker's limits, last reconciliation"},
 }
 
@@ -47,14 +47,20 @@ var keyFamilies = []struct{ lua, redis, holds string }{
 	{"tomb", "tomb:", "string id of a trimmed invite → hash of its content"},
 	{"hold", "hold:", "string a lease that one process has at a time"},
 	{"day", "day:", "hash a day (UTC): hour:from>to → how many invites were settled that way"},
-	{"bound", "bound:", "string Idempotency-Key of the HTTP API, hashed → hash of the request that came with it"},
 	{"ids", "ids:", "list of the ids of an import, in the order of the file"},
 }
 
 // keys builds the names of one instance's keys.
 type keys struct{ prefix string }
 
-func newKeys(instance string) keys { return keys{"inviteq:{" + instance + "}:"} }
+func newKeys(instance string) keys { return keys{KeyPrefix(instance)} }
+
+// KeyPrefix is the beginning of every key of an instance; "" is the default one. Its
+// hash tag puts them all into one slot of Redis Cluster. The HTTP API keeps its own
+// things under it, too: see enqueue/api, store.go.
+func KeyPrefix(instance string) string {
+	return "inviteq:{" + cmp.Or(instance, tasks.DefaultInstance) + "}:"
+}
 
 // prelude is the Lua table K of every key, given the prefix as KEYS[1].
 func (keys) prelude() string {

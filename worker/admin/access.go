@@ -14,7 +14,7 @@ import (
 
 	"github.com/rs/zerolog"
 
-	"github.com/inviteq/inviteq/tasks/ledger"
+	"github.com/inviteq/inviteq/tasks/access"
 )
 
 // Access says who may see the pages. See the package's documentation.
@@ -48,7 +48,7 @@ func IsPublic(addr net.Addr) bool {
 // guard lets through who may see the pages. Wrong tokens are logged, and whoever
 // tries many is told to wait.
 func (a Access) guard(log zerolog.Logger, next http.Handler) http.Handler {
-	guesses := &ledger.Guesses{}
+	guesses := &access.Guesses{}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
 		case a.Token != "" && !a.shown(r):

@@ -1,10 +1,12 @@
-package ledger
+package access
 
 import (
 	"fmt"
 	"testing"
 	"time"
 )
+
+var start = time.UnixMilli(1_800_000_000_000)
 
 func TestGuesses(t *testing.T) {
 	var g Guesses

@@ -1,25 +1,25 @@
-package ledger
+package api
 
 import (
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/subtle"
-	"encoding/base32"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 )
 
-// BearerToken is a bearer token of the HTTP API, without its secret. Several tokens
-// may have the same name: then they are the same caller, and the old one can be
-// revoked once the new one is in use everywhere.
-type BearerToken struct {
+// Token is a bearer token of the API, without its secret. Several tokens may have
+// the same name: then they are the same caller, and the old one can be revoked once
+// the new one is in use everywhere.
+type Token struct {
 	ID        string    // tok_ and 16 characters.
 	Name      string    // Who uses it. It stands in the audit log.
 	ReadOnly  bool      // It may look, and not change anything.
@@ -27,7 +27,7 @@ type BearerToken struct {
 	UsedAt    time.Time // The last use, to the minute; zero: never.
 }
 
-// ErrToken says that a bearer token is not one of ours, or not any more.
+// ErrToken says that a token is not one of ours, or not any more.
 var ErrToken = errors.New("the token is not known")
 
 // A bearer token is tokenPrefix, the 16 characters of its id, and 52 of its
@@ -41,8 +41,6 @@ const (
 	secretLen    = 52
 	idPrefix     = "tok_"
 )
-
-var tokenText = base32.NewEncoding("0123456789abcdefghjkmnpqrstvwxyz").WithPadding(base32.NoPadding)
 
 // tokenJSON is a token as it is kept. 32 random bytes cannot be guessed, so that
 // one round of SHA-256 hides them as well as a slow hash would.
@@ -67,37 +65,37 @@ func CheckTokenName(name string) error {
 
 // CreateToken makes a new token, which may do everything unless it is read-only. The
 // bearer token itself is returned this once; only its hash is kept.
-func (l *Ledger) CreateToken(ctx context.Context, now time.Time, name string, readOnly bool) (bearer string, t BearerToken, err error) {
+func (s *Store) CreateToken(ctx context.Context, now time.Time, name string, readOnly bool) (bearer string, t Token, err error) {
 	if err := CheckTokenName(name); err != nil {
 		return "", t, err
 	}
 	id, secret := randomText(tokenIDBytes), randomText(secretBytes)
-	t = BearerToken{ID: idPrefix + id, Name: name, ReadOnly: readOnly, CreatedAt: time.UnixMilli(now.UnixMilli())}
+	t = Token{ID: idPrefix + id, Name: name, ReadOnly: readOnly, CreatedAt: time.UnixMilli(now.UnixMilli())}
 	body, err := json.Marshal(tokenJSON{name, hashOf(secret), now.UnixMilli(), readOnly})
 	if err != nil {
 		return "", t, err
 	}
-	if err := l.rdb.HSet(ctx, l.keys.of("tokens"), t.ID, body).Err(); err != nil {
+	if err := s.rdb.HSet(ctx, s.tokens, t.ID, body).Err(); err != nil {
 		return "", t, err
 	}
 	return tokenPrefix + id + secret, t, nil
 }
 
 // Tokens lists the tokens, the oldest first.
-func (l *Ledger) Tokens(ctx context.Context) ([]BearerToken, error) {
-	fields, err := l.rdb.HGetAll(ctx, l.keys.of("tokens")).Result()
+func (s *Store) Tokens(ctx context.Context) ([]Token, error) {
+	fields, err := s.rdb.HGetAll(ctx, s.tokens).Result()
 	if err != nil {
 		return nil, err
 	}
-	var all []BearerToken
+	var all []Token
 	for id, body := range fields {
 		var j tokenJSON
 		if strings.HasSuffix(id, usedSuffix) || json.Unmarshal([]byte(body), &j) != nil {
 			continue
 		}
-		all = append(all, BearerToken{ID: id, Name: j.Name, ReadOnly: j.ReadOnly, CreatedAt: time.UnixMilli(j.Created), UsedAt: moment(fields[id+usedSuffix])})
+		all = append(all, Token{ID: id, Name: j.Name, ReadOnly: j.ReadOnly, CreatedAt: time.UnixMilli(j.Created), UsedAt: usedAt(fields[id+usedSuffix])})
 	}
-	slices.SortFunc(all, func(a, b BearerToken) int {
+	slices.SortFunc(all, func(a, b Token) int {
 		if c := a.CreatedAt.Compare(b.CreatedAt); c != 0 {
 			return c
 		}
@@ -107,47 +105,46 @@ func (l *Ledger) Tokens(ctx context.Context) ([]BearerToken, error) {
 }
 
 // RevokeTokens revokes every token with this name, or the one with this id. The
-// next request that comes with one is refused. ErrNotFound says that there was
-// none.
-func (l *Ledger) RevokeTokens(ctx context.Context, nameOrID string) ([]BearerToken, error) {
-	all, err := l.Tokens(ctx)
+// next request that comes with one is refused. ErrToken says that there was none.
+func (s *Store) RevokeTokens(ctx context.Context, nameOrID string) ([]Token, error) {
+	all, err := s.Tokens(ctx)
 	if err != nil {
 		return nil, err
 	}
-	gone := slices.DeleteFunc(all, func(t BearerToken) bool { return t.Name != nameOrID && t.ID != nameOrID })
+	gone := slices.DeleteFunc(all, func(t Token) bool { return t.Name != nameOrID && t.ID != nameOrID })
 	if len(gone) == 0 {
-		return nil, ErrNotFound
+		return nil, ErrToken
 	}
 	var fields []string
 	for _, t := range gone {
 		fields = append(fields, t.ID, t.ID+usedSuffix)
 	}
-	return gone, l.rdb.HDel(ctx, l.keys.of("tokens"), fields...).Err()
+	return gone, s.rdb.HDel(ctx, s.tokens, fields...).Err()
 }
 
 // Authenticate finds the token that a request came with, in one round trip
 // whatever the number of tokens. What does not look like a token costs none.
 // The error is ErrToken if it is not known.
-func (l *Ledger) Authenticate(ctx context.Context, bearer string) (BearerToken, error) {
+func (s *Store) Authenticate(ctx context.Context, bearer string) (Token, error) {
 	text, ok := strings.CutPrefix(bearer, tokenPrefix)
 	if !ok || len(text) != tokenIDLen+secretLen {
-		return BearerToken{}, ErrToken
+		return Token{}, ErrToken
 	}
-	if _, err := tokenText.DecodeString(text[:tokenIDLen]); err != nil {
-		return BearerToken{}, ErrToken
+	if _, err := idText.DecodeString(text[:tokenIDLen]); err != nil {
+		return Token{}, ErrToken
 	}
-	t := BearerToken{ID: idPrefix + text[:tokenIDLen]}
-	body, err := l.rdb.HGet(ctx, l.keys.of("tokens"), t.ID).Bytes()
+	t := Token{ID: idPrefix + text[:tokenIDLen]}
+	body, err := s.rdb.HGet(ctx, s.tokens, t.ID).Bytes()
 	if err != nil && !errors.Is(err, redis.Nil) {
-		return BearerToken{}, err
+		return Token{}, err
 	}
 	// Without a record the hash is empty, and nothing equals it.
 	var j tokenJSON
 	if err == nil && json.Unmarshal(body, &j) != nil {
-		return BearerToken{}, ErrToken
+		return Token{}, ErrToken
 	}
 	if subtle.ConstantTimeCompare([]byte(hashOf(text[tokenIDLen:])), []byte(j.Hash)) != 1 {
-		return BearerToken{}, ErrToken
+		return Token{}, ErrToken
 	}
 	t.Name, t.ReadOnly, t.CreatedAt = j.Name, j.ReadOnly, time.UnixMilli(j.Created)
 	return t, nil
@@ -156,14 +153,23 @@ func (l *Ledger) Authenticate(ctx context.Context, bearer string) (BearerToken, 
 const usedSuffix = ":used"
 
 // TokenUsed notes when a token was last used. Once a minute is enough.
-func (l *Ledger) TokenUsed(ctx context.Context, now time.Time, id string) error {
-	return l.rdb.HSet(ctx, l.keys.of("tokens"), id+usedSuffix, now.UnixMilli()).Err()
+func (s *Store) TokenUsed(ctx context.Context, now time.Time, id string) error {
+	return s.rdb.HSet(ctx, s.tokens, id+usedSuffix, now.UnixMilli()).Err()
+}
+
+// usedAt is the zero time for a token that was never used.
+func usedAt(millis string) time.Time {
+	ms, err := strconv.ParseInt(millis, 10, 64)
+	if err != nil {
+		return time.Time{}
+	}
+	return time.UnixMilli(ms)
 }
 
 func randomText(n int) string {
 	b := make([]byte, n)
 	rand.Read(b)
-	return tokenText.EncodeToString(b)
+	return idText.EncodeToString(b)
 }
 
 func hashOf(secret string) string {

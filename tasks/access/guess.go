@@ -1,4 +1,6 @@
-package ledger
+// Package access is what both listeners, the HTTP API and the admin pages, have in
+// common about who may come in. It knows neither Redis nor HTTP.
+package access
 
 import (
 	"hash/maphash"
