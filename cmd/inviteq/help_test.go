@@ -11,7 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-var update = flag.Bool("update", false, "write golden files and the generated parts of README.md")
+var update = flag.Bool("update", false, "write golden files and the generated parts of pages")
 
 // model is the command line as kong knows it.
 func model(t testing.TB) *kong.Application {

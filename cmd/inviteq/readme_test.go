@@ -3,9 +3,11 @@ package main
 import (
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -13,72 +15,129 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-const readme = "../../README.md"
+// root is the top of the repository.
+const root = "../.."
 
-// TestREADME keeps the README true: its generated parts are what --help says,
-// and the tests, make targets, files, variables and commands that it names exist.
+// TestREADME keeps the README and the pages beside it true: their generated
+// parts are what the program says, and the tests, make targets, files, headings,
+// variables and commands that they name exist.
 func TestREADME(t *testing.T) {
-	b, err := os.ReadFile(readme)
-	if err != nil {
-		t.Fatal(err)
-	}
-	text := string(b)
-	want := text
 	app := model(t)
-	for part, content := range map[string]string{
+	parts := map[string]string{
 		"commands": commandTable(app), "worker": flagTable(app, "worker"), "alerts": alertTable(t),
-	} {
-		want = replacePart(t, want, part, content)
 	}
-	if *update {
-		if err := os.WriteFile(readme, []byte(want), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	} else if diff := cmp.Diff(want, text); diff != "" {
-		t.Errorf("the tables are out of date; run this test with -update: %s", diff)
-	}
-
-	sources := testSources(t)
-	for _, name := range unique(regexp.MustCompile("`(Test[A-Z][A-Za-z0-9]*)`"), text) {
-		if !strings.Contains(sources, "func "+name+"(") {
-			t.Errorf("there is no %s", name)
-		}
-	}
-	makefile, err := os.ReadFile("../../Makefile")
+	all := pages(t)
+	sources, known := testSources(t), variables(t, app)
+	makefile, err := os.ReadFile(filepath.Join(root, "Makefile"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, target := range unique(regexp.MustCompile("(?m)(?:^|`)make ([a-z-]+)"), text) {
-		if !strings.Contains(string(makefile), "\n"+target+":") {
-			t.Errorf("there is no make %s", target)
+	for path, text := range all {
+		want := text
+		for _, part := range unique(regexp.MustCompile("<!-- generated: (.*?) -->"), text) {
+			content, ok := parts[part]
+			if !ok {
+				t.Errorf("%s: no part is named %q, or it is on another page too", path, part)
+				continue
+			}
+			delete(parts, part)
+			want = replacePart(t, want, part, content)
 		}
-	}
-	for _, link := range unique(regexp.MustCompile(`\]\(([^)#]+)\)`), text) {
-		if _, err := os.Stat(filepath.Join("../..", link)); err != nil && !strings.HasPrefix(link, "https://") {
-			t.Errorf("a link leads nowhere: %v", err)
+		if *update {
+			if err := os.WriteFile(filepath.Join(root, path), []byte(want), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		} else if diff := cmp.Diff(want, text); diff != "" {
+			t.Errorf("%s: the tables are out of date; run this test with -update: %s", path, diff)
 		}
-	}
-	known := variables(t, app)
-	for _, name := range unique(regexp.MustCompile(`\b(INVITEQ_[A-Z_]*[A-Z])\b`), text) {
-		if !known[name] {
-			t.Errorf("there is no variable %s", name)
+		for _, name := range unique(regexp.MustCompile("`(Test[A-Z][A-Za-z0-9]*)`"), text) {
+			if !strings.Contains(sources, "func "+name+"(") {
+				t.Errorf("%s: there is no %s", path, name)
+			}
 		}
+		for _, target := range unique(regexp.MustCompile("(?m)(?:^|`)make ([a-z-]+)"), text) {
+			if !strings.Contains(string(makefile), "\n"+target+":") {
+				t.Errorf("%s: there is no make %s", path, target)
+			}
+		}
+		for _, name := range unique(regexp.MustCompile(`\b(INVITEQ_[A-Z_]*[A-Z])\b`), text) {
+			if !known[name] {
+				t.Errorf("%s: there is no variable %s", path, name)
+			}
+		}
+		checkLinks(t, path, all)
 	}
-	checkCommands(t, text)
+	for part := range parts {
+		t.Errorf("no page has the part %q", part)
+	}
+	checkCommands(t, slices.Collect(maps.Values(all)))
 }
 
-// checkCommands parses every command line of the README that runs inviteq, and
-// does not run it.
-func checkCommands(t *testing.T, text string) {
+// pages are the Markdown files of the repository, keyed by their path in it.
+func pages(t *testing.T) map[string]string {
 	t.Helper()
-	var code strings.Builder
-	for i, block := range strings.Split(text, "```") {
-		if i%2 == 1 {
-			code.WriteString(block)
+	found := map[string]string{}
+	for _, pattern := range []string{"*.md", ".github/*.md", ".github/*/*.md", "*/*.md", "*/*/*.md"} {
+		files, err := filepath.Glob(filepath.Join(root, pattern))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, file := range files {
+			b, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			found[strings.TrimPrefix(filepath.ToSlash(file), root+"/")] = string(b)
+		}
+	}
+	return found
+}
+
+// checkLinks follows every link of a page to a file, and to a heading of it.
+func checkLinks(t *testing.T, path string, all map[string]string) {
+	t.Helper()
+	for _, link := range unique(regexp.MustCompile(`\]\(([^)]+)\)`), all[path]) {
+		if strings.HasPrefix(link, "https://") {
 			continue
 		}
-		for _, span := range unique(regexp.MustCompile("`([^`]+)`"), block) {
-			code.WriteString(span + "\n")
+		file, heading, _ := strings.Cut(link, "#")
+		to := path
+		if file != "" {
+			to = filepath.ToSlash(filepath.Join(filepath.Dir(path), file))
+		}
+		if _, err := os.Stat(filepath.Join(root, to)); err != nil {
+			t.Errorf("%s: a link leads nowhere: %v", path, err)
+		}
+		if heading != "" && !slices.Contains(headings(all[to]), heading) {
+			t.Errorf("%s: %s has no heading #%s", path, to, heading)
+		}
+	}
+}
+
+// headings are those of a page as GitHub names them in links.
+func headings(text string) []string {
+	found := unique(regexp.MustCompile(`(?m)^#+ (.*)$`), text)
+	for i, heading := range found {
+		plain := regexp.MustCompile(`[^\w -]`).ReplaceAllString(strings.ToLower(heading), "")
+		found[i] = strings.ReplaceAll(plain, " ", "-")
+	}
+	return found
+}
+
+// checkCommands parses every command line of the pages that runs inviteq, and
+// does not run it.
+func checkCommands(t *testing.T, pages []string) {
+	t.Helper()
+	var code strings.Builder
+	for _, text := range pages {
+		for i, block := range strings.Split(text, "```") {
+			if i%2 == 1 {
+				code.WriteString(block)
+				continue
+			}
+			for _, span := range unique(regexp.MustCompile("`([^`]+)`"), block) {
+				code.WriteString(span + "\n")
+			}
 		}
 	}
 	commands := unique(regexp.MustCompile(`(?m)(?:^|/)inviteq ([a-z].*)$`), code.String())
@@ -97,7 +156,7 @@ func checkCommands(t *testing.T, text string) {
 	}
 }
 
-// words splits a line as a shell does, as far as the README needs it.
+// words splits a line as a shell does, as far as the pages need it.
 func words(line string) []string {
 	var out []string
 	for _, m := range regexp.MustCompile(`'([^']*)'|(\S+)`).FindAllStringSubmatch(line, -1) {
@@ -121,7 +180,7 @@ func unique(pattern *regexp.Regexp, text string) []string {
 func testSources(t *testing.T) string {
 	t.Helper()
 	var all strings.Builder
-	err := filepath.WalkDir("../..", func(path string, d fs.DirEntry, err error) error {
+	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() || !strings.HasSuffix(path, "_test.go") {
 			return err
 		}
@@ -141,7 +200,7 @@ func replacePart(t *testing.T, text, part, content string) string {
 	before, rest, ok := strings.Cut(text, begin)
 	_, after, ok2 := strings.Cut(rest, end)
 	if !ok || !ok2 {
-		t.Fatalf("README.md has no part %q", part)
+		t.Fatalf("the part %q has no end", part)
 	}
 	return before + begin + content + end + after
 }
@@ -179,7 +238,7 @@ func flagTable(app *kong.Application, command string) string {
 // alertTable holds what the alert rules say, in the order of their file.
 func alertTable(t *testing.T) string {
 	t.Helper()
-	rules, err := os.ReadFile("../../deployments/prometheus/alerts.yml")
+	rules, err := os.ReadFile(root + "/deployments/prometheus/alerts.yml")
 	if err != nil {
 		t.Fatal(err)
 	}
