@@ -33,7 +33,7 @@ func (s Setup) withDefaults() Setup {
 	return s
 }
 
-// policyConfig is a scenario's configuration for the policy's twin.
+// policyConfig is a scenario's configuration for the policy's model.
 func policyConfig(s *Scenario) policy.Config {
 	return ledger.Config{Limits: s.Limits, Reserve: s.Reserve, Bulk: ledger.BulkSize, ClaimTTL: 25 * time.Second}.Policy()
 }
@@ -102,7 +102,7 @@ func (c clerkSide) of(a policy.Action) *counter {
 	return c.single
 }
 
-// Run plays a scenario on the policy's twin: dispatchers that take turns, sleep
+// Run plays a scenario on the policy's model: dispatchers that take turns, sleep
 // until they are told to, and are nudged by arrivals.
 func Run(s *Scenario, setup Setup) Result {
 	setup = setup.withDefaults()

@@ -12,6 +12,7 @@ type mutant struct {
 
 const (
 	turn     = "tasks/ledger/turn.lua"
+	policy   = "tasks/ledger/policy/policy.lua" // as Redis runs it
 	settle   = "tasks/ledger/settle.lua"
 	lib      = "tasks/ledger/lib.lua"
 	retry    = "worker/retry.go"
@@ -43,9 +44,9 @@ var mutants = []mutant{
 	},
 	{
 		name: "count a call from when it is sent", file: turn,
-		old:  "redis.call('ZADD', K[e.name], deadline, turn)",
-		new:  "redis.call('ZADD', K[e.name], now, 'sent ' .. turn)",
-		test: "TestTurnIsItsTwin", dir: "./tasks/ledger",
+		old:  "redis.call('ZADD', K[q.name], deadline, turn)",
+		new:  "redis.call('ZADD', K[q.name], now, 'sent ' .. turn)",
+		test: "TestTurnIsItsModel", dir: "./tasks/ledger",
 	},
 	{
 		name: "stamp nothing when the answer comes, and count from the send", file: settle,
@@ -65,14 +66,14 @@ var mutants = []mutant{
 		test: "TestJudge",
 	},
 	{
-		name: "go through a closed gate", file: turn,
-		old: "e.hard_at = max(e.hard_at, max(open_at, num(gates[name .. '.probe'])))",
-		new: "e.hard_at = max(e.hard_at, num(gates[name .. '.probe']))",
+		name: "go through a closed gate", file: policy,
+		old: "f.HardAt = math.max(f.HardAt, math.max(q.Until, q.Probe))",
+		new: "f.HardAt = math.max(f.HardAt, q.Probe)",
 	},
 	{
-		name: "probe a gate with all workers at once", file: turn,
-		old: "e.hard_at = max(e.hard_at, max(open_at, num(gates[name .. '.probe'])))",
-		new: "e.hard_at = max(e.hard_at, open_at)",
+		name: "probe a gate with all workers at once", file: policy,
+		old: "f.HardAt = math.max(f.HardAt, math.max(q.Until, q.Probe))",
+		new: "f.HardAt = math.max(f.HardAt, q.Until)",
 	},
 	{
 		name: "settle without comparing the claim", file: settle,
@@ -81,8 +82,8 @@ var mutants = []mutant{
 	},
 	{
 		name: "charge an attempt for a 429", file: retry,
-		old:  "return all(ledger.Settlement{To: ledger.Queued, Reason: kind.String()})\n\n\tcase clerk.KindOverload:",
-		new:  "return all(ledger.Settlement{To: ledger.Queued, Reason: kind.String(), Charge: ledger.ChargeOne})\n\n\tcase clerk.KindOverload:",
+		old:  "return all(ledger.Settlement{To: tasks.Queued, Reason: kind.String()})\n\n\tcase clerk.KindOverload:",
+		new:  "return all(ledger.Settlement{To: tasks.Queued, Reason: kind.String(), Charge: ledger.ChargeOne})\n\n\tcase clerk.KindOverload:",
 		test: "TestJudge",
 	},
 	{
@@ -102,7 +103,7 @@ var mutants = []mutant{
 	},
 	{
 		name: "reject a duplicate without looking whose it is", file: retry,
-		old:  "return settled(r, ledger.Unknown, ledger.ReasonDuplicate, \"\")",
+		old:  "return settled(r, tasks.Unknown, ledger.ReasonDuplicate, \"\")",
 		new:  "return settled(r, ledger.Rejected, reasonInvited, \"\")",
 		test: "TestJudge",
 	},

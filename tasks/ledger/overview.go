@@ -211,11 +211,13 @@ func quotaOf(lim Limit, log []redis.Z, gate Gate, now time.Time) Quota {
 	return q
 }
 
-// fillQuota gives the policy's twin what Redis has about an endpoint.
+// fillQuota gives the policy's model what Redis has about an endpoint.
 func fillQuota(q *policy.Quota, name string, log []redis.Z, gates, pace map[string]string) {
-	for i := len(log) - 1; i >= 0; i-- {
-		q.Log = append(q.Log, log[i].Score)
+	calls := make([]float64, len(log))
+	for i, z := range log {
+		calls[len(log)-1-i] = z.Score
 	}
+	q.Fill(calls)
 	q.Last, q.Tat = decimal(pace[name+".last"]), decimal(pace[name+".tat"])
 	q.Until, q.Probe, q.Careful = decimal(gates[name+".until"]), decimal(gates[name+".probe"]), decimal(gates[name+".careful"])
 }

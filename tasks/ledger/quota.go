@@ -107,12 +107,12 @@ func (l *Ledger) SpendShare(ctx context.Context, now time.Time, share float64) (
 	return Decision{RetryAt: time.UnixMilli(at)}, nil
 }
 
-// policy is the limit as the policy's twin takes it.
+// policy is the limit as the policy's model takes it.
 func (l Limit) policy() policy.Limit {
 	return policy.Limit{Calls: l.Calls, Window: float64(l.Window.Milliseconds()), Span: float64(l.span().Milliseconds())}
 }
 
-// Policy is the configuration of the policy's twin.
+// Policy is the configuration of the policy's model.
 func (c Config) Policy() policy.Config {
 	return policy.Config{
 		Single: c.Limits.Single.policy(), Bulk: c.Limits.Bulk.policy(), Other: c.Limits.Other.policy(),

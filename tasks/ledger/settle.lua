@@ -47,20 +47,21 @@ if ARGV[5] == 'open' then
     redis.call('HDEL', K.gate, 'other.until', 'other.probe', 'other.why')
   end
 elseif ARGV[5] == 'close' then
-  redis.call('HSET', K.gate, gate .. '.until', str(max(num(ARGV[6]), closed_until(gate))), gate .. '.why', ARGV[8])
+  redis.call('HSET', K.gate, gate .. '.until', str(math.max(num(ARGV[6]), closed_until(gate))), gate .. '.why', ARGV[8])
   redis.call('HDEL', K.gate, gate .. '.probe')
 end
 
 if ARGV[5] == 'close' and ARGV[7] == '1' then
   for i, name in ipairs({'single', 'bulk'}) do
-    local limit, window, span = num(ARGV[7 + 3 * i]), num(ARGV[8 + 3 * i]), num(ARGV[9 + 3 * i])
-    if limit > 0 then
-      redis.call('HSET', K.gate, name .. '.careful', str(now + care(window)))
-      local tat = max(now, closed_until(name)) + (depth(limit) - 1) * soft_interval(limit, span, true)
-      redis.call('HSET', K.pace, name .. '.tat', real(max(tat, num(redis.call('HGET', K.pace, name .. '.tat')))))
+    local q = {Calls = num(ARGV[7 + 3 * i]), Window = num(ARGV[8 + 3 * i]), Span = num(ARGV[9 + 3 * i]), Until = closed_until(name),
+      Tat = num(redis.call('HGET', K.pace, name .. '.tat'))}
+    if q.Calls > 0 then
+      BeCareful(q, now)
+      redis.call('HSET', K.gate, name .. '.careful', str(q.Careful))
+      redis.call('HSET', K.pace, name .. '.tat', real(q.Tat))
       if name == gate then
-        redis.call('ZREMRANGEBYSCORE', K[name], '-inf', now - span)
-        for n = 1, limit - redis.call('ZCARD', K[name]) do
+        redis.call('ZREMRANGEBYSCORE', K[name], '-inf', now - q.Span)
+        for n = 1, q.Calls - redis.call('ZCARD', K[name]) do
           redis.call('ZADD', K[name], now, 'unseen:' .. str(now) .. ':' .. n)
         end
       end

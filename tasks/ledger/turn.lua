@@ -58,77 +58,44 @@ local gates = pairsof(redis.call('HGETALL', K.gate))
 local pace = pairsof(redis.call('HGETALL', K.pace))
 local paused = pairsof(redis.call('HGETALL', K.paused))
 
-local function endpoint(name, limit, window, span)
-  local e = {name = name, limit = limit, span = span, interval = 0, hard_at = now, spent = 0, free = 0, next_at = 0,
-    last = num(pace[name .. '.last']), tat = num(pace[name .. '.tat'])}
-  redis.call('ZREMRANGEBYSCORE', K[name], '-inf', now - span)
-  -- score returns the i-th entry of the log, from 0.
-  local function score(i) return num(redis.call('ZRANGE', K[name], i, i, 'WITHSCORES')[2]) end
-  -- when returns the time at which n tokens are free.
-  e.when = function(n)
-    local i = e.spent - limit + n - 1
-    if limit == 0 or i < 0 then return now end
-    if n > limit then return HUGE end
-    return score(i) + span
-  end
-  if limit > 0 then
-    e.interval = span / limit
-    e.spent = redis.call('ZCARD', K[name])
-    e.hard_at = e.when(1)
-    e.free, e.next_at = max(0, limit - e.spent), now
-    if e.spent > 0 then e.next_at = score(0) + span end
-  end
-  local careful = num(gates[name .. '.careful']) > now
-  e.gains = soft_interval(limit, span, careful)
-  e.soft_at = e.tat - (depth(limit) - 1) * e.gains
-  local open_at = num(gates[name .. '.until'])
-  if open_at > 0 then
-    e.gated = true
-    -- One probe at a time goes through a gate that is due to open.
-    e.hard_at = max(e.hard_at, max(open_at, num(gates[name .. '.probe'])))
-  end
-  if careful then e.hard_at = max(e.hard_at, e.soft_at) end
-  -- landed returns when one more call may be made, as far as those without an answer are concerned.
-  e.landed = function()
-    if limit == 0 or e.spent < depth(limit) then return now end
-    local flying = redis.call('ZCOUNT', K[name], '(' .. (now + ttl - ANSWER_TIME), '+inf')
-    local most = in_flight(limit, span)
-    if flying < most then return now end
-    return score(e.spent - most) - ttl + ANSWER_TIME
-  end
-  return e
+-- quota is an endpoint's, as policy.lua takes it. from: where its limit begins in ARGV.
+local function quota(name, from)
+  local key, span = K[name], num(ARGV[from + 2])
+  redis.call('ZREMRANGEBYSCORE', key, '-inf', now - span)
+  local len = redis.call('ZCARD', key)
+  return {name = name, Calls = num(ARGV[from]), Window = num(ARGV[from + 1]), Span = span,
+    Last = num(pace[name .. '.last']), Tat = num(pace[name .. '.tat']),
+    Until = num(gates[name .. '.until']), Probe = num(gates[name .. '.probe']), Careful = num(gates[name .. '.careful']),
+    Log = {
+      Len = function() return len end,
+      At = function(i) return num(redis.call('ZRANGE', key, i, i, 'WITHSCORES')[2]) end,
+      After = function(t) return redis.call('ZCOUNT', key, '(' .. t, '+inf') end,
+    }}
 end
+local single, bulk, other = quota('single', 6), quota('bulk', 9), quota('other', 12)
 
-local single = endpoint('single', num(ARGV[6]), num(ARGV[7]), num(ARGV[8]))
-local bulk = endpoint('bulk', num(ARGV[9]), num(ARGV[10]), num(ARGV[11]))
-local other = endpoint('other', num(ARGV[12]), num(ARGV[13]), num(ARGV[14]))
-
-local window = num(ARGV[7])
+local window = single.Window
 if window == 0 then window = 3600000 end
-local d = {start = num(pace['demand.start']), cur = num(pace['demand.cur']), prev = num(pace['demand.prev'])}
-local before = d.start
+local d = {Start = num(pace['demand.start']), Cur = num(pace['demand.cur']), Prev = num(pace['demand.prev'])}
+local before = d.Start
 local fresh = num(pace.arrived) - num(pace['demand.seen'])
-roll(d, now, window, fresh)
-if fresh > 0 or d.start ~= before then
-  redis.call('HSET', K.pace, 'demand.start', real(d.start), 'demand.cur', d.cur, 'demand.prev', d.prev,
+Roll(d, now, window, fresh)
+if fresh > 0 or d.Start ~= before then
+  redis.call('HSET', K.pace, 'demand.start', real(d.Start), 'demand.cur', d.Cur, 'demand.prev', d.Prev,
     'demand.seen', num(pace.arrived))
 end
-local demand, changes = demand_at(d, now, window)
-local kept = kept_of(reserve, single.limit, demand)
-single.spare_at, single.import_at = single.when(kept + 1), num(pace['import.tat'])
-
-local s = {now = now, size = size, arrived_at = num(pace['arrived.at']), demand = demand, reserve = reserve,
-  single = single, bulk = bulk}
+local s = NewState(now, size, reserve, ttl, single, bulk, other, d, window)
+s.ArrivedAt, s.ImportAt = num(pace['arrived.at']), num(pace['import.tat'])
 
 -- What shall wake the worker besides a token: an invite that comes due, a claim that runs out.
-local wake = HUGE
+local wake = Never
 for _, key in ipairs({K.later, K.state .. 'sending'}) do
   local head = redis.call('ZRANGE', key, 0, 0, 'WITHSCORES')
-  if head[2] then wake = min(wake, num(head[2])) end
+  if head[2] then wake = math.min(wake, num(head[2])) end
 end
 local function wait(at, why)
-  at = ceil(min(at, wake))
-  if at >= HUGE then at = 0 elseif at <= now then at = now + 1 end
+  at = math.ceil(math.min(at, wake))
+  if at >= Never then at = 0 elseif at <= now then at = now + 1 end
   return {'wait', str(at), why}
 end
 
@@ -178,62 +145,59 @@ local function board(batch, aboard, lane, want)
   end
 end
 
-local action, at, batch, solo, e
+local action, at, batch, solo
 for round = 1, 20 do
-  s.ni = is_paused(0) and 0 or redis.call('ZCARD', K.wait0)
-  s.nm = is_paused(1) and 0 or redis.call('ZCARD', K.wait1)
+  s.Interactive = is_paused(0) and 0 or redis.call('ZCARD', K.wait0)
+  s.Import = is_paused(1) and 0 or redis.call('ZCARD', K.wait1)
   solo = redis.call('ZCARD', K.solo) > 0 and first_solo() or nil
-  s.ns, s.ns_lane = solo and 1 or 0, solo and num(solo.lane) or 0
-  action, at = decide(s)
-  if action == 'idle' then
+  s.Solo, s.SoloLane = solo and 1 or 0, solo and num(solo.lane) or 0
+  action, at = Decide(s)
+  if action == Idle then
     local held = redis.call('ZCARD', K.wait0) + redis.call('ZCARD', K.wait1) + redis.call('ZCARD', K.solo) > 0
-    return wait(HUGE, held and 'paused' or 'idle')
+    return wait(at, held and 'paused' or 'idle')
   end
-  e = action == 'bulk' and bulk or single
-  if action ~= 'wait' then
-    at = max(other.hard_at, e.landed())
-    if at > now then action = 'wait' end
-  end
-  if action == 'wait' then
-    if s.nm + s.ns > 0 then at = min(at, changes) end
-    local closed = single.gated or bulk.gated or other.gated
+  if action == Wait then
+    local closed = single.Until + bulk.Until + other.Until > 0
     return wait(at, closed and 'gate' or 'quota')
   end
   -- Interactive invites board first, an import tops up.
   batch = {}
   local want, expected = 1, 1
-  if action == 'solo' then
+  if action == Solo then
     batch[1] = solo
   else
-    if action == 'bulk' then want, expected = size, min(size, s.ni + s.nm) end
+    if action == Bulk then want, expected = size, math.min(size, s.Interactive + s.Import) end
     local aboard = {}
-    if s.ni > 0 then board(batch, aboard, 0, want) end
-    if s.nm > 0 and (action == 'bulk' or s.ni == 0) then board(batch, aboard, 1, want) end
+    if s.Interactive > 0 then board(batch, aboard, 0, want) end
+    if s.Import > 0 and (action == Bulk or s.Interactive == 0) then board(batch, aboard, 1, want) end
   end
   -- If fewer could board than were counted, the others stand aside now: decide again, with what is left.
   if #batch >= expected then break end
 end
 if #batch == 0 then return {'again'} end
 
+local q = action == Bulk and bulk or single
 local deadline = now + ttl
-redis.call('ZADD', K[e.name], deadline, turn)
+redis.call('ZADD', K[q.name], deadline, turn)
 redis.call('ZADD', K.other, deadline, turn)
-redis.call('HSET', K.pace, e.name .. '.last', str(now), e.name .. '.tat', real(max(e.tat, now) + e.gains))
+local gains = Gains(q, now)
+Pay(q, now)
+redis.call('HSET', K.pace, q.name .. '.last', str(now), q.name .. '.tat', real(q.Tat))
 local paced = 0
-if action == 'single' and s.ni == 0 and single.limit > 0 then
-  paced = spacing(single.limit, single.span, demand, kept)
-  redis.call('HSET', K.pace, 'import.tat', real(max(single.import_at, now) + paced))
+if action == Single and s.Interactive == 0 then
+  paced = Spacing(single.Calls, single.Span, s.Demand, s.Kept)
+  redis.call('HSET', K.pace, 'import.tat', real(math.max(s.ImportAt, now) + paced))
 end
 local probe = '0'
-for _, g in ipairs({e, other}) do
-  if g.gated then
+for _, g in ipairs({q, other}) do
+  if g.Until > 0 then
     probe = '1'
     redis.call('HSET', K.gate, g.name .. '.probe', str(deadline))
   end
 end
 
-local out = {'claim', e.name, str(deadline), probe}
-local tell = {'claim', e.name, str(deadline), probe, real(paced), real(e.gains)}
+local out = {'claim', q.name, str(deadline), probe}
+local tell = {'claim', q.name, str(deadline), probe, real(paced), real(gains)}
 for _, r in ipairs(batch) do
   r.turn, r.sent, r.absent, r.charge = turn, now, '', ''
   out[#out + 1] = r.id

@@ -11,7 +11,7 @@ import (
 	"github.com/inviteq/inviteq/tasks/ledger/policy"
 )
 
-// pair is a ledger in Redis and the policy's Go twin, to which the same happens.
+// pair is a ledger in Redis and the policy's model, to which the same happens.
 type pair struct {
 	t      *testing.T
 	r      *rand.Rand
@@ -86,7 +86,7 @@ func (p *pair) turn() {
 	for _, r := range got.Batch {
 		lanes[r.Invite.Lane]++
 	}
-	p.note("%s: turn %s %v, wake %v %s; twin %+v", p.now.Sub(start), got.Endpoint, lanes, got.Wake.Sub(start), got.Why, want)
+	p.note("%s: turn %s %v, wake %v %s; model %+v", p.now.Sub(start), got.Endpoint, lanes, got.Wake.Sub(start), got.Why, want)
 	if string(got.Endpoint) != string(want.Action) || lanes != [2]int{want.Interactive, want.Import} || got.Probe != want.Probe {
 		p.fail("they differ")
 	}
@@ -150,8 +150,8 @@ func (p *pair) fail(what string) {
 	p.t.Fatalf("%s, %+v\n%v", what, p.l.cfg, p.log[max(0, len(p.log)-12):])
 }
 
-// turn.lua and settle.lua do to Redis what the policy's twin does to its model.
-func TestTurnIsItsTwin(t *testing.T) {
+// turn.lua and settle.lua do to Redis what the policy does to its model.
+func TestTurnIsItsModel(t *testing.T) {
 	for seed := range uint64(60) {
 		p := newPair(t, seed)
 		for range 120 {

@@ -1,4 +1,4 @@
-// Quota plays the quota scenarios on the policy's twin and on its rivals, prints
+// Quota plays the quota scenarios on the policy's model and on its rivals, prints
 // one table (in `make bench`: its part of the one table), and draws the plots of
 // the README. Same arrivals, limiters and latencies for all.
 //

@@ -21,7 +21,7 @@ const (
 )
 
 // Forecast says when what waits will be sent, as things stand: with the demand
-// that there is, no other arrivals, and no refusals. It plays the twin forward
+// that there is, no other arrivals, and no refusals. It plays the model forward
 // as far as it is asked, and is safe for concurrent use.
 type Forecast struct {
 	mu      sync.Mutex

@@ -1,109 +1,240 @@
--- policy.lua: what to send now, or when to ask again. No I/O: state in, decision out. policy.go says the same in
--- Go, with a word on each number and on each field of the state s, and a test holds the two together.
-local HUGE = 9e15 -- never
-local SOFT_SHARE = 0.08
-local RESERVE_SHARE, IDLE_SHARE, KEPT_SIGMAS, LEAST_SHARE = 0.10, 0.02, 1.25, 0.10
-local COVER_SHARE, USE_SHARE = 0.90, 1.1
-local DEMAND_STEPS = 32
-local ANSWER_TIME, CARE_TIME, LINGER_TIME = 2000, 24 * 3600 * 1000, 100
+-- policy.lua: made from demand.go, quota.go, policy.go by go generate; do not edit. The words are theirs.
+local ReserveShare = 0.10
+local IdleShare = 0.02
+local KeptSigmas = 1.25
+local LeastShare = 0.10
+local DemandSteps = 32
+local SoftShare = 0.08
+local AnswerTime = 2000
+local CareTime = 24 * 3600 * 1000
+local Never = 9e15
+local CoverShare = 0.90
+local UseShare = 1.1
+local LingerTime = 100
+local Bulk = 'bulk'
+local Single = 'single'
+local Solo = 'solo'
+local Wait = 'wait'
+local Idle = 'idle'
+local Roll, Fade, Kept, Spacing, Depth, SoftInterval, Care, FreeAt, Gains, Landed, Look, Pay, BeCareful, NewState, covered, Decide, want
 
-local max, min, floor, ceil, sqrt = math.max, math.min, math.floor, math.ceil, math.sqrt
+-- Roll brings the counters to now and adds arrivals.
+function Roll(d, now, window, arrived)
+  if now >= d.Start + 2 * window then
+    d.Start, d.Cur, d.Prev = now, 0, 0
+  elseif now >= d.Start + window then
+    d.Start, d.Cur, d.Prev = d.Start + window, 0, d.Cur
+  end
+  d.Cur = d.Cur + (arrived)
+end
 
--- The depth of the soft bucket of a limit, in calls.
-local function depth(limit) return max(1, floor(SOFT_SHARE * limit)) end
+-- Fade returns the demand at a time within the current window, and when it next
+-- changes by itself.
+function Fade(d, now, window)
+  local step = window / DemandSteps
+  local n = math.floor((now - d.Start) / step)
+  local demand = d.Cur + d.Prev * (1 - n / DemandSteps)
+  if demand <= 0 then
+    return 0, Never
+  end
+  return demand, d.Start + (n + 1) * step
+end
 
--- How many calls may wait for their answers beyond that depth.
-local function in_flight(limit, span) return max(1, ceil(limit * ANSWER_TIME / span)) end
+-- Kept is how many singles are kept for interactive invites. reserve is that
+-- number, or -1: follow the demand.
+function Kept(reserve, limit, demand)
+  if reserve >= 0 then
+    return math.min(reserve, limit)
+  end
+  local share = IdleShare
+  if demand > 0 then
+    share = ReserveShare
+  end
+  return math.min(math.ceil(math.max(share * limit, KeptSigmas * math.sqrt(demand))), limit)
+end
 
--- For how long an endpoint is careful after a refusal that its log did not predict.
-local function care(window) return max(CARE_TIME, 2 * window) end
+-- Spacing is the time between two singles of an import: what the limit leaves
+-- beside the demand and what is kept.
+function Spacing(limit, span, demand, kept)
+  if limit == 0 then
+    return 0
+  end
+  return span / math.max(LeastShare * limit, limit - demand - kept)
+end
 
--- What the soft bucket gains a token in.
-local function soft_interval(limit, span, careful)
-  if limit == 0 then return 0 end
-  if careful then return span / max(1, limit - depth(limit)) end
+-- Depth of the soft bucket of a limit, in calls.
+function Depth(limit)
+  return math.max(1, math.floor(SoftShare * limit))
+end
+
+-- SoftInterval is what the soft bucket gains a token in: longer while careful, so
+-- that no window sees more than the limit.
+function SoftInterval(limit, span, careful)
+  if limit == 0 then
+    return 0
+  end
+  if careful then
+    return span / math.max(1, limit - Depth(limit))
+  end
   return span / limit
 end
 
-local function need(demand) return demand + sqrt(demand) end
-
--- How many singles are kept for interactive invites.
-local function kept_of(reserve, limit, demand)
-  if reserve >= 0 then return min(reserve, limit) end
-  local share = demand > 0 and RESERVE_SHARE or IDLE_SHARE
-  return min(ceil(max(share * limit, KEPT_SIGMAS * sqrt(demand))), limit)
+-- Care is for how long (ms) an endpoint is careful after a refusal that its log
+-- did not predict.
+function Care(window)
+  return math.max(CareTime, 2 * window)
 end
 
--- The time between two singles of an import.
-local function spacing(limit, span, demand, kept)
-  if limit == 0 then return 0 end
-  return span / max(LEAST_SHARE * limit, limit - demand - kept)
-end
-
--- The demand: interactive arrivals in two windows that take turns. d: start, cur, prev.
-local function roll(d, now, window, arrived)
-  if now >= d.start + 2 * window then
-    d.start, d.cur, d.prev = now, 0, 0
-  elseif now >= d.start + window then
-    d.start, d.cur, d.prev = d.start + window, 0, d.cur
+-- FreeAt returns the time at which n tokens are free.
+function FreeAt(q, now, n)
+  local i = q.Log.Len() - q.Calls + n - 1
+  if q.Calls == 0 or i < 0 then
+    return now
   end
-  d.cur = d.cur + arrived
-end
-
--- returns the demand, and when it next changes by itself
-local function demand_at(d, now, window)
-  local step = window / DEMAND_STEPS
-  local n = floor((now - d.start) / step)
-  local demand = d.cur + d.prev * (1 - n / DEMAND_STEPS)
-  if demand <= 0 then return 0, HUGE end
-  return demand, d.start + (n + 1) * step
-end
-
-local function covered(s)
-  return s.single.limit == 0 or need(s.demand) <= COVER_SHARE * s.single.limit
-end
-
--- returns an action ('bulk' | 'single' | 'solo' | 'wait' | 'idle') and when to ask again (HUGE: when something comes)
-local function decide(s)
-  local bulk, single, waiting = s.bulk, s.single, s.ni + s.nm
-  if waiting + s.ns == 0 then return 'idle', HUGE end
-
-  -- Those that go one by one are the oldest: theirs is the next single.
-  local solo_at = HUGE
-  if s.ns > 0 then
-    solo_at = single.hard_at
-    if s.ns_lane > 0 then solo_at = max(solo_at, single.spare_at) end
-    if solo_at <= s.now then return 'solo', s.now end
+  if n > q.Calls then
+    return Never
   end
-  if waiting == 0 then return 'wait', solo_at end
+  return q.Log.At(i) + q.Span
+end
 
-  -- join_at is the next bulk that need not be full. A backlog takes every bulk token at once, unless that would
-  -- make people wait who need the next one: then its calls are paced, and what is left is made to last.
-  local join_at, bulk_at = max(bulk.hard_at, bulk.soft_at), HUGE
-  if waiting >= s.size then
-    bulk_at = bulk.hard_at
-    if s.ni < s.size and not covered(s) then
-      bulk_at = max(bulk_at, bulk.last + max(bulk.interval, (bulk.next_at - bulk.last) / (bulk.free + 1)))
+-- Gains is the time in which the soft bucket gains a token.
+function Gains(q, now)
+  return SoftInterval(q.Calls, q.Span, q.Careful > now)
+end
+
+-- Landed returns when one more call may leave, as far as those without an answer
+-- are concerned.
+function Landed(q, now, ttl)
+  local spent = q.Log.Len()
+  if q.Calls == 0 or spent < Depth(q.Calls) then
+    return now
+  end
+  local flying = q.Log.After(now + ttl - AnswerTime)
+  local most = math.max(1, math.ceil(q.Calls * AnswerTime / q.Span))
+  if flying < most then
+    return now
+  end
+  return q.Log.At(spent - most) - ttl + AnswerTime
+end
+
+-- Look gathers the facts.
+function Look(q, now)
+  local f = {Limit = q.Calls, Interval = 0, HardAt = now, SoftAt = 0, Last = q.Last, Free = 0, NextAt = 0}
+  f.SoftAt = q.Tat - (Depth(q.Calls) - 1) * Gains(q, now)
+  if q.Calls > 0 then
+    local spent = q.Log.Len()
+    f.Interval = q.Span / q.Calls
+    f.HardAt = FreeAt(q, now, 1)
+    f.Free, f.NextAt = math.max(0, q.Calls - spent), now
+    if spent > 0 then
+      f.NextAt = q.Log.At(0) + q.Span
     end
-    join_at = bulk_at
-  elseif waiting >= 2 or single.hard_at > s.now or (s.ni == 0 and single.spare_at > s.now) then
-    bulk_at = max(join_at, s.arrived_at + min(LINGER_TIME, bulk.interval / 4))
   end
-  if bulk_at <= s.now then return 'bulk', s.now end
+  if q.Until > 0 then
+    f.HardAt = math.max(f.HardAt, math.max(q.Until, q.Probe))
+  end
+  if q.Careful > now then
+    f.HardAt = math.max(f.HardAt, f.SoftAt)
+  end
+  return f
+end
 
-  -- So near to a bulk that singles are better kept for others.
-  local near = join_at > s.now and s.demand > 0
-    and join_at - s.now < bulk.interval * (1 - USE_SHARE * single.limit / s.demand)
-  local single_at
-  if s.ni == 0 then
-    single_at = max(single.hard_at, max(single.spare_at, single.import_at))
-  elseif s.ni >= s.size or (waiting >= s.size and covered(s)) then
-    single_at = single.hard_at
-  elseif near then
-    single_at = join_at
-  else
-    single_at = max(single.hard_at, single.soft_at)
+-- Pay moves the soft bucket by a call that is made now.
+function Pay(q, now)
+  q.Last, q.Tat = now, math.max(q.Tat, now) + Gains(q, now)
+end
+
+-- BeCareful spaces the calls from now on.
+function BeCareful(q, now)
+  q.Careful = now + Care(q.Window)
+  q.Tat = math.max(q.Tat, math.max(q.Until, now) + (Depth(q.Calls) - 1) * Gains(q, now))
+end
+
+-- NewState gathers what a decision is made from, but for what waits. reserve is the
+-- number of singles kept for people, or -1: follow the demand.
+function NewState(now, size, reserve, ttl, single, bulk, other, d, window)
+  local s = {Now = now, Size = size, Interactive = 0, Import = 0, Solo = 0, SoloLane = 0, ArrivedAt = 0, Demand = 0, ChangesAt = 0, Kept = 0, SpareAt = 0, ImportAt = 0, OtherAt = 0, SingleQ = single, BulkQ = bulk, TTL = ttl}
+  s.Demand, s.ChangesAt = Fade(d, now, window)
+  s.Kept = Kept(reserve, single.Calls, s.Demand)
+  s.SpareAt = FreeAt(single, now, s.Kept + 1)
+  s.Single = Look(single, now)
+  s.Bulk = Look(bulk, now)
+  s.OtherAt = Look(other, now).HardAt
+  return s
+end
+
+-- covered reports whether the singles alone carry the demand.
+function covered(s)
+  return s.Single.Limit == 0 or s.Demand + math.sqrt(s.Demand) <= CoverShare * s.Single.Limit
+end
+
+-- Decide says what to send now, or when to ask again (Never: when something
+-- comes).
+function Decide(s)
+  local action, at = want(s)
+  if action == Idle then
+    return action, at
   end
-  if single_at <= s.now then return 'single', s.now end
-  return 'wait', min(solo_at, min(bulk_at, single_at))
+  if action ~= Wait then
+    local q = s.SingleQ
+    if action == Bulk then
+      q = s.BulkQ
+    end
+    at = math.max(s.OtherAt, Landed(q, s.Now, s.TTL))
+    if at <= s.Now then
+      return action, s.Now
+    end
+  end
+  if s.Import + s.Solo > 0 then
+    at = math.min(at, s.ChangesAt)
+  end
+  return Wait, math.max(math.ceil(at), s.Now + 1)
+end
+
+-- want is Decide as if calls took no time.
+function want(s)
+  local waiting = s.Interactive + s.Import
+  if waiting + s.Solo == 0 then
+    return Idle, Never
+  end
+  local soloAt = Never
+  if s.Solo > 0 then
+    soloAt = s.Single.HardAt
+    if s.SoloLane > 0 then
+      soloAt = math.max(soloAt, s.SpareAt)
+    end
+    if soloAt <= s.Now then
+      return Solo, s.Now
+    end
+  end
+  if waiting == 0 then
+    return Wait, soloAt
+  end
+  local joinAt = math.max(s.Bulk.HardAt, s.Bulk.SoftAt)
+  local bulkAt = Never
+  if waiting >= s.Size then
+    bulkAt = s.Bulk.HardAt
+    if s.Interactive < s.Size and not covered(s) then
+      bulkAt = math.max(bulkAt, s.Bulk.Last + math.max(s.Bulk.Interval, (s.Bulk.NextAt - s.Bulk.Last) / (s.Bulk.Free + 1)))
+    end
+    joinAt = bulkAt
+  elseif waiting >= 2 or s.Single.HardAt > s.Now or s.Interactive == 0 and s.SpareAt > s.Now then
+    bulkAt = math.max(joinAt, s.ArrivedAt + math.min(LingerTime, s.Bulk.Interval / 4))
+  end
+  if bulkAt <= s.Now then
+    return Bulk, s.Now
+  end
+  local near = joinAt > s.Now and s.Demand > 0 and joinAt - s.Now < s.Bulk.Interval * (1 - UseShare * s.Single.Limit / s.Demand)
+  local singleAt = math.max(s.Single.HardAt, s.Single.SoftAt)
+  if s.Interactive == 0 then
+    singleAt = math.max(s.Single.HardAt, math.max(s.SpareAt, s.ImportAt))
+  elseif s.Interactive >= s.Size or waiting >= s.Size and covered(s) then
+    singleAt = s.Single.HardAt
+  elseif near then
+    singleAt = joinAt
+  end
+  if singleAt <= s.Now then
+    return Single, s.Now
+  end
+  return Wait, math.min(soloAt, math.min(bulkAt, singleAt))
 end

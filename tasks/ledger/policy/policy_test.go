@@ -5,6 +5,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"strconv"
 	"testing"
 
@@ -14,47 +15,62 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(redistest.Main(m)) }
 
-// harness runs every function of policy.lua on a list of states.
+// harness plays samples on policy.lua.
 const harness = `
 local out = {}
-local function say(x) out[#out + 1] = type(x) == 'number' and string.format('%.17g', x) or x end
-for _, s in ipairs(cjson.decode(ARGV[1])) do
-  local action, at = decide(s)
-  say(action) say(at)
-  say(kept_of(s.reserve, s.single.limit, s.demand))
-  say(spacing(s.single.limit, s.span, s.demand, 3))
-  say(soft_interval(s.single.limit, s.span, true)) say(soft_interval(s.single.limit, s.span, false))
-  say(depth(s.single.limit)) say(in_flight(s.single.limit, s.span)) say(care(s.span))
-  local d = {start = s.fade.Start, cur = s.fade.Cur, prev = s.fade.Prev}
-  roll(d, s.now, s.span, s.ni)
-  local demand, changes = demand_at(d, s.now, s.span)
-  say(d.start) say(d.cur) say(d.prev) say(demand) say(changes)
+local function say(...)
+  for _, x in ipairs({...}) do out[#out + 1] = type(x) == 'number' and string.format('%.17g', x) or x end
+end
+for _, x in ipairs(cjson.decode(ARGV[1])) do
+  for _, q in ipairs({x.Single, x.Bulk, x.Other}) do
+    local calls = q.Log
+    q.Log = {
+      Len = function() return #calls end,
+      At = function(i) return calls[i + 1] end,
+      After = function(t)
+        local n = 0
+        for _, c in ipairs(calls) do if c > t then n = n + 1 end end
+        return n
+      end,
+    }
+  end
+  Roll(x.Demand, x.Now, x.Single.Window, x.Interactive)
+  local s = NewState(x.Now, x.Size, x.Reserve, 25000, x.Single, x.Bulk, x.Other, x.Demand, x.Single.Window)
+  s.Interactive, s.Import, s.Solo, s.SoloLane, s.ArrivedAt, s.ImportAt = x.Interactive, x.Import, x.Solo, x.SoloLane, x.ArrivedAt, x.ImportAt
+  say(Decide(s))
+  say(s.Demand, s.Kept, Spacing(x.Single.Calls, x.Single.Span, s.Demand, s.Kept))
+  BeCareful(x.Bulk, x.Now)
+  Pay(x.Bulk, x.Now)
+  say(x.Bulk.Tat)
 end
 return out`
 
+// sample is what a decision comes from.
 type sample struct {
-	policy.State
-	Span float64       `json:"span"`
-	Fade policy.Demand `json:"fade"`
+	Now, Reserve                        float64
+	Size                                int
+	Interactive, Import, Solo, SoloLane int
+	ArrivedAt, ImportAt                 float64
+	Single, Bulk, Other                 policy.Quota
+	Demand                              policy.Demand
 }
 
-// twin says in Go what harness says in Lua.
-func (s sample) twin() (out []string) {
+// play says in Go what harness says in Lua.
+func (x sample) play() (out []string) {
 	say := func(xs ...float64) {
 		for _, x := range xs {
 			out = append(out, strconv.FormatFloat(x, 'g', -1, 64))
 		}
 	}
-	action, at := policy.Decide(&s.State)
+	x.Demand.Roll(x.Now, x.Single.Window, float64(x.Interactive))
+	s := policy.NewState(x.Now, x.Size, x.Reserve, 25000, &x.Single, &x.Bulk, &x.Other, &x.Demand, x.Single.Window)
+	s.Interactive, s.Import, s.Solo, s.SoloLane, s.ArrivedAt, s.ImportAt = x.Interactive, x.Import, x.Solo, x.SoloLane, x.ArrivedAt, x.ImportAt
+	action, at := policy.Decide(s)
 	out = append(out, string(action))
-	limit := s.Single.Limit
-	say(at, float64(policy.Kept(s.Reserve, limit, s.Demand)), policy.Spacing(limit, s.Span, s.Demand, 3),
-		policy.SoftInterval(limit, s.Span, true), policy.SoftInterval(limit, s.Span, false),
-		policy.Depth(limit), float64(policy.InFlight(limit, s.Span)), policy.Care(s.Span))
-	d := s.Fade
-	d.Roll(s.Now, s.Span, float64(s.Interactive))
-	demand, changes := d.At(s.Now, s.Span)
-	say(d.Start, d.Cur, d.Prev, demand, changes)
+	say(at, s.Demand, s.Kept, policy.Spacing(x.Single.Calls, x.Single.Span, s.Demand, s.Kept))
+	x.Bulk.BeCareful(x.Now)
+	x.Bulk.Pay(x.Now)
+	say(x.Bulk.Tat)
 	return out
 }
 
@@ -64,47 +80,46 @@ func randomSample(r *rand.Rand) sample {
 	now := 1.8e12 + float64(r.IntN(1e7))
 	span := pick(r, 1050.0, 61500, 3601500, 86401500)
 	near := func() float64 { return now + math.Round((r.Float64()-0.5)*pick(r, 1, 1000, span)) }
-	endpoint := func() policy.Endpoint {
-		e := policy.Endpoint{
-			Limit: pick(r, 0, 1, 5, 25, 100, 10000), HardAt: math.Max(now, near()), SoftAt: near(), Last: near(),
-			SpareAt: pick(r, now, near(), policy.Never), ImportAt: near(), Free: r.IntN(30), NextAt: near(),
+	quota := func() policy.Quota {
+		limit := pick(r, 0, 1, 5, 25, 100)
+		calls := make(policy.Calls, pick(r, 0, limit, r.IntN(limit+1)))
+		for i := range calls {
+			calls[i] = now - math.Floor(r.Float64()*span) + pick(r, 0, 0, 0, 25000.0)
 		}
-		if e.Limit > 0 {
-			e.Interval = span / float64(e.Limit)
+		slices.Sort(calls)
+		return policy.Quota{
+			Calls: float64(limit), Window: span - 50, Span: span, Log: &calls, Last: near(), Tat: near(),
+			Until: pick(r, 0, 0, 0, near()), Probe: pick(r, 0, 0, near()), Careful: pick(r, 0, 0, near()),
 		}
-		if r.IntN(2) == 0 {
-			e.HardAt = now
-		}
-		return e
 	}
 	count := func() int { return pick(r, 0, 0, 1, r.IntN(12), r.IntN(1e6)) }
 	return sample{
-		State: policy.State{
-			Now: now, Size: pick(r, 1, 2, 10, 10), Interactive: count(), Import: count(), Solo: r.IntN(2), SoloLane: r.IntN(2),
-			ArrivedAt: near(), Demand: pick(r, 0, r.Float64()*400, float64(r.IntN(200))), Reserve: pick(r, -1, -1, 0, r.IntN(200)),
-			Single: endpoint(), Bulk: endpoint(),
-		},
-		Span: span,
-		Fade: policy.Demand{Start: now - math.Floor(r.Float64()*3*span), Cur: float64(r.IntN(200)), Prev: float64(r.IntN(200))},
+		Now: now, Size: pick(r, 1, 2, 10, 10), Interactive: count(), Import: count(), Solo: r.IntN(2), SoloLane: r.IntN(2),
+		ArrivedAt: near(), ImportAt: near(), Reserve: pick(r, -1, -1, 0, float64(r.IntN(200))),
+		Single: quota(), Bulk: quota(), Other: quota(),
+		Demand: policy.Demand{Start: now - math.Floor(r.Float64()*3*span), Cur: float64(r.IntN(200)), Prev: float64(r.IntN(200))},
 	}
 }
 
+// What the translator has made of the Go decides as the Go does.
 func TestLuaAndGoAgree(t *testing.T) {
 	rdb := redistest.Shared(t)
 	r := rand.New(rand.NewPCG(1, 2))
 	seen := map[string]int{}
 	for range 40 {
 		samples := make([]sample, 250)
-		var want []string
 		for i := range samples {
 			samples[i] = randomSample(r)
-			w := samples[i].twin()
-			seen[w[0]]++
-			want = append(want, w...)
 		}
-		in, err := json.Marshal(samples)
+		in, err := json.Marshal(samples) // before they are played, which changes them
 		if err != nil {
 			t.Fatal(err)
+		}
+		var want []string
+		for _, s := range samples {
+			w := s.play()
+			seen[w[0]]++
+			want = append(want, w...)
 		}
 		got, err := rdb.Eval(t.Context(), policy.Lua+harness, nil, in).StringSlice()
 		if err != nil {
