@@ -127,13 +127,15 @@ func kindOfCode(op Op, code string) (Kind, bool) {
 		}
 	case op == OpRevoke:
 		switch code {
-		case "invitation_already_revoked":
+		case "invitation_already_revoked", "revoked_invitation": // both are published
 			return KindAlreadyRevoked, true
 		case "invitation_already_accepted":
 			return KindAlreadyAccepted, true
 		case "resource_not_found":
 			return KindNotFound, true
 		}
+	case op == OpDelete && code == "resource_not_found":
+		return KindNotFound, true
 	}
 	if strings.HasPrefix(code, "form_param_") {
 		return KindInvalid, true

@@ -14,7 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-var allOps = []Op{OpCreate, OpBulkCreate, OpRevoke, OpList, OpUsers, OpProbe}
+var allOps = []Op{OpCreate, OpBulkCreate, OpRevoke, OpDelete, OpList, OpUsers, OpProbe}
 
 // outcome is what a status means for the three classes of calls.
 type outcome struct{ mails, revoke, read Kind }
@@ -139,7 +139,7 @@ func TestQuotaNeedsRetryAfterAndClerksWords(t *testing.T) {
 // TestEveryCode has every code that is known of Clerk's, and where it may differ
 // by status or operation.
 func TestEveryCode(t *testing.T) {
-	create, revoke, read := []Op{OpCreate, OpBulkCreate}, []Op{OpRevoke}, []Op{OpList, OpUsers, OpProbe}
+	create, revoke, remove, read := []Op{OpCreate, OpBulkCreate}, []Op{OpRevoke}, []Op{OpDelete}, []Op{OpList, OpUsers, OpProbe}
 	for _, tc := range []struct {
 		status   int
 		code     string
@@ -173,7 +173,11 @@ func TestEveryCode(t *testing.T) {
 		{400, "invitation_already_accepted", `{}`, revoke, KindAlreadyAccepted, "", nil},
 		{400, "invitation_already_revoked", `{}`, create, KindRefused, "", nil},
 		{404, "resource_not_found", `{}`, revoke, KindNotFound, "", nil},
-		{404, "resource_not_found", `{}`, create, KindRefused, "", nil}, // a wrong base URL must not reject an invite
+		{400, "revoked_invitation", `{}`, revoke, KindAlreadyRevoked, "", nil},
+		{400, "revoked_invitation", `{}`, create, KindRefused, "", nil},
+		{404, "resource_not_found", `{}`, remove, KindNotFound, "", nil},
+		{400, "invitation_already_revoked", `{}`, remove, KindRefused, "", nil}, // not gone, though it cannot be used
+		{404, "resource_not_found", `{}`, create, KindRefused, "", nil},         // a wrong base URL must not reject an invite
 		{404, "resource_not_found", `{}`, read, KindRefused, "", nil},
 		{401, "clerk_key_invalid", `{}`, allOps, KindUnauthorized, "", nil},
 		{400, "clerk_key_invalid", `{}`, allOps, KindUnauthorized, "", nil},
@@ -403,9 +407,9 @@ func TestOps(t *testing.T) {
 		endpoint Endpoint
 		mails    bool
 	}{
-		OpCreate: {"create", Single, true}, OpBulkCreate: {"bulk_create", Bulk, true}, OpRevoke: {"revoke", Other, false},
+		OpCreate: {"create", Single, true}, OpBulkCreate: {"bulk_create", Bulk, true}, OpRevoke: {"revoke", Other, false}, OpDelete: {"delete", Other, false},
 		OpList: {"list", Other, false}, OpUsers: {"users", Other, false}, OpProbe: {"probe", Other, false},
-		opEnd: {"op_6", Other, true},
+		opEnd: {"op_7", Other, true},
 	}
 	for op := range opEnd + 1 {
 		w, ok := want[op]

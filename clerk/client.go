@@ -67,6 +67,7 @@ type Client struct {
 	invitations *invitation.Client
 	timeout     time.Duration
 	breaker     *breaker
+	clock       clock
 	observe     func(Call)
 }
 
@@ -189,6 +190,9 @@ func (c *Client) exchange(ctx context.Context, op Op, send func(context.Context)
 	x := new(exchange)
 	sdkErr := send(context.WithValue(ctx, exchangeKey{}, x))
 
+	if r, ok := readClock(x.header, x.sentAt, x.answeredAt); ok && (x.status/100 == 2 || parseAnswer(x).clerks()) {
+		c.clock.observe(r)
+	}
 	var cause Cause
 	if x.err != nil {
 		cause = causeOf(ctx, x.err)

@@ -167,6 +167,7 @@ func TestSuccessThatIsNone(t *testing.T) {
 	bulk := func(c *Client) error { _, err := c.BulkCreate(t.Context(), []Params{one, two}); return err }
 	list := func(c *Client) error { _, err := c.List(t.Context(), ListOptions{}); return err }
 	revoke := func(c *Client) error { _, err := c.Revoke(t.Context(), "inv_1"); return err }
+	remove := func(c *Client) error { return c.Delete(t.Context(), "inv_1") }
 	users := func(c *Client) error { _, err := c.UsersByEmail(t.Context(), []string{"a@b.example"}); return err }
 
 	for _, tc := range []struct {
@@ -179,12 +180,13 @@ func TestSuccessThatIsNone(t *testing.T) {
 		{"create: HTML", "<html>", create, KindUnknown, CauseUnread},
 		{"create: cut off", `{"id":"inv_1","email_addr`, create, KindUnknown, CauseUnread},
 		{"create: no id", `{"email_address":"a@b.example"}`, create, KindUnknown, CauseMismatch},
-		{"create: somebody else", `{"id":"inv_1","email_address":"c@b.example"}`, create, KindUnknown, CauseMismatch},
 		{"create: an array", `[{"id":"inv_1","email_address":"a@b.example"}]`, create, KindUnknown, CauseUnread},
 		{"create: null", `null`, create, KindUnknown, CauseMismatch},
 		{"bulk: too few", `[{"id":"inv_1","email_address":"a@b.example"}]`, bulk, KindUnknown, CauseMismatch},
 		{"bulk: too many", `[{"id":"inv_1","email_address":"a@b.example"},{"id":"inv_2","email_address":"c@b.example"},{"id":"inv_3","email_address":"d@b.example"}]`, bulk, KindUnknown, CauseMismatch},
 		{"bulk: one twice", `[{"id":"inv_1","email_address":"a@b.example"},{"id":"inv_2","email_address":"A@b.example"}]`, bulk, KindUnknown, CauseMismatch},
+		{"bulk: an id twice", `[{"id":"inv_1","email_address":"a@b.example"},{"id":"inv_1","email_address":"c@b.example"}]`, bulk, KindUnknown, CauseMismatch},
+		{"bulk: two strays", `[{"id":"inv_1","email_address":"x@b.example"},{"id":"inv_2","email_address":"y@b.example"}]`, bulk, KindUnknown, CauseMismatch},
 		{"bulk: null in it", `[{"id":"inv_1","email_address":"a@b.example"},null]`, bulk, KindUnknown, CauseMismatch},
 		{"bulk: an object", `{"data":[]}`, bulk, KindUnknown, CauseUnread},
 		{"bulk: empty", ``, bulk, KindUnknown, CauseMismatch},
@@ -195,6 +197,8 @@ func TestSuccessThatIsNone(t *testing.T) {
 		{"list: row without id", `{"data":[{}],"total_count":1}`, list, KindUnavailable, CauseMismatch},
 		{"revoke: empty", ``, revoke, KindUnavailable, CauseMismatch},
 		{"revoke: another", `{"id":"inv_2"}`, revoke, KindUnavailable, CauseMismatch},
+		{"delete: HTML", `<html>`, remove, KindUnavailable, CauseUnread},
+		{"delete: another", `{"id":"inv_2","deleted":true}`, remove, KindUnavailable, CauseMismatch},
 		{"users: empty", ``, users, KindUnavailable, CauseMismatch},
 		{"users: object", `{"data":[]}`, users, KindUnavailable, CauseUnread},
 		{"users: no id", `[{"email_addresses":[]}]`, users, KindUnavailable, CauseMismatch},
@@ -220,6 +224,51 @@ func TestSuccessThatIsNone(t *testing.T) {
 		if err := users(newClient(t, answerWith(200, "application/json", body))); err != nil {
 			t.Errorf("users %s: %v", body, err)
 		}
+	}
+}
+
+// TestEchoedAddress has answers that repeat an address in another form than it was
+// sent in: what was created is known all the same.
+func TestEchoedAddress(t *testing.T) {
+	one, err := newClient(t, answerWith(200, "application/json", `{"id":"inv_1","email_address":"ada@b.example"}`)).
+		Create(t.Context(), Params{EmailAddress: "a.d.a@b.example"})
+	if err != nil || one.ID != "inv_1" || one.EmailAddress != "ada@b.example" {
+		t.Errorf("create: %v as %q, %v", one.ID, one.EmailAddress, err)
+	}
+	body := `[{"id":"inv_3","email_address":"C@B.example"},{"id":"inv_1","email_address":"ada@b.example"},{"id":"inv_2","email_address":"b@xn--bcher-kva.example"}]`
+	all, err := newClient(t, answerWith(200, "application/json", body)).
+		BulkCreate(t.Context(), []Params{{EmailAddress: "a.d.a@b.example"}, {EmailAddress: "b@bücher.example"}, {EmailAddress: "c@b.example"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range []string{"inv_1", "inv_2", "inv_3"} {
+		if all[i].ID != want {
+			t.Errorf("bulk: place %d has %s, want %s", i, all[i].ID, want)
+		}
+	}
+}
+
+// TestDelete has what is known, and what is not, of a deletion's answer.
+func TestDelete(t *testing.T) {
+	for _, body := range []string{
+		`{"object":"invitation","id":"inv_1","deleted":true}`, `{"object":"invitation","id":"inv_1","status":"pending"}`, `{}`, ``, `null`,
+	} {
+		c := newClient(t, func(w http.ResponseWriter, r *http.Request) {
+			sent, _ := io.ReadAll(r.Body)
+			if r.Method != http.MethodDelete || r.URL.Path != "/v1/invitations/inv_1" || len(sent) > 0 || r.Header.Get("Content-Type") != "" {
+				t.Errorf("sent %s %s with %q as %q", r.Method, r.URL.Path, sent, r.Header.Get("Content-Type"))
+			}
+			answerWith(200, "application/json", body)(w, r)
+		})
+		if err := c.Delete(t.Context(), "inv_1"); err != nil {
+			t.Errorf("answer %s: %v", body, err)
+		}
+	}
+	if err := newClient(t, answerWith(204, "", "")).Delete(t.Context(), "inv_1"); err != nil {
+		t.Errorf("204: %v", err)
+	}
+	if err := newClient(t, answerWith(404, "text/html", "<html>")).Delete(t.Context(), "inv_1"); !errors.Is(err, KindRefused) {
+		t.Errorf("a gateway's 404: %v; it must not pass for a deleted invitation", err)
 	}
 }
 
@@ -257,6 +306,7 @@ func TestArgumentsAreRefusedUnsent(t *testing.T) {
 		"revoke: nothing":       func() error { _, err := c.Revoke(t.Context(), ""); return err },
 		"revoke: another path":  func() error { _, err := c.Revoke(t.Context(), "../users/user_1"); return err },
 		"revoke: query":         func() error { _, err := c.Revoke(t.Context(), "inv_1?x=1"); return err },
+		"delete: another path":  func() error { return c.Delete(t.Context(), "bulk/../../users/user_1") },
 		"list: too many":        func() error { _, err := c.List(t.Context(), ListOptions{Limit: MaxPage + 1}); return err },
 		"list: negative offset": func() error { _, err := c.List(t.Context(), ListOptions{Offset: -1}); return err },
 		"users: none":           func() error { _, err := c.UsersByEmail(t.Context(), nil); return err },

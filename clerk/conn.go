@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http/httptrace"
 	"sync"
+	"time"
 )
 
 // conn knows whether a byte went out, which is the difference between "not sent"
@@ -81,9 +82,10 @@ type tries struct {
 	cancel context.CancelFunc // ends the call when a second try begins
 
 	mu    sync.Mutex
-	first *conn // nil until a connection was given
-	mark  int64 // what first had written by then
-	lost  bool  // a connection was given that does not count
+	first *conn     // nil until a connection was given
+	at    time.Time // when it was given
+	mark  int64     // what first had written by then
+	lost  bool      // a connection was given that does not count
 }
 
 func (t *tries) trace() *httptrace.ClientTrace {
@@ -103,8 +105,16 @@ func (t *tries) gotConn(info httptrace.GotConnInfo) {
 	case c == nil:
 		t.lost = true
 	default:
-		t.first, t.mark = c, c.mark()
+		t.first, t.mark, t.at = c, c.mark(), time.Now()
 	}
+}
+
+// began returns a moment before the first byte of the request left; zero if it
+// got no connection that counts.
+func (t *tries) began() time.Time {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.at
 }
 
 // sent reports, after the try has failed, whether a byte of the request may have

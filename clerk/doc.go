@@ -20,7 +20,7 @@
 //   - KindUnknown: a call that mails left this machine, and nothing proves that it
 //     was refused. It is the zero value: whoever forgets to ask is cautious;
 //   - KindUnavailable: the same for calls that may be repeated, which are the
-//     reads, and revoke.
+//     reads, revoke and delete.
 //
 // One function, classify, decides this from status, headers and body, and one
 // table test runs it over every status there is.

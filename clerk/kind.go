@@ -48,16 +48,17 @@ const (
 	// For good, until somebody changes the instance's restrictions.
 	KindBlocked
 	// KindUnauthorized: 401, the secret key is not accepted. Nothing will succeed
-	// until the key is mended.
+	// until the key is fixed.
 	KindUnauthorized
 	// KindEdgeBlocked: 403 that is not Clerk's JSON: the edge in front of Clerk
-	// turns us away. Nothing will succeed until that is mended.
+	// turns us away. Nothing will succeed until that is fixed.
 	KindEdgeBlocked
 	// KindRedirected: 301, 307 or 308: somebody wants us elsewhere, so the base
 	// URL is wrong. Redirects are not followed, because that would carry the key
 	// and the addresses to another host. No effect.
 	KindRedirected
-	// KindNotFound: revoke: Clerk knows no such invitation. For good.
+	// KindNotFound: revoke, delete: Clerk knows no such invitation. For good. To a
+	// delete that is repeated it says that the first one took effect.
 	KindNotFound
 	// KindAlreadyRevoked: revoke: it is revoked already, which is what was asked.
 	KindAlreadyRevoked
@@ -65,8 +66,8 @@ const (
 	KindAlreadyAccepted
 	// KindUnavailable: the answer to a call that may be repeated did not come or
 	// made no sense: 5xx, timeout, reset, unreadable answer. That is every read,
-	// and revoke: a revoke that took effect answers KindAlreadyRevoked when it is
-	// asked again. Try later.
+	// revoke and delete: what took effect answers KindAlreadyRevoked or KindNotFound
+	// when it is asked again. Try later.
 	KindUnavailable
 	// KindRefused: any other 4xx. No effect, reason not known.
 	KindRefused
@@ -130,7 +131,7 @@ func (k Kind) Permanent() bool {
 }
 
 // ClosesEverything reports whether no call of any kind can succeed until
-// somebody mends the configuration. It says nothing about the invites.
+// somebody fixes the configuration. It says nothing about the invites.
 func (k Kind) ClosesEverything() bool {
 	switch k {
 	case KindUnauthorized, KindEdgeBlocked, KindRedirected:

@@ -13,6 +13,7 @@ const (
 	OpCreate     Op = iota // POST /invitations
 	OpBulkCreate           // POST /invitations/bulk
 	OpRevoke               // POST /invitations/{id}/revoke
+	OpDelete               // DELETE /invitations/{id}
 	OpList                 // GET /invitations
 	OpUsers                // GET /users
 	OpProbe                // GET /invitations, one row, to see whether Clerk is back
@@ -23,6 +24,7 @@ var opNames = [...]string{
 	OpCreate:     "create",
 	OpBulkCreate: "bulk_create",
 	OpRevoke:     "revoke",
+	OpDelete:     "delete",
 	OpList:       "list",
 	OpUsers:      "users",
 	OpProbe:      "probe",
@@ -52,7 +54,7 @@ func (o Op) Endpoint() Endpoint {
 // that we do not know is assumed to.
 func (o Op) mails() bool {
 	switch o {
-	case OpRevoke, OpList, OpUsers, OpProbe:
+	case OpRevoke, OpDelete, OpList, OpUsers, OpProbe:
 		return false
 	default:
 		return true

@@ -27,13 +27,15 @@ const (
 // exchange is what one call saw on the wire. The SDK forgets status and headers
 // when a body is not JSON, so the transport below it writes them down here.
 type exchange struct {
-	began  bool        // the SDK got as far as sending
-	sent   bool        // a byte of the request may have left
-	err    error       // no answer came, or it broke off
-	status int         // 0 if no status line came
-	header http.Header // of the answer
-	body   []byte      // of the answer, at most as long as we are willing to read
-	cut    bool        // the body was longer than that
+	began      bool        // the SDK got as far as sending
+	sent       bool        // a byte of the request may have left
+	sentAt     time.Time   // no byte left before; zero if the request got no connection
+	answeredAt time.Time   // when the answer's header was there; zero if none came
+	err        error       // no answer came, or it broke off
+	status     int         // 0 if no status line came
+	header     http.Header // of the answer
+	body       []byte      // of the answer, at most as long as we are willing to read
+	cut        bool        // the body was longer than that
 }
 
 type exchangeKey struct{}
@@ -92,6 +94,7 @@ func (r *recorder) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	defer resp.Body.Close()
+	x.sentAt, x.answeredAt = try.began(), time.Now()
 	x.sent, x.status, x.header = true, resp.StatusCode, resp.Header
 
 	limit := int64(maxErrorBody)
@@ -121,7 +124,11 @@ func (r *recorder) request(ctx context.Context, req *http.Request) (*http.Reques
 	out.Header.Set("User-Agent", r.userAgent)
 	out.Header.Del("Idempotency-Key")
 	out.Header.Del("X-Idempotency-Key")
-	if req.Body == nil || req.Body == http.NoBody {
+	if req.Method == http.MethodDelete { // the SDK would send the word null
+		closeBody(req)
+		out.Body = nil
+	}
+	if out.Body == nil || out.Body == http.NoBody {
 		out.Header.Del("Content-Type")
 		return out, nil
 	}

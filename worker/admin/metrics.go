@@ -86,7 +86,7 @@ func NewMetrics(instance, version string) *Metrics {
 	for _, d := range differences(reconcile.Report{}) {
 		m.differences.WithLabelValues(d.name)
 	}
-	for _, op := range []clerk.Op{clerk.OpCreate, clerk.OpBulkCreate, clerk.OpRevoke, clerk.OpList, clerk.OpUsers, clerk.OpProbe} {
+	for _, op := range []clerk.Op{clerk.OpCreate, clerk.OpBulkCreate, clerk.OpRevoke, clerk.OpDelete, clerk.OpList, clerk.OpUsers, clerk.OpProbe} {
 		m.calls.WithLabelValues(op.String(), "ok", "200")
 		m.took.WithLabelValues(op.String())
 	}
