@@ -104,6 +104,15 @@ func TestSimulatedLife(t *testing.T) {
 		if _, err := c.Revoke(ctx, "inv_nobody"); !errors.Is(err, clerk.KindNotFound) {
 			t.Errorf("revoke nobody's: %v", err)
 		}
+		if err := c.Delete(ctx, one.ID); err != nil {
+			t.Errorf("delete: %v", err)
+		}
+		if err := c.Delete(ctx, one.ID); !errors.Is(err, clerk.KindNotFound) {
+			t.Errorf("delete again: %v", err)
+		}
+		if page, err := c.List(ctx, clerk.ListOptions{Query: one.ID, Statuses: clerk.AllStatuses()}); err != nil || page.Total != 0 {
+			t.Errorf("a deleted one is listed: %v, %d", err, page.Total)
+		}
 
 		if _, err := c.Create(ctx, clerk.Params{EmailAddress: "nobody"}); !errors.Is(err, clerk.KindInvalid) {
 			t.Errorf("not an address: %v", err)
@@ -123,6 +132,65 @@ func TestSimulatedLife(t *testing.T) {
 			t.Errorf("wrong key: %v", err)
 		}
 	})
+}
+
+// TestSimulatedClock follows Clerk's clock by the answers to ordinary calls.
+func TestSimulatedClock(t *testing.T) {
+	cfg := clerksim.Config{ClockOffset: 42*time.Second + 300*time.Millisecond, Latency: clerksim.TypicalLatency}
+	inBubble(t, cfg, func(t *testing.T, sim *clerksim.Sim, c *clerk.Client) {
+		if _, _, known := c.ClockOffset(); known {
+			t.Error("known before any answer")
+		}
+		check := func(want time.Duration) time.Duration {
+			t.Helper()
+			offset, within, known := c.ClockOffset()
+			if !known || (offset-want).Abs() > within {
+				t.Errorf("%v ± %v, %v; want %v", offset, within, known, want)
+			}
+			return within
+		}
+		first := time.Duration(0)
+		for i := range 20 {
+			if _, err := c.List(t.Context(), clerk.ListOptions{}); err != nil {
+				t.Fatal(err)
+			}
+			if within := check(cfg.ClockOffset); i == 0 {
+				first = within
+			} else if i == 19 && within > first/2 {
+				t.Errorf("± %v after twenty answers, ± %v after one", within, first)
+			}
+			<-time.After(1700 * time.Millisecond)
+		}
+		sim.SetClockOffset(-time.Hour)
+		if err := c.Probe(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		check(-time.Hour)
+	})
+}
+
+// TestSimulatedEcho creates with every form in which Clerk may answer an address:
+// each invite's invitation is known, whatever the order of the answer.
+func TestSimulatedEcho(t *testing.T) {
+	for _, form := range []clerksim.EchoAddress{clerksim.EchoAddressLower, clerksim.EchoAddressAsSent, clerksim.EchoAddressUndotted, clerksim.EchoAddressUnicode} {
+		inBubble(t, clerksim.Config{Switches: clerksim.Switches{EchoAddress: form}}, func(t *testing.T, sim *clerksim.Sim, c *clerk.Client) {
+			one, err := c.Create(t.Context(), clerk.Params{EmailAddress: "A.D.A@xn--bcher-kva.example"})
+			if err != nil || one.ID != sim.ByAddress("A.D.A@xn--bcher-kva.example")[0].ID {
+				t.Errorf("%s: create: %v, %v", form, one, err)
+			}
+			ps := append(people("p", 5), clerk.Params{EmailAddress: "Grace.Hopper@people.example"})
+			ps = append(ps, people("q", 4)...)
+			all, err := c.BulkCreate(t.Context(), ps)
+			if err != nil {
+				t.Fatalf("%s: bulk: %v", form, err)
+			}
+			for i, p := range ps {
+				if want := sim.ByAddress(p.EmailAddress)[0].ID; all[i].ID != want {
+					t.Errorf("%s: place %d has %s, want %s", form, i, all[i].ID, want)
+				}
+			}
+		})
+	}
 }
 
 func TestSimulatedQuota(t *testing.T) {
@@ -184,6 +252,7 @@ func TestKindsTellTheTruth(t *testing.T) {
 			return err
 		}},
 		{clerk.OpRevoke, 0, func(t *testing.T, c *clerk.Client, id string) error { _, err := c.Revoke(t.Context(), id); return err }},
+		{clerk.OpDelete, 0, func(t *testing.T, c *clerk.Client, id string) error { return c.Delete(t.Context(), id) }},
 		{clerk.OpList, 0, func(t *testing.T, c *clerk.Client, _ string) error {
 			_, err := c.List(t.Context(), clerk.ListOptions{})
 			return err
@@ -221,7 +290,15 @@ func TestKindsTellTheTruth(t *testing.T) {
 					case failed && call.mails == 0 && e.Kind.MayHaveTakenEffect():
 						t.Errorf("%v, of a call that may be repeated", err)
 					}
-					// A revoke that is lost can be asked for again.
+					// A revoke or a delete that is lost can be asked for again.
+					if call.op == clerk.OpDelete && failed {
+						if err := c.Delete(t.Context(), existing.ID); err != nil && !errors.Is(err, clerk.KindNotFound) {
+							t.Errorf("delete again: %v", err)
+						}
+						if inv := sim.ByAddress("somebody@people.example")[0]; inv.Status != clerksim.StatusDeleted {
+							t.Errorf("in the end it is %v", inv.Status)
+						}
+					}
 					if call.op == clerk.OpRevoke && failed {
 						if _, err := c.Revoke(t.Context(), existing.ID); err != nil && !errors.Is(err, clerk.KindAlreadyRevoked) {
 							t.Errorf("revoke again: %v", err)
@@ -242,6 +319,7 @@ func TestRefusedBulk(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 1))
 	for i := range 200 {
 		switches := clerksim.DrawSwitches(rng)
+		switches.BulkMax = clerk.MaxBulk // what is refused for its size is refused whoever is in it
 		t.Run(fmt.Sprintf("%d %v", i, switches), func(t *testing.T) {
 			inBubble(t, clerksim.Config{Switches: switches}, func(t *testing.T, sim *clerksim.Sim, c *clerk.Client) {
 				sim.AddUser("user@people.example")

@@ -43,6 +43,13 @@ type wireInvitation struct {
 	UpdatedAt      int64           `json:"updated_at"`
 }
 
+// wireDeleted is what is answered of something that has been deleted.
+type wireDeleted struct {
+	Object  string `json:"object"`
+	ID      string `json:"id"`
+	Deleted bool   `json:"deleted"`
+}
+
 type wireInvitationPage struct {
 	Data       []wireInvitation `json:"data"`
 	TotalCount int              `json:"total_count"`
@@ -53,15 +60,12 @@ func (s *Sim) wire(inv seen) wireInvitation {
 		Object:         "invitation",
 		ID:             inv.id,
 		EmailAddress:   inv.email,
-		PublicMetadata: inv.metadata,
+		PublicMetadata: s.echoMetadata(inv.metadata),
 		Revoked:        inv.status == revoked,
 		Status:         statuses[inv.status],
 		ExpiresAt:      inv.expiresAt,
 		CreatedAt:      inv.created,
 		UpdatedAt:      inv.updated,
-	}
-	if out.PublicMetadata == nil {
-		out.PublicMetadata = json.RawMessage("{}")
 	}
 	if !out.Revoked {
 		out.URL = ticketURL(s.cfg.Seed, inv.id)
@@ -85,11 +89,12 @@ const (
 	codeContentType      = "unsupported_content_type" // inferred
 	codeNotAllowed       = "not_allowed_access"       // inferred
 	codeLocked           = "resource_locked"
-	codeAlreadyRevoked   = "invitation_already_revoked"
 	codeAlreadyAccepted  = "invitation_already_accepted" // inferred
 	codeAlreadyExpired   = "invitation_expired"          // unknown; the simulator's own
 	codeNotFound         = "resource_not_found"
 	codeKeyInvalid       = "clerk_key_invalid"
+	codeHeaderInvalid    = "authorization_header_format_invalid"
+	codeVersionInvalid   = "api_version_invalid"
 	codeTooManyRequests  = "too_many_requests" // inferred
 	codeInternal         = "internal_clerk_error"
 	codeUnavailable      = "service_unavailable"

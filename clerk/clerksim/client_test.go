@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
@@ -78,15 +79,32 @@ func noRedirects(t *http.Transport) *http.Client {
 // try sends a request and returns the answer or the error of the connection.
 func (c *client) try(method, path, body string) (reply, error) {
 	c.t.Helper()
+	header := http.Header{}
+	if body != "" {
+		header.Set("Content-Type", "application/json")
+	}
+	return c.exchange(method, path, body, header)
+}
+
+// send sends a request with headers that stand instead of the usual ones.
+func (c *client) send(method, path, body string, header http.Header) reply {
+	c.t.Helper()
+	r, err := c.exchange(method, path, body, header)
+	if err != nil {
+		c.t.Fatalf("%s %s: %v", method, path, err)
+	}
+	return r
+}
+
+func (c *client) exchange(method, path, body string, header http.Header) (reply, error) {
+	c.t.Helper()
 	req, err := http.NewRequestWithContext(c.t.Context(), method, c.base+path, strings.NewReader(body))
 	if err != nil {
 		c.t.Fatal(err)
 	}
 	req.Header.Set("Authorization", "Bearer "+c.key)
 	req.Header.Set("User-Agent", "clerksim-test/1")
-	if body != "" {
-		req.Header.Set("Content-Type", "application/json")
-	}
+	maps.Copy(req.Header, header)
 	resp, err := c.http.Do(req)
 	if err != nil {
 		return reply{}, err

@@ -35,6 +35,11 @@ type Config struct {
 	// Switches answer what Clerk's documents leave open. See Switches.
 	Switches Switches
 
+	// ClockOffset is how far Clerk's clock is ahead of this machine's (negative:
+	// behind): created_at, expires_at, the header Date and what else Clerk says of
+	// time follow it. SetClockOffset changes it. Defaults to 0.
+	ClockOffset time.Duration
+
 	// Latency is how long requests take. Defaults to none.
 	Latency Latency
 

@@ -131,8 +131,10 @@ func name(n Naming, key string, addresses []string, meta map[string]any) map[str
 // commit creates one invitation and sends its mail.
 func (x *exchange) commit(it item, now time.Time) *invitation {
 	s := x.sim
-	inv := s.invite(it, now, func() string { return newID("inv", now, x.dice) })
+	inv := s.invite(it, now, func() string { return s.newID("inv", now, x.dice) })
+	inv.caller = x.r.UserAgent()
 	x.call.Created++
+	x.call.Made = append(x.call.Made, inv.id)
 	s.mail(inv, now)
 	return inv
 }
@@ -140,19 +142,20 @@ func (x *exchange) commit(it item, now time.Time) *invitation {
 // invite adds one invitation to the state.
 func (s *Sim) invite(it item, now time.Time, newID func() string) *invitation {
 	p := s.person(it.email)
-	ms := now.UnixMilli()
+	ms := s.clerks(now)
 	inv := &invitation{
 		id: newID(), email: s.stored(it.email), owner: p,
 		metadata: it.metadata, redirectURL: it.redirectURL, templateSlug: it.templateSlug,
 		notify: it.notify, ignoreExisting: it.ignoreExisting,
-		created: ms, updated: ms, expiresAt: now.AddDate(0, 0, it.expiresInDays).UnixMilli(),
+		created: ms, updated: ms, expiresAt: s.clerks(now.AddDate(0, 0, it.expiresInDays)),
+		made: now.UnixMilli(), changed: now.UnixMilli(),
 	}
 	for s.byID[inv.id] != nil {
 		inv.id = newID()
 	}
 	s.byID[inv.id] = inv
 	s.rows.add(inv)
-	heap.Push(&s.expiry, inv)
+	heap.Push(&s.expiry, expiry{inv.expiresAt, inv})
 	p.invitations = append(p.invitations, inv)
 	p.tally(pending, +1)
 	return inv

@@ -30,8 +30,8 @@ func TestCreateDefaults(t *testing.T) {
 	})
 }
 
-func TestEchoCase(t *testing.T) {
-	inBubble(t, clerksim.Config{Switches: clerksim.Switches{EchoCase: true}}, func(t *testing.T, _ *clerksim.Sim, c *client) {
+func TestEchoAsSent(t *testing.T) {
+	inBubble(t, clerksim.Config{Switches: clerksim.Switches{EchoAddress: clerksim.EchoAddressAsSent}}, func(t *testing.T, _ *clerksim.Sim, c *client) {
 		if got := c.invite("Ada@Example.com").EmailAddress; got != "Ada@Example.com" {
 			t.Errorf("echoed %q", got)
 		}

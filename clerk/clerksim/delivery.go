@@ -17,18 +17,24 @@ func (x *exchange) deliver(w http.ResponseWriter, a *answer) {
 	body := a.raw
 	if body == nil {
 		var err error
-		if body, err = json.Marshal(a.value); err != nil {
+		if body, err = marshal(a.value); err != nil {
 			drop(w, false) // values are ours and marshal
 			return
 		}
 	}
 	h := w.Header()
+	h.Set("Date", x.date())
 	h.Set("Content-Type", "application/json")
 	h.Set("Clerk-Trace-Id", x.trace)
 	if a.raw != nil {
 		h.Del("Clerk-Trace-Id")
 	}
 	maps.Copy(h, a.header)
+	if a.status == http.StatusNoContent {
+		h.Del("Content-Type")
+		w.WriteHeader(a.status)
+		return
+	}
 	switch x.fault.Kind {
 	case Truncate:
 		h.Set("Content-Length", strconv.Itoa(len(body)))
@@ -48,6 +54,22 @@ func (x *exchange) deliver(w http.ResponseWriter, a *answer) {
 		w.WriteHeader(a.status)
 		_, _ = w.Write(body) // a client that has gone needs no answer
 	}
+}
+
+// marshal leaves what a client sent, metadata above all, as it is.
+func marshal(v any) ([]byte, error) {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	err := e.Encode(v)
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), err
+}
+
+// date is the header Date, by Clerk's clock.
+func (x *exchange) date() string {
+	x.sim.mu.Lock()
+	defer x.sim.mu.Unlock()
+	return x.sim.tick().Add(x.sim.cfg.ClockOffset).UTC().Format(http.TimeFormat)
 }
 
 // hugeSize is how many blanks Huge sends.

@@ -8,6 +8,7 @@
 //	POST /v1/invitations/bulk           CreateBulkInvitations, up to 10
 //	GET  /v1/invitations                ListInvitations
 //	POST /v1/invitations/{id}/revoke    RevokeInvitation
+//	DELETE /v1/invitations/{id}         deleteInvitation in the JavaScript SDK
 //	GET  /v1/users, GET /v1/users/count by email_address, user_id or query
 //
 // Shapes are those of Clerk's OpenAPI document (github.com/clerk/openapi-specs,
@@ -32,8 +33,13 @@
 // bubble bends it. Everything random follows from Config.Seed.
 //
 // The rest of the world acts through methods: [Sim.AddUser], [Sim.BlockAddress],
-// [Sim.Accept], [Sim.RevokeInDashboard], and another program on the same key by
-// [Sim.CreateForeign] and [Sim.SpendForeign].
+// [Sim.Suppress], [Sim.Accept], [Sim.Expire], [Sim.RevokeInDashboard], [Sim.Delete],
+// and another program on the same key by [Sim.CreateForeign], [Sim.CreateForeignFrom]
+// and [Sim.SpendForeign]. The history says which request made which invitation, and
+// which are foreign, also of those that have been deleted: an oracle can tell whether
+// a client ever touched what it had not made.
+//
+// Clerk has a clock of its own: Config.ClockOffset and [Sim.SetClockOffset].
 //
 // # What goes wrong
 //
@@ -60,15 +66,25 @@
 //	is a refused bulk call all-or-nothing?                      bulk-partial            yes, nothing is created
 //	are bulk answers in the order of the request?               bulk-in-order           no, shuffled
 //	status of bulk_size_exceeded                                bulk-size-status        400
+//	how many may a bulk call really have?                       bulk-max                10, as published
+//	status of a bulk call without members                       empty-bulk-status       400
 //	two equal addresses in one bulk body                        equal-in-body           accepted: two mails
 //	does ignore_existing override an existing user?             user-bypass             single yes, bulk no
 //	does an expired invitation count as existing?               duplicate-sees-expired  no
 //	may an expired invitation be revoked?                       refuse-revoke-expired   yes, it becomes revoked
+//	which published code has a revoke of a revoked one?         revoked-code            invitation_already_revoked
+//	what does a deletion answer?                                delete-answer           a deleted object
 //	are the error codes right that were only inferred?          unfamiliar-codes        yes
-//	are addresses answered as given or lower-cased?             echo-case               lower-cased
+//	are addresses kept as sent, lower-cased, or otherwise?      echo-address            lower-cased
+//	is public_metadata answered as it was sent?                 echo-metadata           yes, apart from blanks
 //	does query match exactly, by prefix, by part?               query                   exactly
 //	is the order of rows with equal keys stable?                unstable-ties           yes, by id
 //	how far do reads lag behind writes, and evenly?             lag, lag-varies         not at all
+//	are parameters unknown to a list refused?                   unknown-query           yes
+//	is an empty status=, limit= or order_by= refused?           empty-query             yes
+//	is a path with a slash at its end another path?             trailing-slash          no
+//	is a body without a Content-Type refused?                   no-content-type         yes, 415
+//	status of a method that the path does not have              wrong-method-status     405
 //	does the edge refuse a default User-Agent?                  edge-agent              no
 //
 // The names are those that [ParseSwitches] reads; [AllSwitches] lists their

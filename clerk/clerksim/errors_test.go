@@ -3,6 +3,7 @@ package clerksim_test
 import (
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -115,7 +116,23 @@ func TestRefusals(t *testing.T) {
 		{"list unknown", "", "GET", "/invitations?colour=red", "", 422, "form_param_unknown", param("colour")},
 		{"101 users", "", "GET", "/users?" + strings.Repeat("email_address=a@example.com&", 101), "", 422, "form_param_exceeds_allowed_size", param("email_address")},
 		{"users order", "", "GET", "/users?order_by=username", "", 501, "not_simulated", param("order_by")},
-		{"get by id", "", "GET", "/invitations/{pending}", "", 404, "resource_not_found", nil},
+		{"revoke revoked, otherwise", "revoked-code=revoked_invitation", "POST", "/invitations/{revoked}/revoke", "", 400, "revoked_invitation", nil},
+		{"delete nothing", "", "DELETE", "/invitations/inv_nothing", "", 404, "resource_not_found", nil},
+		{"four, of three", "bulk-max=3", "POST", "/invitations/bulk", bulkBody(eleven[:4]...), 400, "bulk_size_exceeded", nil},
+		{"an empty bulk, 422", "empty-bulk-status=422", "POST", "/invitations/bulk", `[]`, 422, "request_body_invalid", nil},
+		{"get by id", "", "GET", "/invitations/{pending}", "", 405, "method_not_allowed", nil},
+		{"get by id, 404", "wrong-method-status=404", "GET", "/invitations/{pending}", "", 404, "resource_not_found", nil},
+		{"list status empty", "", "GET", "/invitations?status=", "", 422, "form_param_value_invalid", param("status")},
+		{"list limit empty", "", "GET", "/invitations?limit=", "", 422, "form_param_value_invalid", param("limit")},
+		{"list order empty", "", "GET", "/invitations?order_by=", "", 422, "form_param_value_invalid", param("order_by")},
+		{"list status deleted", "", "GET", "/invitations?status=deleted", "", 422, "form_param_value_invalid", param("status")},
+		{"users unknown", "", "GET", "/users?colour=red", "", 422, "form_param_unknown", param("colour")},
+		{"a slash too many", "trailing-slash=refused", "GET", "/invitations/", "", 404, "resource_not_found", nil},
+		{"below an invitation", "", "POST", "/invitations/{pending}/resend", "", 404, "resource_not_found", nil},
+		{"redirect nil, single", "", "POST", "/invitations", `{"email_address":"a@example.com","redirect_url":null}`, 422, "form_param_nil", param("redirect_url")},
+		{"address nil in bulk", "", "POST", "/invitations/bulk", `[{"email_address":null}]`, 422, "form_param_nil", param("email_address")},
+		{"template nil in bulk", "", "POST", "/invitations/bulk", `[{"email_address":"a@example.com","template_slug":null}]`, 422, "form_param_nil", param("template_slug")},
+		{"no such version", "", "GET", "/invitations?__clerk_api_version=2020-01-01", "", 400, "api_version_invalid", nil},
 		{"delete", "", "DELETE", "/invitations", "", 405, "method_not_allowed", nil},
 		{"elsewhere", "", "GET", "/organizations", "", 404, "resource_not_found", nil},
 	}
@@ -152,10 +169,16 @@ func TestRefusals(t *testing.T) {
 // TestKey covers who is let in, and that a stranger spends no quota.
 func TestKey(t *testing.T) {
 	inBubble(t, clerksim.Config{Limits: clerksim.Limits{Single: clerksim.Limit{N: 1, Window: time.Hour}}}, func(t *testing.T, sim *clerksim.Sim, c *client) {
-		for _, key := range []string{"", "sk_test_other", clerksim.DefaultSecretKey + "x"} {
+		for _, key := range []string{"sk_test_other", clerksim.DefaultSecretKey + "x"} {
 			c.key = key
 			if r := c.create(`{"email_address":"a@example.com"}`); r.status != 401 || r.code(t) != "clerk_key_invalid" {
 				t.Errorf("key %q: %d %s", key, r.status, r.body)
+			}
+		}
+		for _, header := range []string{"", "Bearer ", clerksim.DefaultSecretKey, "Basic " + clerksim.DefaultSecretKey, "bearer " + clerksim.DefaultSecretKey} {
+			r := c.send("POST", "/nowhere", "", http.Header{"Authorization": {header}})
+			if r.status != 401 || r.code(t) != "authorization_header_format_invalid" {
+				t.Errorf("header %q: %d %s", header, r.status, r.body)
 			}
 		}
 		c.key = "sk_test_rotated"

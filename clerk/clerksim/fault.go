@@ -24,6 +24,9 @@ const (
 	ErrorBefore FaultKind = "error-before"
 	// ErrorAfter does so after commit.
 	ErrorAfter FaultKind = "error-after"
+	// RefuseAfter answers Status (default 422) as a refusal of Clerk's, after
+	// commit: a call that was refused and took effect all the same.
+	RefuseAfter FaultKind = "refuse-after"
 	// GatewayBefore answers Status (default 502) with HTML, as a proxy in front
 	// of Clerk does. It does not count.
 	GatewayBefore FaultKind = "gateway-before"
@@ -64,7 +67,7 @@ const (
 )
 
 var faultKinds = []FaultKind{
-	DropBefore, DropAfter, ErrorBefore, ErrorAfter, GatewayBefore, GatewayAfter,
+	DropBefore, DropAfter, ErrorBefore, ErrorAfter, RefuseAfter, GatewayBefore, GatewayAfter,
 	Overload, Throttle, Unauthorized, EdgeBlock, Locked, Redirect,
 	Truncate, Malformed, Empty, Short, Huge, PartialBulk,
 }
@@ -75,7 +78,7 @@ type Fault struct {
 	Kind FaultKind
 
 	// Delay is how long the request waits before it is judged and committed. It
-	// is committed even if the client has gone by then.
+	// is committed even if the client has gone by then, hours ago.
 	Delay time.Duration
 	// Hold is how long the answer is withheld after commit.
 	Hold time.Duration
@@ -83,7 +86,7 @@ type Fault struct {
 	Lag time.Duration
 
 	// Status and Code override the status and Clerk's error code of
-	// ErrorBefore, ErrorAfter and PartialBulk; Status also those of the
+	// ErrorBefore, ErrorAfter, RefuseAfter and PartialBulk; Status also those of the
 	// gateway faults and Redirect. The code follows from the status by default.
 	Status int
 	Code   string
@@ -175,7 +178,7 @@ type Request struct {
 	Op           Op
 	Header       http.Header
 	Addresses    []string // lower-cased; of a create or a bulk create, when readable
-	InvitationID string   // of a revoke
+	InvitationID string   // of a revoke or a delete
 	RawQuery     string   // of a read
 }
 

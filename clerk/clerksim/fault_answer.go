@@ -24,6 +24,8 @@ func (x *exchange) edgeAnswer() *answer {
 func (x *exchange) faultAnswer() *answer {
 	s, f := x.sim, x.fault
 	switch f.Kind {
+	case RefuseAfter:
+		return x.refusal()
 	case GatewayAfter:
 		return x.gateway()
 	case Throttle:
@@ -42,6 +44,15 @@ func (x *exchange) faultAnswer() *answer {
 		return &answer{status: http.StatusOK, raw: []byte{}, header: http.Header{"Content-Type": {"application/json"}}}
 	}
 	return x.retryAfter(s.serverError(cmp.Or(f.Status, http.StatusInternalServerError), f.Code))
+}
+
+// refusal is how Clerk refuses what it has done all the same.
+func (x *exchange) refusal() *answer {
+	status := cmp.Or(x.fault.Status, http.StatusUnprocessableEntity)
+	code := map[int]string{
+		http.StatusBadRequest: codeDuplicateRecord, http.StatusForbidden: codeNotAllowed, http.StatusUnprocessableEntity: codeIdentifierExists,
+	}[status]
+	return x.sim.refuse(status, cmp.Or(x.fault.Code, code, codeBodyInvalid), "is refused", "The request was refused by a simulated error.", nil)
 }
 
 func (x *exchange) gateway() *answer {

@@ -84,6 +84,9 @@ func TestFaultAnswers(t *testing.T) {
 	}{
 		{"500 before", clerksim.Fault{Kind: clerksim.ErrorBefore}, want{500, "internal_clerk_error", "", "", 0, true}},
 		{"500 after", clerksim.Fault{Kind: clerksim.ErrorAfter}, want{500, "internal_clerk_error", "", "", 1, true}},
+		{"refused after", clerksim.Fault{Kind: clerksim.RefuseAfter}, want{422, "form_identifier_exists", "", "", 1, true}},
+		{"duplicate after", clerksim.Fault{Kind: clerksim.RefuseAfter, Status: 400}, want{400, "duplicate_record", "", "", 1, true}},
+		{"a code after", clerksim.Fault{Kind: clerksim.RefuseAfter, Status: 400, Code: "request_body_invalid"}, want{400, "request_body_invalid", "", "", 1, true}},
 		{"503", clerksim.Fault{Kind: clerksim.ErrorBefore, Status: 503, RetryAfter: "7"}, want{503, "service_unavailable", "", "7", 0, true}},
 		{"504", clerksim.Fault{Kind: clerksim.ErrorAfter, Status: 504}, want{504, "gateway_timeout", "", "", 1, true}},
 		{"409 conflict", clerksim.Fault{Kind: clerksim.ErrorBefore, Status: 409, Code: "conflict"}, want{409, "conflict", "", "", 0, true}},

@@ -20,15 +20,16 @@ type Call struct {
 	// Admitted means that the limits let the request through, Throttled that
 	// they refused it; a request that never came to the limits is neither.
 	Admitted, Throttled bool
-	// Created is how many invitations it created, Committed whether it took
-	// effect in full, whatever was answered.
+	// Created is how many invitations it created, and Made their ids; Committed
+	// whether it took effect in full, whatever was answered.
 	Created   int
+	Made      []string
 	Committed bool
 	// Fault is what was made to go wrong.
 	Fault Fault
 
 	Addresses    []string // lower-cased; of a create or a bulk create
-	InvitationID string   // of a revoke
+	InvitationID string   // of a revoke or a delete
 	RawQuery     string   // of a read
 	UserAgent    string
 }
@@ -81,13 +82,13 @@ func bounded[T any](list []T, most int) []T {
 }
 
 // mail sends the e-mail of a new invitation, unless the caller did not want it,
-// the address is one of Clerk's test addresses, or a development instance has
-// sent its share for this month.
+// the address is one of Clerk's test addresses or suppressed, or a development
+// instance has sent its share for this month.
 func (s *Sim) mail(inv *invitation, now time.Time) {
-	if !inv.notify || isTestAddress(inv.owner.key) {
+	if !inv.notify || inv.owner.suppressed || isTestAddress(inv.owner.key) {
 		return
 	}
-	if month := now.UTC().Format("2006-01"); month != s.month {
+	if month := now.Add(s.cfg.ClockOffset).UTC().Format("2006-01"); month != s.month {
 		s.month, s.sent = month, 0
 	}
 	if s.cfg.Development && s.sent >= MailCap {

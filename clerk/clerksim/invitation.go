@@ -17,16 +17,20 @@ const (
 	StatusAccepted Status = "accepted"
 	StatusRevoked  Status = "revoked"
 	StatusExpired  Status = "expired"
+	// StatusDeleted is only said here, never on the wire: what has been deleted at
+	// Clerk is in no list any more.
+	StatusDeleted Status = "deleted"
 )
 
 // statuses gives every status a small number, and a bit in a statusSet.
-var statuses = [...]Status{StatusPending, StatusAccepted, StatusRevoked, StatusExpired}
+var statuses = [...]Status{StatusPending, StatusAccepted, StatusRevoked, StatusExpired, StatusDeleted}
 
 const (
 	pending = iota
 	accepted
 	revoked
 	expired
+	deleted
 )
 
 // statusSet is a set of statuses, one bit each.
@@ -41,20 +45,23 @@ type Invitation struct {
 	ID             string
 	EmailAddress   string // as Clerk answers it
 	Status         Status
-	PublicMetadata json.RawMessage // nil when none was given
+	PublicMetadata json.RawMessage // as sent, compact; nil when none was given
 	RedirectURL    string
 	TemplateSlug   string
 	Notify         bool // an e-mail was asked for
 	Mailed         bool // an e-mail was sent
 	IgnoreExisting bool
-	Foreign        bool   // made by CreateForeign
-	URL            string // the ticket link, a secret; empty when revoked
-	ExpiresAt      time.Time
+	Foreign        bool      // made by CreateForeign or CreateForeignFrom
+	Caller         string    // the User-Agent of the request that made it; empty for foreign ones
+	URL            string    // the ticket link, a secret; empty when revoked
+	ExpiresAt      time.Time // by Clerk's clock, as are the next two
 	CreatedAt      time.Time
 	UpdatedAt      time.Time
+	Made           time.Time // when it was created, by this machine's clock
 }
 
-// invitation is the record. Times are Unix milliseconds.
+// invitation is the record. Times are Unix milliseconds, of Clerk's clock unless
+// said otherwise.
 type invitation struct {
 	id             string
 	email          string // as answered
@@ -66,13 +73,16 @@ type invitation struct {
 	mailed         bool
 	ignoreExisting bool
 	foreign        bool
+	caller         string
 
 	status    uint8
 	created   int64
 	updated   int64
 	expiresAt int64
 
-	// The state before the last change, for reads that lag.
+	// When it was made and last changed, by this machine's clock, and the state
+	// before, for reads that lag.
+	made, changed int64
 	statusBefore  uint8
 	updatedBefore int64
 
@@ -89,10 +99,10 @@ type seen struct {
 // at returns what a reader who lags back to the moment at (Unix milliseconds)
 // sees of the invitation, and whether there is anything yet.
 func (inv *invitation) at(at int64) (seen, bool) {
-	if inv.created > at {
+	if inv.made > at {
 		return seen{}, false
 	}
-	if inv.updated > at {
+	if inv.changed > at {
 		return seen{inv, inv.statusBefore, inv.updatedBefore}, true
 	}
 	return inv.now(), true
@@ -121,6 +131,8 @@ func (s *Sim) snapshot(inv *invitation) Invitation {
 		Mailed:         inv.mailed,
 		IgnoreExisting: inv.ignoreExisting,
 		Foreign:        inv.foreign,
+		Caller:         inv.caller,
+		Made:           time.UnixMilli(inv.made),
 		ExpiresAt:      time.UnixMilli(inv.expiresAt),
 		CreatedAt:      time.UnixMilli(inv.created),
 		UpdatedAt:      time.UnixMilli(inv.updated),

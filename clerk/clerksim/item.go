@@ -31,18 +31,11 @@ const (
 	metadataMax   = 8 << 10 // bytes of compact JSON
 )
 
-// stored is an address as Clerk keeps and answers it.
-func (s *Sim) stored(address string) string {
-	if s.cfg.Switches.EchoCase {
-		return address
-	}
-	return strings.ToLower(address)
-}
-
 // parse reads the body of a create or a bulk create. It returns the items, as
 // far as they could be read, and the answer if they are not all right.
 func (s *Sim) parse(op Op, contentType string, body []byte) ([]item, *answer) {
-	if media, _, err := mime.ParseMediaType(contentType); err != nil || media != "application/json" {
+	missing := contentType == "" && s.cfg.Switches.NoContentType == Ignored
+	if media, _, err := mime.ParseMediaType(contentType); !missing && (err != nil || media != "application/json") {
 		return nil, s.refuse(http.StatusUnsupportedMediaType, codeContentType, "Content-Type is unsupported", "The Content-Type must be application/json.", nil)
 	}
 	invalid := func() *answer {
@@ -57,6 +50,11 @@ func (s *Sim) parse(op Op, contentType string, body []byte) ([]item, *answer) {
 		return []item{it}, s.refuseParams(bad)
 	}
 	var list []map[string]json.RawMessage
+	if decode(body, &list) && list != nil && len(list) == 0 {
+		a := invalid()
+		a.status = s.cfg.Switches.EmptyBulkStatus
+		return nil, a
+	}
 	if !decode(body, &list) || len(list) == 0 || slices.ContainsFunc(list, func(m map[string]json.RawMessage) bool { return m == nil }) {
 		return nil, invalid()
 	}
@@ -67,8 +65,8 @@ func (s *Sim) parse(op Op, contentType string, body []byte) ([]item, *answer) {
 		items[i], found = parseItem(object, true)
 		bad = append(bad, s.nameMember(found, len(bad) > 0, items[i].email)...)
 	}
-	if len(list) > BulkMax {
-		return items, s.refuse(s.cfg.Switches.BulkSizeStatus, codeBulkSize, "Bulk size exceeded", fmt.Sprintf("A bulk request may have up to %d items.", BulkMax), nil)
+	if most := s.cfg.Switches.BulkMax; len(list) > most {
+		return items, s.refuse(s.cfg.Switches.BulkSizeStatus, codeBulkSize, "Bulk size exceeded", fmt.Sprintf("A bulk request may have up to %d items.", most), nil)
 	}
 	return items, s.refuseParams(bad)
 }

@@ -47,6 +47,7 @@ func (s *Sim) list(q url.Values, v view, dice *rand.Rand) *answer {
 
 func (s *Sim) parseListing(q url.Values) (l listing, bad *answer) {
 	l = listing{want: notRevoked, orderBy: "created_at", desc: true}
+	q = s.withoutEmpty(q)
 	if l.limit, l.offset, bad = s.parsePage(q); bad != nil {
 		return l, bad
 	}
@@ -57,7 +58,7 @@ func (s *Sim) parseListing(q url.Values) (l listing, bad *answer) {
 		case "status":
 			l.want = 0
 			for _, v := range values {
-				i := slices.Index(statuses[:], Status(v))
+				i := slices.Index(statuses[:deleted], Status(v))
 				if i < 0 {
 					return l, s.refuseParam(codeValueInvalid, "status", "must be one of pending, accepted, revoked, expired.")
 				}
@@ -78,10 +79,34 @@ func (s *Sim) parseListing(q url.Values) (l listing, bad *answer) {
 				return l, s.refuseParam(codeValueInvalid, "paginated", "must be a boolean.")
 			}
 		default:
-			return l, s.refuseParam(codeParamUnknown, name, "is not a valid parameter for this request.")
+			if bad := s.unknownQuery(name); bad != nil {
+				return l, bad
+			}
 		}
 	}
 	return l, nil
+}
+
+// unknownQuery is the answer to a parameter in the query that does not exist, or
+// nil if that does not matter.
+func (s *Sim) unknownQuery(name string) *answer {
+	if name == versionQuery || s.cfg.Switches.UnknownQuery == Ignored {
+		return nil
+	}
+	return s.refuseParam(codeParamUnknown, name, "is not a valid parameter for this request.")
+}
+
+// withoutEmpty returns a query without the parameters that are empty, if those do
+// not matter.
+func (s *Sim) withoutEmpty(q url.Values) url.Values {
+	if s.cfg.Switches.EmptyQuery == Ignored {
+		for name, values := range q {
+			if q[name] = slices.DeleteFunc(values, func(v string) bool { return v == "" }); len(q[name]) == 0 {
+				delete(q, name)
+			}
+		}
+	}
+	return q
 }
 
 // parsePage reads limit (1–500, default 10) and offset.
@@ -125,7 +150,7 @@ func (s *Sim) matches(l listing, v view) []seen {
 	lower := strings.ToLower(l.query)
 	if l.query != "" && query == QueryExact {
 		candidates = nil
-		if p := s.people[lower]; p != nil {
+		if p := s.people[s.key(l.query)]; p != nil {
 			candidates = p.invitations
 		} else if inv := s.byID[l.query]; inv != nil {
 			candidates = []*invitation{inv}

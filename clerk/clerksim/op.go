@@ -24,12 +24,13 @@ const (
 	OpBulkCreate Op = "bulk_create"
 	OpList       Op = "list"
 	OpRevoke     Op = "revoke"
+	OpDelete     Op = "delete"
 	OpUsers      Op = "users"
 	OpUsersCount Op = "users_count"
 	OpUnknown    Op = "unknown"
 )
 
-var ops = []Op{OpCreate, OpBulkCreate, OpList, OpRevoke, OpUsers, OpUsersCount, OpUnknown}
+var ops = []Op{OpCreate, OpBulkCreate, OpList, OpRevoke, OpDelete, OpUsers, OpUsersCount, OpUnknown}
 
 // Endpoint is the endpoint that the operation counts against.
 func (op Op) Endpoint() Endpoint {
@@ -42,11 +43,21 @@ func (op Op) Endpoint() Endpoint {
 	return Other
 }
 
+// writes reports whether the operation changes anything.
+func (op Op) writes() bool {
+	switch op {
+	case OpCreate, OpBulkCreate, OpRevoke, OpDelete:
+		return true
+	}
+	return false
+}
+
 // routes are the operations by path below /v1/ and method. The id of an
 // invitation is written {id}.
 var routes = map[string]map[string]Op{
 	"invitations":             {http.MethodPost: OpCreate, http.MethodGet: OpList},
 	"invitations/bulk":        {http.MethodPost: OpBulkCreate},
+	"invitations/{id}":        {http.MethodDelete: OpDelete},
 	"invitations/{id}/revoke": {http.MethodPost: OpRevoke},
 	"users":                   {http.MethodGet: OpUsers},
 	"users/count":             {http.MethodGet: OpUsersCount},
@@ -54,21 +65,21 @@ var routes = map[string]map[string]Op{
 
 // route finds the operation of a request and the id in its path, or the status
 // that says why there is none.
-func route(r *http.Request) (op Op, id string, miss int) {
-	path, ok := strings.CutPrefix(strings.TrimSuffix(r.URL.Path, "/"), "/v1/")
-	if !ok {
-		return OpUnknown, "", http.StatusNotFound
+func (s *Sim) route(r *http.Request) (op Op, id string, miss int) {
+	path, ok := strings.CutPrefix(r.URL.Path, "/v1/")
+	if s.cfg.Switches.TrailingSlash == Ignored {
+		path = strings.TrimSuffix(path, "/")
 	}
-	if p := strings.Split(path, "/"); len(p) == 3 && p[1] != "" {
+	if p := strings.Split(path, "/"); len(p) > 1 && p[0] == "invitations" && p[1] != "" && p[1] != "bulk" {
 		id, p[1] = p[1], "{id}"
 		path = strings.Join(p, "/")
 	}
-	methods, ok := routes[path]
-	if !ok {
+	methods, found := routes[path]
+	if !ok || !found {
 		return OpUnknown, "", http.StatusNotFound
 	}
 	if op, ok = methods[r.Method]; !ok {
-		return OpUnknown, "", http.StatusMethodNotAllowed
+		return OpUnknown, "", s.cfg.Switches.WrongMethodStatus
 	}
 	return op, id, 0
 }

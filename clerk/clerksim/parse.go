@@ -80,11 +80,11 @@ const FaultHelp = `[op/]kind[=argument][:condition]..., for example drop-after:3
 //
 //	[op/]kind[=argument][:condition]...
 //
-// The op is one of create, bulk_create, list, revoke, users, users_count; without
+// The op is one of create, bulk_create, list, revoke, delete, users, users_count; without
 // it every request may be struck. The kinds are the FaultKinds, and three that
 // only wait: slow-before and slow-after, with a duration, and lag, with a
 // duration. Arguments are a status for error-before, error-after,
-// gateway-before, gateway-after, redirect and partial-bulk, the Retry-After of
+// refuse-after, gateway-before, gateway-after, redirect and partial-bulk, the Retry-After of
 // throttle and overload, and "reset" for the drops. Conditions are a share
 // (3%), a number of requests (x2) and a time since the start (2m..5m, 2m..).
 // Every problem is named.
@@ -139,7 +139,7 @@ func parseKind(kind, arg string, given bool) (f Fault, err error) {
 		return f, nil
 	}
 	switch f.Kind {
-	case ErrorBefore, ErrorAfter, GatewayBefore, GatewayAfter, Redirect, PartialBulk:
+	case ErrorBefore, ErrorAfter, RefuseAfter, GatewayBefore, GatewayAfter, Redirect, PartialBulk:
 		if f.Status, err = strconv.Atoi(arg); err != nil {
 			return f, fmt.Errorf("want a status, as in %s=503", kind)
 		}

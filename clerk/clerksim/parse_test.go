@@ -34,21 +34,21 @@ func TestParseLimits(t *testing.T) {
 }
 
 func TestParseSwitches(t *testing.T) {
-	got, err := clerksim.ParseSwitches("limiter=bucket,refused-count", "lag=2s, bulk-size-status=422,echo-case=true,bulk-partial=false")
+	got, err := clerksim.ParseSwitches("limiter=bucket,refused-count", "lag=2s, bulk-size-status=422,lag-varies=true,bulk-partial=false")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got.Limiter != clerksim.LimiterBucket || !got.RefusedCount || got.Lag != 2*time.Second || got.BulkSizeStatus != 422 || !got.EchoCase || got.BulkPartial {
+	if got.Limiter != clerksim.LimiterBucket || !got.RefusedCount || got.Lag != 2*time.Second || got.BulkSizeStatus != 422 || !got.LagVaries || got.BulkPartial {
 		t.Errorf("got %+v", got)
 	}
-	if want := "limiter=bucket,refused-count,bulk-size-status=422,echo-case,lag=2s"; got.String() != want {
+	if want := "limiter=bucket,refused-count,bulk-size-status=422,lag=2s,lag-varies"; got.String() != want {
 		t.Errorf("printed as %q, want %q", got, want)
 	}
 	if got := (clerksim.Switches{}).String(); got != "" {
 		t.Errorf("the defaults are printed as %q", got)
 	}
-	_, err = clerksim.ParseSwitches("limiter=leaky,colour,limiter,lag=-1s,lag=soon,bulk-size-status=418,echo-case=maybe")
-	for _, bad := range []string{`limiter="leaky"`, `"colour"`, `limiter="true"`, `lag="-1s"`, `lag="soon"`, `bulk-size-status="418"`, `echo-case="maybe"`} {
+	_, err = clerksim.ParseSwitches("limiter=leaky,colour,limiter,lag=-1s,lag=soon,bulk-size-status=418,lag-varies=maybe,bulk-max=11,bulk-max=0,wrong-method-status=500")
+	for _, bad := range []string{`limiter="leaky"`, `"colour"`, `limiter="true"`, `lag="-1s"`, `lag="soon"`, `bulk-size-status="418"`, `lag-varies="maybe"`, `bulk-max="11"`, `bulk-max="0"`, `wrong-method-status="500"`} {
 		if err == nil || !strings.Contains(err.Error(), bad) {
 			t.Errorf("no word on %s: %v", bad, err)
 		}
@@ -97,6 +97,8 @@ func TestParseFaults(t *testing.T) {
 		{"drop-after:3%", rule{Fault: fault{Kind: clerksim.DropAfter}, Rate: 0.03}},
 		{"drop-before=reset", rule{Fault: fault{Kind: clerksim.DropBefore, Reset: true}}},
 		{"create/error-before=503:0.5%:x2", rule{Op: clerksim.OpCreate, Fault: fault{Kind: clerksim.ErrorBefore, Status: 503}, Rate: 0.005, Times: 2}},
+		{"bulk_create/refuse-after=400:x1", rule{Op: clerksim.OpBulkCreate, Fault: fault{Kind: clerksim.RefuseAfter, Status: 400}, Times: 1}},
+		{"delete/drop-after", rule{Op: clerksim.OpDelete, Fault: fault{Kind: clerksim.DropAfter}}},
 		{"slow-before=15s", rule{Fault: fault{Delay: 15 * time.Second}}},
 		{"bulk_create/slow-after=1m:x1", rule{Op: clerksim.OpBulkCreate, Fault: fault{Hold: time.Minute}, Times: 1}},
 		{"list/lag=3s:50%", rule{Op: clerksim.OpList, Fault: fault{Lag: 3 * time.Second}, Rate: 0.5}},
@@ -120,7 +122,7 @@ func TestParseFaults(t *testing.T) {
 			t.Errorf("%s: %v", kind, err)
 		}
 	}
-	bad := []string{"explode", "delete/drop-after", "drop-after:0%", "drop-after:101%", "drop-after:x0", "drop-after:5m..2m", "drop-after:soon", "drop-after=hard",
+	bad := []string{"explode", "remove/drop-after", "drop-after:0%", "drop-after:101%", "drop-after:x0", "drop-after:5m..2m", "drop-after:soon", "drop-after=hard",
 		"slow-before", "slow-after=-1s", "error-before=abc", "error-before=200", "malformed=1", "drop-after:NaN%"}
 	_, err := clerksim.ParseFaults(bad...)
 	for _, text := range bad {

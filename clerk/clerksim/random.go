@@ -52,10 +52,10 @@ func (l Latency) draw(r *rand.Rand) time.Duration {
 
 // newID returns an id as Clerk makes them: a prefix and a KSUID, that is four
 // bytes of time and sixteen random ones in 27 digits of base 62.
-func newID(prefix string, now time.Time, r *rand.Rand) string {
+func (s *Sim) newID(prefix string, now time.Time, r *rand.Rand) string {
 	const digits, epoch = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz", 1_400_000_000
 	var raw [20]byte
-	binary.BigEndian.PutUint32(raw[0:], uint32(now.Unix()-epoch))
+	binary.BigEndian.PutUint32(raw[0:], uint32(s.clerks(now)/1000-epoch))
 	binary.BigEndian.PutUint64(raw[4:], r.Uint64())
 	binary.BigEndian.PutUint64(raw[12:], r.Uint64())
 	n, base, digit := new(big.Int).SetBytes(raw[:]), big.NewInt(62), new(big.Int)

@@ -4,7 +4,6 @@ import (
 	"maps"
 	"net/http"
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -13,7 +12,7 @@ import (
 func (s *Sim) Mails(address string) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if p := s.people[strings.ToLower(address)]; p != nil {
+	if p := s.people[s.key(address)]; p != nil {
 		return p.mails
 	}
 	return 0
@@ -112,7 +111,8 @@ func peak(times []int64, window time.Duration) int {
 	return most
 }
 
-// Invitations returns every invitation, oldest first.
+// Invitations returns every invitation there ever was, oldest first; one that was
+// deleted has StatusDeleted.
 func (s *Sim) Invitations() []Invitation {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -124,12 +124,12 @@ func (s *Sim) Invitations() []Invitation {
 	return out
 }
 
-// ByAddress returns the invitations for an address, oldest first.
+// ByAddress returns every invitation there ever was for an address, oldest first.
 func (s *Sim) ByAddress(address string) []Invitation {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.tick()
-	p := s.people[strings.ToLower(address)]
+	p := s.people[s.key(address)]
 	if p == nil {
 		return nil
 	}
@@ -163,6 +163,9 @@ func (s *Sim) Stats() Stats {
 		Mails: h.mailed, MaxMails: h.mostMails, Users: len(s.users),
 	}
 	for i, n := range s.rows.total {
+		if i == deleted && n == 0 {
+			continue
+		}
 		out.Invitations[statuses[i]] = n
 	}
 	for _, byStatus := range h.statuses {

@@ -50,11 +50,12 @@ func (r *rows) count(inv *invitation, n int) {
 	r.blocks[inv.pos/blockSize][inv.status] += int32(n)
 }
 
-// change gives inv another status at the time now (Unix milliseconds).
-func (r *rows) change(inv *invitation, status uint8, now int64) {
+// change gives inv another status at a moment of Clerk's clock, which is changed
+// by this machine's (Unix milliseconds both).
+func (r *rows) change(inv *invitation, status uint8, updated, changed int64) {
 	r.count(inv, -1)
 	inv.statusBefore, inv.updatedBefore = inv.status, inv.updated
-	inv.status, inv.updated = status, now
+	inv.status, inv.updated, inv.changed = status, updated, changed
 	r.count(inv, +1)
 }
 

@@ -24,7 +24,7 @@ func TestRows(t *testing.T) {
 		inv := &invitation{id: fmt.Sprintf("%08x", r.Uint32()), created: created}
 		rows.add(inv)
 		all = append(all, inv)
-		rows.change(all[r.IntN(len(all))], uint8(r.IntN(len(statuses))), int64(i))
+		rows.change(all[r.IntN(len(all))], uint8(r.IntN(len(statuses))), int64(i), int64(i))
 	}
 	slices.SortFunc(all, func(a, b *invitation) int {
 		if before(a, b) {

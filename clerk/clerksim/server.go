@@ -6,6 +6,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -19,7 +20,7 @@ type exchange struct {
 	sim  *Sim
 	r    *http.Request
 	op   Op
-	id   string // of a revoke
+	id   string // of a revoke or a delete
 	miss int    // status of a request to nothing, or 0
 
 	body  []byte
@@ -36,7 +37,7 @@ type exchange struct {
 // secret key; the rate limits; validation; commit; the answer.
 func (s *Sim) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x := &exchange{sim: s, r: r}
-	x.op, x.id, x.miss = route(r)
+	x.op, x.id, x.miss = s.route(r)
 	var err error
 	x.body, err = io.ReadAll(io.LimitReader(r.Body, bodyMax))
 	if err == nil {
@@ -112,8 +113,11 @@ func (x *exchange) decide(now time.Time) *answer {
 		x.fault.Kind = EdgeBlock
 		return x.edgeAnswer()
 	}
-	if !s.authorized(x.r.Header.Get("Authorization")) {
-		return s.keyInvalid()
+	if bad := s.authorize(x.r.Header.Get("Authorization")); bad != nil {
+		return bad
+	}
+	if bad := s.checkVersion(x.r); bad != nil {
+		return bad
 	}
 	wait, ok := s.admit(x.call.Endpoint, now)
 	if !ok {
@@ -131,9 +135,9 @@ func (x *exchange) decide(now time.Time) *answer {
 		return x.faultAnswer()
 	}
 	a := x.handle(now)
-	x.call.Committed = a.status == http.StatusOK && (x.op == OpCreate || x.op == OpBulkCreate || x.op == OpRevoke)
+	x.call.Committed = a.status/100 == 2 && x.op.writes()
 	switch {
-	case f.Kind == ErrorAfter || f.Kind == GatewayAfter || f.Kind == Malformed && a.status == http.StatusOK ||
+	case f.Kind == ErrorAfter || f.Kind == GatewayAfter || f.Kind == RefuseAfter || f.Kind == Malformed && a.status == http.StatusOK ||
 		f.Kind == Empty && a.status == http.StatusOK:
 		return x.faultAnswer()
 	case f.Kind == Short:
@@ -155,6 +159,8 @@ func (x *exchange) handle(now time.Time) *answer {
 		return s.list(x.r.URL.Query(), s.view(now, x.fault, x.dice), x.dice)
 	case OpRevoke:
 		return x.revoke(now)
+	case OpDelete:
+		return x.delete(now)
 	case OpUsers, OpUsersCount:
 		return s.findUsers(x.op, x.r.URL.Query(), s.view(now, x.fault, x.dice))
 	}
@@ -177,10 +183,37 @@ func (s *Sim) view(now time.Time, f Fault, dice *rand.Rand) view {
 	return view{at: now.Add(-lag).UnixMilli(), current: lag == 0}
 }
 
-func (s *Sim) authorized(header string) bool {
+// authorize returns nil if the request may come in.
+func (s *Sim) authorize(header string) *answer {
 	key, ok := strings.CutPrefix(header, "Bearer ")
+	if !ok {
+		return s.refuse(http.StatusUnauthorized, codeHeaderInvalid, "Invalid Authorization header format",
+			"Invalid Authorization header format. Must be 'Bearer <YOUR_API_KEY>'", nil)
+	}
 	want, got := sha256.Sum256([]byte(s.cfg.SecretKey)), sha256.Sum256([]byte(key))
-	return subtle.ConstantTimeCompare(want[:], got[:]) == 1 && ok
+	if subtle.ConstantTimeCompare(want[:], got[:]) != 1 {
+		return s.keyInvalid()
+	}
+	return nil
+}
+
+// Clerk's versions, and how a request names one
+// (https://clerk.com/docs/guides/development/upgrading/versioning, 2026-11).
+const (
+	versionHeader = "Clerk-API-Version"
+	versionQuery  = "__clerk_api_version"
+)
+
+var versions = []string{"2021-02-05", "2024-10-01", "2025-04-10", "2025-11-10", "2026-05-12"}
+
+// checkVersion returns nil if the request names no version, or one that exists.
+func (s *Sim) checkVersion(r *http.Request) *answer {
+	for _, v := range append(r.Header.Values(versionHeader), r.URL.Query()[versionQuery]...) {
+		if !slices.Contains(versions, v) {
+			return s.refuse(http.StatusBadRequest, codeVersionInvalid, "invalid API version", "Invalid Clerk API version: there is no such version.", nil)
+		}
+	}
+	return nil
 }
 
 func (s *Sim) keyInvalid() *answer {
@@ -195,7 +228,7 @@ func (s *Sim) throttled(wait time.Duration, now time.Time) *answer {
 	switch up := time.Second - 1; s.cfg.Switches.RetryAfter {
 	case RetryAfterNone:
 	case RetryAfterDate:
-		at := now.Add(wait + up).Truncate(time.Second)
+		at := now.Add(s.cfg.ClockOffset + wait + up).Truncate(time.Second)
 		a.header = http.Header{"Retry-After": {at.UTC().Format(http.TimeFormat)}}
 	default:
 		a.header = http.Header{"Retry-After": {strconv.Itoa(int((wait + up) / time.Second))}}

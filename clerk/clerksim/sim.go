@@ -2,7 +2,6 @@ package clerksim
 
 import (
 	"container/heap"
-	"strings"
 	"sync"
 	"time"
 )
@@ -22,7 +21,7 @@ type Sim struct {
 	limiters map[Endpoint]*gate
 	rows     rows
 	byID     map[string]*invitation
-	people   map[string]*person // by lower-cased address
+	people   map[string]*person // by key
 	users    []*user            // oldest first
 	expiry   expiryHeap
 	month    string // calendar month of sent
@@ -35,9 +34,10 @@ type Sim struct {
 
 // person is everything known about one address.
 type person struct {
-	key         string // the address, lower-cased
+	key         string // the address as Clerk keeps it, lower-cased
 	user        *user
 	blocked     bool
+	suppressed  bool          // Clerk sends no mail here, and says nothing
 	invitations []*invitation // oldest first
 	pending     int
 	expired     int
@@ -91,9 +91,21 @@ func (s *Sim) SetSecretKey(key string) error {
 	return nil
 }
 
+// SetClockOffset sets how far Clerk's clock is ahead of this machine's
+// (negative: behind). What is past its expiry by Clerk's new time expires; what
+// has expired stays so. Rate limits and the history keep to this machine's clock.
+func (s *Sim) SetClockOffset(d time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.cfg.ClockOffset = d
+}
+
+// clerks is Clerk's time at the moment now, in Unix milliseconds.
+func (s *Sim) clerks(now time.Time) int64 { return now.Add(s.cfg.ClockOffset).UnixMilli() }
+
 // person returns the record of an address, making it if need be.
 func (s *Sim) person(address string) *person {
-	key := strings.ToLower(address)
+	key := s.key(address)
 	p := s.people[key]
 	if p == nil {
 		p = &person{key: key}
@@ -102,10 +114,22 @@ func (s *Sim) person(address string) *person {
 	return p
 }
 
+// live returns the invitation with an id, unless it has been deleted.
+func (s *Sim) live(id string) *invitation {
+	if inv := s.byID[id]; inv != nil && inv.status != deleted {
+		return inv
+	}
+	return nil
+}
+
 // change moves an invitation to another status.
-func (s *Sim) change(inv *invitation, status uint8, now int64) {
+func (s *Sim) change(inv *invitation, status uint8, now time.Time) {
+	s.changeAt(inv, status, s.clerks(now), now.UnixMilli())
+}
+
+func (s *Sim) changeAt(inv *invitation, status uint8, updated, changed int64) {
 	inv.owner.tally(inv.status, -1)
-	s.rows.change(inv, status, now)
+	s.rows.change(inv, status, updated, changed)
 	inv.owner.tally(status, +1)
 }
 
@@ -123,11 +147,11 @@ func (p *person) tally(status uint8, n int) {
 // time never goes back, even when the machine's clock is set back.
 func (s *Sim) tick() time.Time {
 	now := s.start.Add(time.Since(s.start))
-	ms := now.UnixMilli()
-	for len(s.expiry) > 0 && s.expiry[0].expiresAt <= ms {
-		inv := heap.Pop(&s.expiry).(*invitation)
-		if inv.status == pending {
-			s.change(inv, expired, inv.expiresAt)
+	ms := s.clerks(now)
+	for len(s.expiry) > 0 && s.expiry[0].at <= ms {
+		e := heap.Pop(&s.expiry).(expiry)
+		if e.inv.status == pending {
+			s.changeAt(e.inv, expired, e.at, e.at-s.cfg.ClockOffset.Milliseconds())
 		}
 	}
 	return now
@@ -152,18 +176,23 @@ func (s *Sim) sleep(d time.Duration) bool {
 	}
 }
 
-// expiryHeap has the invitation that expires first on top. Invitations that
-// are no longer pending stay in it until their time comes.
-type expiryHeap []*invitation
+// expiry is when an invitation expires if it is still pending then.
+type expiry struct {
+	at  int64 // Unix milliseconds of Clerk's clock
+	inv *invitation
+}
+
+// expiryHeap has the one that is due first on top.
+type expiryHeap []expiry
 
 func (h expiryHeap) Len() int           { return len(h) }
-func (h expiryHeap) Less(i, j int) bool { return h[i].expiresAt < h[j].expiresAt }
+func (h expiryHeap) Less(i, j int) bool { return h[i].at < h[j].at }
 func (h expiryHeap) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
-func (h *expiryHeap) Push(x any)        { *h = append(*h, x.(*invitation)) }
+func (h *expiryHeap) Push(x any)        { *h = append(*h, x.(expiry)) }
 func (h *expiryHeap) Pop() any {
 	last := len(*h) - 1
 	x := (*h)[last]
-	(*h)[last] = nil
+	(*h)[last] = expiry{}
 	*h = (*h)[:last]
 	return x
 }

@@ -36,17 +36,14 @@ var switchTable = []Switch{
 	enum("blocked-naming", func(s *Switches) *Naming { return &s.BlockedNaming }, NamedAll, NamedFirst, Unnamed),
 	boolean("bulk-partial", func(s *Switches) *bool { return &s.BulkPartial }),
 	boolean("bulk-in-order", func(s *Switches) *bool { return &s.BulkInOrder }),
-	{
-		Name: "bulk-size-status", Values: []string{"400", "422"},
-		get: func(s *Switches) string { return strconv.Itoa(s.BulkSizeStatus) },
-		set: func(s *Switches, v string) (err error) { s.BulkSizeStatus, err = strconv.Atoi(v); return err },
-	},
+	number("bulk-size-status", func(s *Switches) *int { return &s.BulkSizeStatus }, 400, 422),
 	enum("equal-in-body", func(s *Switches) *EqualInBody { return &s.EqualInBody }, EqualAccepted, EqualDuplicate, EqualInvalid),
 	enum("user-bypass", func(s *Switches) *UserBypass { return &s.UserBypass }, UserBypassDocumented, UserBypassNever, UserBypassAlways),
 	boolean("duplicate-sees-expired", func(s *Switches) *bool { return &s.DuplicateSeesExpired }),
 	boolean("refuse-revoke-expired", func(s *Switches) *bool { return &s.RefuseRevokeExpired }),
 	boolean("unfamiliar-codes", func(s *Switches) *bool { return &s.UnfamiliarCodes }),
-	boolean("echo-case", func(s *Switches) *bool { return &s.EchoCase }),
+	enum("echo-address", func(s *Switches) *EchoAddress { return &s.EchoAddress },
+		EchoAddressLower, EchoAddressAsSent, EchoAddressUndotted, EchoAddressUnicode),
 	enum("query", func(s *Switches) *Query { return &s.Query }, QueryExact, QueryPrefix, QuerySubstring),
 	boolean("unstable-ties", func(s *Switches) *bool { return &s.UnstableTies }),
 	{
@@ -62,6 +59,26 @@ var switchTable = []Switch{
 	},
 	boolean("lag-varies", func(s *Switches) *bool { return &s.LagVaries }),
 	boolean("edge-agent", func(s *Switches) *bool { return &s.EdgeAgent }),
+	enum("echo-metadata", func(s *Switches) *EchoMetadata { return &s.EchoMetadata }, EchoMetadataAsSent, EchoMetadataReordered, EchoMetadataChanged),
+	enum("revoked-code", func(s *Switches) *RevokedCode { return &s.RevokedCode }, RevokedCodeAlready, RevokedCodeRevoked),
+	enum("delete-answer", func(s *Switches) *DeleteAnswer { return &s.DeleteAnswer }, DeleteAnswerObject, DeleteAnswerInvitation, DeleteAnswerEmpty),
+	{
+		Name: "bulk-max", Values: []string{"10", "5", "1"}, // any number from 1 to 10 will do
+		get: func(s *Switches) string { return strconv.Itoa(s.BulkMax) },
+		set: func(s *Switches, v string) (err error) {
+			s.BulkMax, err = strconv.Atoi(v)
+			if err == nil && (s.BulkMax < 1 || s.BulkMax > BulkMax) {
+				err = errors.New("out of range")
+			}
+			return err
+		},
+	},
+	number("empty-bulk-status", func(s *Switches) *int { return &s.EmptyBulkStatus }, 400, 422),
+	number("wrong-method-status", func(s *Switches) *int { return &s.WrongMethodStatus }, 405, 404),
+	enum("unknown-query", func(s *Switches) *Strictness { return &s.UnknownQuery }, Refused, Ignored),
+	enum("empty-query", func(s *Switches) *Strictness { return &s.EmptyQuery }, Refused, Ignored),
+	enum("trailing-slash", func(s *Switches) *Strictness { return &s.TrailingSlash }, Ignored, Refused),
+	enum("no-content-type", func(s *Switches) *Strictness { return &s.NoContentType }, Refused, Ignored),
 }
 
 func enum[T ~string](name string, field func(*Switches) *T, values ...T) Switch {
@@ -88,6 +105,23 @@ func boolean(name string, field func(*Switches) *bool) Switch {
 	}
 }
 
+func number(name string, field func(*Switches) *int, values ...int) Switch {
+	sw := Switch{Name: name}
+	for _, v := range values {
+		sw.Values = append(sw.Values, strconv.Itoa(v))
+	}
+	sw.get = func(s *Switches) string { return strconv.Itoa(*field(s)) }
+	sw.set = func(s *Switches, v string) error {
+		if !slices.Contains(sw.Values, v) {
+			return errors.New("unknown value")
+		}
+		n, err := strconv.Atoi(v)
+		*field(s) = n
+		return err
+	}
+	return sw
+}
+
 // normalize replaces zero values by the defaults they stand for and refuses
 // values that no switch has.
 func (s *Switches) normalize() error {
@@ -105,11 +139,7 @@ func (s *Switches) normalize() error {
 }
 
 func (sw Switch) apply(s *Switches, v string) error {
-	err := sw.set(s, v)
-	if err == nil && sw.Name == "bulk-size-status" && !slices.Contains(sw.Values, v) {
-		err = errors.New("unknown value")
-	}
-	if err != nil {
+	if err := sw.set(s, v); err != nil {
 		return fmt.Errorf("clerksim: switch %s=%q: want one of %s", sw.Name, v, strings.Join(sw.Values, ", "))
 	}
 	return nil

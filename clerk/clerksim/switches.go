@@ -32,6 +32,12 @@ type Switches struct {
 	// BulkInOrder answers bulk calls in the order of the request, where
 	// otherwise the order is random.
 	BulkInOrder bool
+	// BulkMax is how many members a bulk call may really have, 1 to 10; above it is
+	// answered bulk_size_exceeded. Defaults to 10, what is published.
+	BulkMax int
+	// EmptyBulkStatus is the status of a bulk call without members, 400 or 422.
+	// Defaults to 400.
+	EmptyBulkStatus int
 	// BulkSizeStatus is the status of bulk_size_exceeded, 400 or 422.
 	// Defaults to 400.
 	BulkSizeStatus int
@@ -48,13 +54,22 @@ type Switches struct {
 	// RefuseRevokeExpired answers 400 to the revocation of an expired
 	// invitation, where otherwise it becomes revoked.
 	RefuseRevokeExpired bool
+	// RevokedCode is the error code of revoking what is revoked already. Defaults
+	// to RevokedCodeAlready; both are published.
+	RevokedCode RevokedCode
+	// DeleteAnswer is what a deletion is answered with. Defaults to
+	// DeleteAnswerObject.
+	DeleteAnswer DeleteAnswer
 	// UnfamiliarCodes replaces every error code that is only inferred, never
 	// seen or documented, by one that no client knows. The status stays.
 	UnfamiliarCodes bool
 
-	// EchoCase answers addresses as they were given, where otherwise they are
-	// lower-cased. Matching ignores case either way.
-	EchoCase bool
+	// EchoAddress is the form in which addresses are kept, compared and answered.
+	// Defaults to EchoAddressLower.
+	EchoAddress EchoAddress
+	// EchoMetadata is how public_metadata is answered. Defaults to
+	// EchoMetadataAsSent.
+	EchoMetadata EchoMetadata
 	// Query is how the query of a list matches addresses and ids. Defaults to
 	// QueryExact.
 	Query Query
@@ -66,6 +81,17 @@ type Switches struct {
 	// LagVaries makes Lag the most that a read may be behind: each read draws
 	// its own, as if it met another replica.
 	LagVaries bool
+
+	// UnknownQuery is whether a parameter in a query that does not exist is refused,
+	// EmptyQuery whether one without a value is (status=, limit=, order_by=),
+	// TrailingSlash whether a path that ends with a slash is another path, and
+	// NoContentType whether a body without a type is refused. Each is Refused or
+	// Ignored. UnknownQuery, EmptyQuery and NoContentType default to Refused,
+	// TrailingSlash to Ignored.
+	UnknownQuery, EmptyQuery, TrailingSlash, NoContentType Strictness
+	// WrongMethodStatus is the status of a method that a path does not have, 405 or
+	// 404. Defaults to 405.
+	WrongMethodStatus int
 
 	// EdgeAgent refuses requests without a User-Agent of their own at Clerk's
 	// edge: 403, plain text.
@@ -149,4 +175,54 @@ const (
 	QueryExact     Query = "exact"
 	QueryPrefix    Query = "prefix"
 	QuerySubstring Query = "substring"
+)
+
+// RevokedCode is the error code of revoking what is revoked already.
+type RevokedCode string
+
+// The codes.
+const (
+	RevokedCodeAlready RevokedCode = "invitation_already_revoked"
+	RevokedCodeRevoked RevokedCode = "revoked_invitation"
+)
+
+// DeleteAnswer is what a deletion is answered with. That it is a deleted object is
+// documented for the JavaScript SDK; the operation is not in the OpenAPI document.
+type DeleteAnswer string
+
+// The answers.
+const (
+	DeleteAnswerObject     DeleteAnswer = "object"     // {"object":"invitation","id":…,"deleted":true}
+	DeleteAnswerInvitation DeleteAnswer = "invitation" // the invitation as it was
+	DeleteAnswerEmpty      DeleteAnswer = "empty"      // 204
+)
+
+// EchoAddress is the form in which addresses are kept, compared and answered.
+type EchoAddress string
+
+// The forms. Two spellings with the same form, in any case, are one person.
+const (
+	EchoAddressLower    EchoAddress = "lower"    // lower-cased
+	EchoAddressAsSent   EchoAddress = "as-sent"  // compared without case, kept as it was sent
+	EchoAddressUndotted EchoAddress = "undotted" // lower-cased, the mailbox without its dots
+	EchoAddressUnicode  EchoAddress = "unicode"  // lower-cased, the domain in Unicode
+)
+
+// EchoMetadata is how public_metadata is answered.
+type EchoMetadata string
+
+// The ways to answer it.
+const (
+	EchoMetadataAsSent    EchoMetadata = "as-sent"   // byte for byte, apart from blanks
+	EchoMetadataReordered EchoMetadata = "reordered" // the same value: keys in another order, numbers in their shortest form
+	EchoMetadataChanged   EchoMetadata = "changed"   // nulls dropped, numbers rounded to 64-bit floats, and reordered
+)
+
+// Strictness is whether something odd in a request is refused or does not matter.
+type Strictness string
+
+// The two.
+const (
+	Refused Strictness = "refused"
+	Ignored Strictness = "ignored"
 )

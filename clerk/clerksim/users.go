@@ -13,7 +13,8 @@ import (
 type user struct {
 	id, emailID string
 	email       string
-	created     int64 // Unix milliseconds
+	created     int64 // Unix milliseconds of Clerk's clock
+	made        int64 // the same by this machine's
 }
 
 // usersMax is how many addresses or ids one read of users may ask for.
@@ -21,6 +22,7 @@ const usersMax = 100
 
 // findUsers answers GET /users and GET /users/count.
 func (s *Sim) findUsers(op Op, q url.Values, v view) *answer {
+	q = s.withoutEmpty(q)
 	limit, offset, bad := s.parsePage(q)
 	if bad != nil {
 		return bad
@@ -63,7 +65,7 @@ func (s *Sim) parseUserFilter(q url.Values) (f userFilter, bad *answer) {
 		case "limit", "offset":
 		case "email_address":
 			for _, v := range values {
-				f.emails = append(f.emails, strings.ToLower(v))
+				f.emails = append(f.emails, s.key(v))
 			}
 		case "user_id":
 			f.ids = values
@@ -89,7 +91,9 @@ func (s *Sim) parseUserFilter(q url.Values) (f userFilter, bad *answer) {
 			"last_sign_in_at_before", "last_sign_in_at_after", "starting_after":
 			return f, s.notSimulated(name)
 		default:
-			return f, s.refuseParam(codeParamUnknown, name, "is not a valid parameter for this request.")
+			if bad := s.unknownQuery(name); bad != nil {
+				return f, bad
+			}
 		}
 	}
 	return f, nil
@@ -114,12 +118,12 @@ func (s *Sim) matchUsers(f userFilter, v view) []*user {
 				candidates = append(candidates, p.user)
 			}
 		}
-		slices.SortStableFunc(candidates, func(a, b *user) int { return int(a.created - b.created) })
+		slices.SortStableFunc(candidates, func(a, b *user) int { return int(a.made - b.made) })
 	}
 	var out []*user
 	for _, u := range candidates {
 		email := strings.ToLower(u.email)
-		if u.created <= v.at && (f.ids == nil || slices.Contains(f.ids, u.id)) &&
+		if u.made <= v.at && (f.ids == nil || slices.Contains(f.ids, u.id)) &&
 			strings.Contains(email, f.emailQuery) && (strings.Contains(email, f.query) || strings.Contains(strings.ToLower(u.id), f.query)) {
 			out = append(out, u)
 		}

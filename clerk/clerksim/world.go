@@ -1,9 +1,10 @@
 package clerksim
 
 import (
+	"encoding/json"
 	"errors"
+	"fmt"
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -31,8 +32,8 @@ func (s *Sim) addUser(p *person, now time.Time) {
 	}
 	dice := s.dice.roll("user", p.key)
 	p.user = &user{
-		id: newID("user", now, dice), emailID: newID("idn", now, dice),
-		email: p.key, created: now.UnixMilli(),
+		id: s.newID("user", now, dice), emailID: s.newID("idn", now, dice),
+		email: p.key, created: s.clerks(now), made: now.UnixMilli(),
 	}
 	s.users = append(s.users, p.user)
 }
@@ -62,28 +63,39 @@ func (s *Sim) block(address string, blocked bool) {
 	s.person(address).blocked = blocked
 }
 
+// Suppress puts an address on Clerk's suppression list, as a hard bounce or a spam
+// report does: it can be invited, and is sent no mail, and nobody is told.
+func (s *Sim) Suppress(address string) { s.suppress(address, true) }
+
+// Unsuppress takes it off again.
+func (s *Sim) Unsuppress(address string) { s.suppress(address, false) }
+
+func (s *Sim) suppress(address string, suppressed bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.person(address).suppressed = suppressed
+}
+
 // Accept makes the person follow the link: the invitation becomes accepted and
 // they become a user. It takes an invitation's id, or an address, whose newest
 // pending invitation is meant.
 func (s *Sim) Accept(idOrAddress string) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	now := s.tick()
-	inv, err := s.find(idOrAddress)
-	if err != nil {
-		return err
-	}
-	if inv.status != pending {
-		return ErrNotPending
-	}
-	s.change(inv, accepted, now.UnixMilli())
-	s.addUser(inv.owner, now)
-	return nil
+	return s.end(idOrAddress, accepted, func(inv *invitation, now time.Time) { s.addUser(inv.owner, now) })
 }
 
 // RevokeInDashboard revokes an invitation behind everybody's back. It takes an
 // invitation's id, or an address, whose newest pending invitation is meant.
 func (s *Sim) RevokeInDashboard(idOrAddress string) error {
+	return s.end(idOrAddress, revoked, func(*invitation, time.Time) {})
+}
+
+// Expire makes an invitation expire now instead of in its time. It takes an
+// invitation's id, or an address, whose newest pending invitation is meant.
+func (s *Sim) Expire(idOrAddress string) error {
+	return s.end(idOrAddress, expired, func(inv *invitation, now time.Time) { inv.expiresAt = s.clerks(now) })
+}
+
+func (s *Sim) end(idOrAddress string, status uint8, also func(*invitation, time.Time)) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := s.tick()
@@ -94,15 +106,30 @@ func (s *Sim) RevokeInDashboard(idOrAddress string) error {
 	if inv.status != pending {
 		return ErrNotPending
 	}
-	s.change(inv, revoked, now.UnixMilli())
+	s.change(inv, status, now)
+	also(inv, now)
+	return nil
+}
+
+// Delete deletes an invitation of any status for good, as somebody does who
+// erases a person's data. The history still has it, with StatusDeleted.
+func (s *Sim) Delete(id string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := s.tick()
+	inv := s.live(id)
+	if inv == nil {
+		return ErrNotFound
+	}
+	s.change(inv, deleted, now)
 	return nil
 }
 
 func (s *Sim) find(idOrAddress string) (*invitation, error) {
-	if inv := s.byID[idOrAddress]; inv != nil {
+	if inv := s.live(idOrAddress); inv != nil {
 		return inv, nil
 	}
-	if p := s.people[strings.ToLower(idOrAddress)]; p != nil {
+	if p := s.people[s.key(idOrAddress)]; p != nil {
 		for _, inv := range slices.Backward(p.invitations) {
 			if inv.status == pending {
 				return inv, nil
@@ -116,15 +143,30 @@ func (s *Sim) find(idOrAddress string) (*invitation, error) {
 // with ignore_existing and without spending a limit (SpendForeign does that).
 // Its mail is not counted by Mails.
 func (s *Sim) CreateForeign(address string) (Invitation, error) {
-	if !validEmail(address) {
-		return Invitation{}, errors.New("clerksim: not an e-mail address")
+	body, err := json.Marshal(map[string]string{"email_address": address})
+	if err != nil {
+		return Invitation{}, err
 	}
+	return s.CreateForeignFrom(string(body))
+}
+
+// CreateForeignFrom does the same with all parameters of CreateInvitation, in
+// JSON, so that somebody else's invitation may look just like one of ours.
+func (s *Sim) CreateForeignFrom(body string) (Invitation, error) {
+	var object map[string]json.RawMessage
+	if !decode([]byte(body), &object) {
+		return Invitation{}, errors.New("clerksim: the parameters of an invitation are not a JSON object")
+	}
+	it, bad := parseItem(object, false)
+	if len(bad) > 0 {
+		return Invitation{}, fmt.Errorf("clerksim: %s", bad[0].LongMessage)
+	}
+	it.ignoreExisting = true
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := s.tick()
-	dice := s.dice.roll("foreign", address)
-	inv := s.invite(item{email: address, notify: true, ignoreExisting: true, expiresInDays: defaultExpiry, templateSlug: "invitation"},
-		now, func() string { return newID("inv", now, dice) })
+	dice := s.dice.roll("foreign", it.email)
+	inv := s.invite(it, now, func() string { return s.newID("inv", now, dice) })
 	inv.foreign = true
 	s.mail(inv, now)
 	return s.snapshot(inv), nil
