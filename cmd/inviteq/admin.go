@@ -60,7 +60,7 @@ func (a adminPages) serve(l net.Listener, w *worker.Worker, cfg *worker.Config) 
 	switch {
 	case a.access.Locked():
 		cfg.Log.Warn().Stringer("admin", l.Addr()).
-			Msg("other machines reach the admin listener and no INVITEQ_ADMIN_TOKEN is set: it shows /healthz and /readyz only")
+			Msg("other machines reach the admin listener and INVITEQ_ADMIN_TOKEN is not set: it serves /healthz and /readyz only")
 	case a.access.Public && a.tls == nil:
 		cfg.Log.Warn().Stringer("admin", l.Addr()).
 			Msg("the admin listener speaks plain http beyond this machine: set INVITEQ_ADMIN_TLS_CERT_FILE and INVITEQ_ADMIN_TLS_KEY_FILE, or put TLS in front of it; else the token can be read on the way")

@@ -18,12 +18,12 @@ import (
 )
 
 type apiCommand struct {
-	Serve apiServeCommand `cmd:"" default:"withargs" help:"Answer requests until told to stop; this is what api alone does."`
+	Serve apiServeCommand `cmd:"" default:"withargs" help:"Answer requests until told to stop; plain inviteq api does this too."`
 	Token apiTokenCommand `cmd:"" help:"Create, list and revoke bearer tokens."`
 }
 
 func (apiCommand) Help() string {
-	return `Clerk's four operations on invitations in Clerk's own shapes, and imports: a service that uses a Clerk SDK sets the base URL to http://HOST:PORT/v1 and the key to a token of ours. /openapi.yaml describes every path. A worker can serve it as well: inviteq worker --api-addr.
+	return `Serves Clerk's four operations on invitations in Clerk's own shapes, and imports: a service that uses a Clerk SDK sets the base URL to http://HOST:PORT/v1 and the key to a token that inviteq api token create made. /openapi.yaml describes every path. A worker can serve it as well: inviteq worker --api-addr HOST:PORT.
 
 Examples:
 
@@ -33,11 +33,11 @@ Examples:
   curl http://127.0.0.1:8081/v1/invitations -H "Authorization: Bearer $TOKEN" -H 'Idempotency-Key: signup-4711' --json '{"email_address":"ada@example.com"}'`
 }
 
-// apiFlags are those of whoever serves the API.
+// apiFlags are those of every command that serves the API.
 type apiFlags struct {
-	APIRate        string `name:"api-rate" default:"50" placeholder:"N" help:"Requests a second that each token may make of the API; none lifts it."`
-	APIWait        string `name:"api-wait" default:"0s" placeholder:"DURATION" help:"How long the answer to a create waits for a worker, so that it has Clerk's id, unless the request says so itself with ?wait=; at most 30s."`
-	APITLSCertFile string `name:"api-tls-cert-file" placeholder:"FILE" help:"The certificate with which the API speaks TLS: PEM, the whole chain. It is read again when it has changed. Without one it is plain http, which beyond this machine needs a TLS proxy in front."`
+	APIRate        string `name:"api-rate" default:"50" placeholder:"N" help:"Requests per second that each token may make; none disables the limit."`
+	APIWait        string `name:"api-wait" default:"0s" placeholder:"DURATION" help:"How long the answer to a create waits for the delivery, so that it has Clerk's id; at most 30s. A request may set it itself with ?wait=."`
+	APITLSCertFile string `name:"api-tls-cert-file" placeholder:"FILE" help:"The certificate of the API, for TLS: PEM, the whole chain. It is read again when it has changed. Without one the API speaks plain http, which needs a TLS proxy in front unless it stays on this machine."`
 	APITLSKeyFile  string `name:"api-tls-key-file" placeholder:"FILE" help:"The certificate's key, PEM."`
 }
 
@@ -67,7 +67,7 @@ func (f apiFlags) config(all *complaints, log zerolog.Logger) api.Config {
 
 // workerAPI are the flags with which a worker serves the API beside its work.
 type workerAPI struct {
-	APIAddr string `name:"api-addr" default:"off" placeholder:"HOST:PORT" help:"Where to serve the HTTP API as well, as inviteq api does; off for nowhere."`
+	APIAddr string `name:"api-addr" default:"off" placeholder:"HOST:PORT" help:"Where to serve the HTTP API as well, as inviteq api does; off disables it."`
 	apiFlags
 }
 

@@ -15,7 +15,7 @@ import (
 const certificateCheck = 10 * time.Second
 
 // certificate is that of a listener, read from two files, and read again when they
-// have changed: whoever renews it need not restart anything.
+// have changed: a renewal needs no restart.
 type certificate struct {
 	certFile, keyFile string
 	log               zerolog.Logger

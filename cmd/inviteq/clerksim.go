@@ -14,7 +14,7 @@ import (
 
 type clerksimCommand struct {
 	Addr    string   `default:"127.0.0.1:9090" placeholder:"HOST:PORT" help:"Where to listen. Port 0 takes a free one."`
-	Limits  string   `placeholder:"NAME=CALLS/WINDOW,..." help:"Limits other than the published single=100/1h,bulk=25/1h,other=1000/10s; unlimited lifts one."`
+	Limits  string   `placeholder:"NAME=CALLS/WINDOW,..." help:"Limits other than the published single=100/1h,bulk=25/1h,other=1000/10s; unlimited disables one."`
 	Switch  []string `placeholder:"NAME[=VALUE]" sep:"none" help:"Decide what Clerk's documents leave open; --switch help lists all. Repeatable."`
 	Fault   []string `placeholder:"FAULT" sep:"none" help:"Make something go wrong: [op/]kind[=argument][:condition]..., such as drop-after:3% or overload:2m..5m. Repeatable."`
 	Latency string   `default:"190ms/1.8s" placeholder:"MEDIAN/P999" help:"How long an answer takes; 0 answers at once."`
@@ -23,8 +23,8 @@ type clerksimCommand struct {
 }
 
 func (clerksimCommand) Help() string {
-	return `It accepts CLERK_SECRET_KEY, or sk_test_clerksim if that is not set, and refuses a live key. ` +
-		`Its state is in memory; it ends with Ctrl-C.
+	return `It accepts the key in CLERK_SECRET_KEY, or sk_test_clerksim if that is not set; it refuses a live key. ` +
+		`Its state is in memory, and is lost when it stops (Ctrl-C).
 
 Examples:
 
@@ -57,7 +57,7 @@ func (c *clerksimCommand) Run(ctx context.Context, p *program) error {
 		return err
 	}
 	s := sim.Stats()
-	p.console.note("simulated Clerk ends: %d requests, %d e-mails not sent to anybody, at most %d for one address", total(s.Calls), s.Mails, s.MaxMails)
+	p.console.note("simulated Clerk stopped: %d requests, %d e-mails (none was really sent), at most %d for one address", total(s.Calls), s.Mails, s.MaxMails)
 	return nil
 }
 

@@ -51,12 +51,12 @@ func (c *connection) Close() { _ = c.rdb.Close() }
 // warnTask says that an invite is accepted but has no task yet.
 func (p *program) warnTask(err error) {
 	if err != nil {
-		p.console.note("warning: accepted, but its task could not be left (%v); a worker sees to it within minutes", err)
+		p.console.note("warning: accepted, but its task could not be enqueued (%v); a worker does so within minutes", err)
 	}
 }
 
-// hint says why nothing is being sent, if nothing is: nobody would deliver, a
-// person has paused a lane, or Clerk refuses the workers.
+// hint says why nothing is being sent, if nothing is: no worker is running, a
+// lane is paused, or Clerk refuses the workers.
 func (p *program) hint(ctx context.Context, conn *connection) {
 	if n, err := conn.workers(ctx); err == nil && n == 0 {
 		p.console.note("No worker is running for this instance, so nothing is sent yet: start one with `inviteq worker`.")
@@ -67,7 +67,7 @@ func (p *program) hint(ctx context.Context, conn *connection) {
 	}
 	for _, lane := range tasks.Lanes {
 		if since, ok := o.Paused[lane]; ok {
-			p.console.note("The %s lane has been paused %s: go on with `inviteq resume --lane %s`.", lane, ago(o.At, since), lane)
+			p.console.note("The %s lane was paused %s: go on with `inviteq resume --lane %s`.", lane, ago(o.At, since), lane)
 		}
 	}
 	if o.Closed.Closed() {

@@ -28,7 +28,7 @@ type demoCommand struct {
 }
 
 func (demoCommand) Help() string {
-	return `Everything runs in this one process: Redis (embedded), a simulated Clerk with Clerk's published limits, a worker, and an import of 500 made-up people, among them users, people who are invited already, duplicates and bad addresses. Meanwhile somebody clicks "invite" now and then. Nobody is mailed, nothing is left behind, and no key is needed. It ends by itself after a little more than a simulated hour.
+	return `Everything runs in this one process: an embedded Redis, a simulated Clerk with Clerk's published limits, a worker, and an import of 500 made-up people, among them users, people who are invited already, duplicates and bad addresses. Meanwhile eight people click "invite". Nobody is mailed, nothing is left behind, and no key is needed. It ends after a little more than a simulated hour.
 
 Example:
 
@@ -210,10 +210,10 @@ type click struct {
 	took time.Duration // until Clerk had it; 0 as long as it waits
 }
 
-// play imports the list and clicks now and then, until everybody is settled.
+// play imports the list and clicks now and then, until every invite is settled.
 func (s *stage) play(ctx context.Context, p *program) (show, error) {
-	// Whoever is invited already has been so for longer than clocks may differ;
-	// otherwise the worker takes the invitation for the answer to its own call.
+	// The invitations that Clerk has already must be older than clocks may differ;
+	// otherwise the worker takes one for the answer to its own call.
 	select {
 	case <-time.After(2 * ledger.MaxSkew):
 	case <-ctx.Done():
@@ -271,7 +271,7 @@ func (s *stage) importList(ctx context.Context, sh *show) error {
 	return err
 }
 
-// step clicks if it is time to, and looks how everybody fares.
+// step clicks if it is time to, and reads what has become of the invites.
 func (s *stage) step(ctx context.Context, sh *show) (err error) {
 	due := s.hour / (visitors + 1) * time.Duration(len(sh.clicks)+1)
 	if len(sh.clicks) < visitors && time.Since(sh.began) >= due {
@@ -313,7 +313,7 @@ func (s *stage) reasons(ctx context.Context, sh *show) error {
 	return nil
 }
 
-// done reports whether everybody is settled.
+// done reports whether every invite is settled.
 func (sh show) done() bool {
 	for _, c := range sh.clicks {
 		if c.took == 0 {

@@ -28,7 +28,7 @@ const demoEvery = 5 * time.Second
 
 func newDemoView(p *program, s *stage) *demoView {
 	p.console.note("An hour of Clerk's limits (100 single calls and 25 bulk calls of 10: at most 350 invitations) in %s.", humane(s.hour))
-	p.console.note("A list of 500 people is being imported; now and then somebody clicks \"invite\". Nobody is mailed.\n")
+	p.console.note("A list of 500 people is being imported, and eight people click \"invite\" meanwhile. Nobody is mailed.\n")
 	return &demoView{p: p, stage: s, live: newLive(p.console)}
 }
 

@@ -104,7 +104,7 @@ func readable(f *kong.Flag, value string) error {
 }
 
 // secret returns a variable, or the content of the file that NAME_FILE names.
-// Secrets come no other way: a flag could be read by everybody on the machine.
+// Secrets come no other way: other users of the machine could read a flag.
 func (e environment) secret(name string) (string, error) {
 	value, path := strings.TrimSpace(e[name]), e[name+"_FILE"]
 	switch {

@@ -10,15 +10,15 @@ import (
 )
 
 type eventsCommand struct {
-	Follow bool   `short:"f" help:"Go on with what happens from now on."`
-	Last   int    `short:"n" default:"20" placeholder:"N" help:"How many past events to begin with."`
-	From   string `placeholder:"POSITION" help:"Follow from this position of an earlier event on; 0 is the oldest that is kept."`
+	Follow bool   `short:"f" help:"Keep printing new events."`
+	Last   int    `short:"n" default:"20" placeholder:"N" help:"How many past events to print first."`
+	From   string `placeholder:"POSITION" help:"Print and follow what came after the event with this position; 0 begins with the oldest that is kept."`
 	instanceFlag
 	jsonFlag
 }
 
 func (eventsCommand) Help() string {
-	return `Every change of state is an event, written in the same step as the change. Events name invites by id and hold no address. About the last hundred thousand are kept.
+	return `Every change of an invite's state is an event, written in the same step as the change. Events name invites by id and hold no address. About the last hundred thousand are kept.
 
 Examples:
 

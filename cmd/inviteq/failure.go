@@ -27,7 +27,7 @@ func usagef(format string, args ...any) error {
 // errTold ends a command whose output has said already what went wrong.
 var errTold = errors.New("failed")
 
-// report prints an error, one line a problem, and returns the exit code.
+// report prints an error, one line per problem, and returns the exit code.
 func (p *program) report(ctx context.Context, err error) int {
 	switch {
 	case err == nil:
@@ -35,7 +35,7 @@ func (p *program) report(ctx context.Context, err error) int {
 	case errors.Is(err, errTold):
 		return exitFailed
 	case errors.Is(err, io.ErrClosedPipe), errors.Is(err, syscall.EPIPE):
-		return exitFailed // Whoever reads us has left: `inviteq list | head`.
+		return exitFailed // The reader of our output has left: `inviteq list | head`.
 	}
 	code := exitFailed
 	if _, ok := errors.AsType[*usageError](err); ok {

@@ -19,13 +19,13 @@ type healthCommand struct {
 	AdminAddr string `default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Where the worker's admin listener is."`
 	TLS       string `name:"admin-tls-cert-file" placeholder:"FILE" help:"The admin listener's certificate, if it speaks TLS."`
 
-	API     bool   `name:"api" help:"Ask inviteq api instead, whether it reaches Redis."`
+	API     bool   `name:"api" help:"Ask inviteq api instead whether it reaches Redis."`
 	APIAddr string `name:"api-addr" default:"127.0.0.1:8081" placeholder:"HOST:PORT" help:"Where the API is."`
 	APITLS  string `name:"api-tls-cert-file" placeholder:"FILE" help:"The API's certificate, if it speaks TLS."`
 }
 
 func (healthCommand) Help() string {
-	return `Asks /readyz, with the variables that the worker was started with. The exit code is 0 if it can deliver; otherwise 1, and what to do about it is printed. It is made for containers, which have no curl.
+	return `Asks the worker's /readyz; give it the variables that the worker was started with. The exit code is 0 if the worker can deliver. Otherwise it is 1, and the command prints what to do. It is made for containers without curl.
 
 Examples:
 
@@ -66,7 +66,7 @@ func (c *healthCommand) Run(ctx context.Context, p *program) error {
 	}}
 	response, err := client.Do(request)
 	if err != nil {
-		return fmt.Errorf("nobody answers at %s: %w", url, innermost(err))
+		return fmt.Errorf("no answer from %s: %w", url, innermost(err))
 	}
 	defer response.Body.Close()
 	var ready struct{ Problems map[string]string }

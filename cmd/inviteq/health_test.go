@@ -24,7 +24,7 @@ func TestHealth(t *testing.T) {
 	if code := worker.stop(); code != exitDone {
 		t.Errorf("the worker left with exit code %d", code)
 	}
-	if r := w.run("health", "--admin-addr", "127.0.0.1:"+port); r.code != exitFailed || !strings.Contains(r.stderr, "nobody answers") {
+	if r := w.run("health", "--admin-addr", "127.0.0.1:"+port); r.code != exitFailed || !strings.Contains(r.stderr, "no answer from") {
 		t.Errorf("after it has left: exit code %d, %s", r.code, r.stderr)
 	}
 }

@@ -13,19 +13,19 @@ import (
 
 // invitesCommand is `inviteq invite`.
 type invitesCommand struct {
-	Address []string `arg:"" help:"Whom to invite."`
+	Address []string `arg:"" help:"The addresses to invite."`
 
 	ID             string `placeholder:"ID" help:"The idempotency key, for one address: the same id and content is the same invite. Defaults to a new one."`
-	Lane           string `enum:"interactive,import" default:"interactive" placeholder:"LANE" help:"interactive, or import, which lets everybody else go first."`
+	Lane           string `enum:"interactive,import" default:"interactive" placeholder:"LANE" help:"interactive, or import, which lets interactive invites go first."`
 	RedirectURL    string `placeholder:"URL" help:"Where the link in the mail leads: an absolute http(s) URL, or a path that begins with /."`
 	Metadata       string `placeholder:"JSON" help:"The public_metadata of the user to be, a JSON object of at most 8 KB."`
-	ExpiresInDays  string `placeholder:"DAYS" help:"How long the link is good, 1 to 365 days. Defaults to Clerk's 30."`
-	NoNotify       bool   `help:"Make the invitation, but send no mail."`
-	IgnoreExisting bool   `help:"Invite even whoever is invited already, which sends another mail."`
+	ExpiresInDays  string `placeholder:"DAYS" help:"How long the link is valid, 1 to 365 days. Defaults to Clerk's 30."`
+	NoNotify       bool   `help:"Create the invitation, but let Clerk send no mail."`
+	IgnoreExisting bool   `help:"Invite a person even if they have a pending invitation, which sends another mail."`
 	Template       string `placeholder:"SLUG" help:"The mail's template: invitation or waitlist_invitation."`
-	NotBefore      string `placeholder:"TIME" help:"Not earlier than this: a time such as 2026-01-31T09:00:00Z, or from now, such as 2h."`
+	NotBefore      string `placeholder:"TIME" help:"Send no earlier than this: a time such as 2026-01-31T09:00:00Z, or a duration from now, such as 2h."`
 	Deadline       string `placeholder:"TIME" help:"Give up after this, written like --not-before."`
-	Wait           bool   `help:"Wait until Clerk has taken or refused it; the exit code is 1 unless all were taken."`
+	Wait           bool   `help:"Wait until Clerk has taken or refused each; the exit code is 1 unless all were taken."`
 	instanceFlag
 	jsonFlag
 }
@@ -186,7 +186,7 @@ func parseWhen(now time.Time, s string) (time.Time, error) {
 	}
 	at, err := time.Parse(time.RFC3339, s)
 	if err != nil {
-		return at, errors.New("must be a time such as 2026-01-31T09:00:00Z, or from now, such as 2h")
+		return at, errors.New("must be a time such as 2026-01-31T09:00:00Z, or a duration from now, such as 2h")
 	}
 	return at, nil
 }

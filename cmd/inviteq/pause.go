@@ -25,7 +25,7 @@ type pauseCommand struct {
 }
 
 func (pauseCommand) Help() string {
-	return `What is being sent is finished; nothing more begins, until resume. A pause survives restarts and holds for all workers. Whatever waits keeps its place.
+	return `Calls in flight are finished, and no new one begins until inviteq resume. A pause survives restarts and holds for all workers. Waiting invites keep their place.
 
 Example:
 

@@ -25,21 +25,21 @@ type grammar struct {
 
 	API    apiCommand     `cmd:"" name:"api" group:"produce" help:"Serve the HTTP API, and manage its tokens."`
 	Invite invitesCommand `cmd:"" group:"produce" help:"Invite one person, or a few."`
-	Import importCommand  `cmd:"" group:"produce" help:"Invite everybody on a list."`
+	Import importCommand  `cmd:"" group:"produce" help:"Invite the people on a list."`
 	Revoke revokeCommand  `cmd:"" group:"produce" help:"Take an invite back, sent or not."`
 
-	Status statusCommand `cmd:"" group:"ask" help:"Say what became of an invite or an import, or how all stand."`
+	Status statusCommand `cmd:"" group:"ask" help:"Show what became of an invite or an import, or count all invites."`
 	List   listCommand   `cmd:"" group:"ask" help:"List invites by state or import."`
-	Events eventsCommand `cmd:"" group:"ask" help:"Show what happens to invites."`
-	Quota  quotaCommand  `cmd:"" group:"ask" help:"Show what Clerk's limits have left, and who waits."`
+	Events eventsCommand `cmd:"" group:"ask" help:"Show every change of an invite's state."`
+	Quota  quotaCommand  `cmd:"" group:"ask" help:"Show what is left of Clerk's limits, and how many invites wait."`
 	Health healthCommand `cmd:"" group:"ask" help:"Say whether the worker on this machine can deliver."`
 
-	Reconcile reconcileCommand `cmd:"" group:"mend" help:"Compare the ledger with Clerk now, or Clerk with a list."`
+	Reconcile reconcileCommand `cmd:"" group:"act" help:"Compare the ledger with Clerk now, or Clerk with a list."`
 
-	Retry   retryCommand   `cmd:"" group:"mend" help:"Queue failed, parked or rejected invites again."`
-	Release releaseCommand `cmd:"" group:"mend" help:"Queue parked invites again, once their cause is mended."`
-	Pause   pauseCommand   `cmd:"" group:"mend" help:"Send nothing until resume."`
-	Resume  resumeCommand  `cmd:"" group:"mend" help:"Undo pause."`
+	Retry   retryCommand   `cmd:"" group:"act" help:"Queue failed, parked or rejected invites again."`
+	Release releaseCommand `cmd:"" group:"act" help:"Queue parked invites again, once you have fixed the cause."`
+	Pause   pauseCommand   `cmd:"" group:"act" help:"Send nothing until resume."`
+	Resume  resumeCommand  `cmd:"" group:"act" help:"Undo pause."`
 
 	Version versionCommand `cmd:"" group:"about" help:"Show the version."`
 }
@@ -47,9 +47,9 @@ type grammar struct {
 var groups = []kong.Group{
 	{Key: "try", Title: "Try it:"},
 	{Key: "deliver", Title: "Deliver:"},
-	{Key: "produce", Title: "Produce:"},
-	{Key: "ask", Title: "Ask:"},
-	{Key: "mend", Title: "By hand:"},
+	{Key: "produce", Title: "Invite:"},
+	{Key: "ask", Title: "Look:"},
+	{Key: "act", Title: "Step in:"},
 	{Key: "about", Title: "About:"},
 }
 
@@ -144,7 +144,7 @@ type (
 		Instance string `default:"default" placeholder:"NAME" help:"The Clerk instance: one secret key, one queue."`
 	}
 	jsonFlag struct {
-		JSON bool `help:"Print one JSON object a line."`
+		JSON bool `help:"Print JSON, one object per line."`
 	}
 )
 

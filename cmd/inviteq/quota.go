@@ -16,7 +16,7 @@ type quotaCommand struct {
 }
 
 func (quotaCommand) Help() string {
-	return `Shows, for each of Clerk's limits, what its window has seen and when the next call may go; who waits; and when all of them will have been sent.
+	return `Shows how much of each of Clerk's limits is spent and when the next call may go, how many invites wait in each lane, and when all of them will have been sent.
 
 Examples:
 
@@ -49,7 +49,7 @@ type quotaJSON struct {
 	Waiting   map[string]int64        `json:"waiting"` // by lane
 	Later     int64                   `json:"later"`   // queued, but not before a later time
 	Paused    map[string]time.Time    `json:"paused"`  // by lane, since when
-	Closed    *gateJSON               `json:"closed"`  // everything is closed: the key or the edge refuses us
+	Closed    *gateJSON               `json:"closed"`  // everything is closed: Clerk, or the edge in front of it, refuses the workers
 	Reserve   *int                    `json:"reserve"` // null: it follows the demand
 	Demand    float64                 `json:"demand"`  // interactive invites in the last window
 	States    map[string]int64        `json:"states"`
@@ -116,7 +116,7 @@ func (p *program) printQuota(o ledger.Overview) error {
 		fmt.Fprintln(&b, line)
 	}
 	if o.Closed.Closed() {
-		fmt.Fprintf(&b, "\n%s\n", c.red(fmt.Sprintf("Nothing is sent: Clerk refuses us (%s), next try %s. Check the CLERK_SECRET_KEY of the workers.",
+		fmt.Fprintf(&b, "\n%s\n", c.red(fmt.Sprintf("Nothing is sent: Clerk refuses the workers (%s), next try %s. Check their CLERK_SECRET_KEY.",
 			o.Closed.Why, in(o.At, o.Closed.Until))))
 	}
 	fmt.Fprintln(&b)
@@ -125,7 +125,7 @@ func (p *program) printQuota(o ledger.Overview) error {
 	}
 	fmt.Fprintln(&b)
 	if o.Waiting[tasks.Interactive]+o.Waiting[tasks.Import] == 0 {
-		fmt.Fprintln(&b, "Nobody waits for a turn.")
+		fmt.Fprintln(&b, "No invite is waiting.")
 	} else {
 		drained := o.Drain()
 		fmt.Fprintf(&b, "All of them will have been sent %s (%s).\n", in(o.At, drained), moment(drained))
@@ -153,7 +153,7 @@ func (p *program) endpoints(o ledger.Overview) table {
 	return t
 }
 
-// waiting is who waits for a turn, and why nobody may go.
+// waiting is how many invites wait in each lane, and why a lane does not move.
 func (p *program) waiting(o ledger.Overview) table {
 	var t table
 	t.header("lane", "waiting", "")

@@ -19,14 +19,14 @@ import (
 
 type reconcileCommand struct {
 	Full    bool   `help:"Read every invitation, not only the newest."`
-	DryRun  bool   `help:"Find the differences, and change nothing."`
-	Adopt   bool   `help:"Record invitations that somebody else has made."`
+	DryRun  bool   `help:"Print the differences, and change nothing."`
+	Adopt   bool   `help:"Record invitations that inviteq did not make."`
 	Extra   bool   `name:"revoke-extra" help:"Of several pending invitations for one person, revoke all but the newest."`
-	Requeue bool   `name:"requeue-missing" help:"Queue again what Clerk turns out not to have."`
-	Desired string `placeholder:"FILE" type:"existingfile" help:"A list (CSV or JSON Lines) of who should be invited: print what it takes to get there."`
-	Apply   bool   `help:"With --desired: invite who is missing."`
-	Revoke  bool   `name:"revoke-missing" help:"With --desired --apply: revoke who is pending and not on the list."`
-	Yes     bool   `help:"With --revoke-missing: revoke even if that is more than a tenth of all that is pending."`
+	Requeue bool   `name:"requeue-missing" help:"Queue invites again that are pending in the ledger and missing at Clerk."`
+	Desired string `placeholder:"FILE" type:"existingfile" help:"A list (CSV or JSON Lines) of the people who should be invited: print a plan that makes Clerk agree with it."`
+	Apply   bool   `help:"With --desired: invite the people who are missing at Clerk."`
+	Revoke  bool   `name:"revoke-missing" help:"With --desired --apply: revoke pending invitations of people who are not on the list."`
+	Yes     bool   `help:"With --revoke-missing: revoke even more than a tenth of all pending invitations."`
 
 	ClerkAPIURL string `name:"clerk-api-url" variable:"CLERK_API_URL" default:"https://api.clerk.com/v1" placeholder:"URL" help:"Where Clerk is."`
 	instanceFlag
@@ -34,9 +34,9 @@ type reconcileCommand struct {
 }
 
 func (reconcileCommand) Help() string {
-	return `Compares the ledger with Clerk's list and settles every difference. Workers do so by themselves, every five minutes with the newest invitations and once a day with all; this does it now. It needs CLERK_SECRET_KEY or CLERK_SECRET_KEY_FILE, and uses at most a fifth of the read quota.
+	return `Compares the ledger with Clerk's list and settles every difference. Workers do this by themselves: every five minutes with the newest invitations, and once a day with all of them. It needs CLERK_SECRET_KEY or CLERK_SECRET_KEY_FILE, and uses at most a fifth of the read quota.
 
-With --desired it compares Clerk with a list of who should be invited and prints the plan. Nothing happens without --apply, and nobody is revoked without --revoke-missing.
+With --desired it compares Clerk with a list of the people who should be invited, and prints a plan. It changes nothing without --apply, and revokes nothing without --revoke-missing.
 
 Examples:
 
@@ -114,14 +114,14 @@ func (p *program) printReport(r reconcile.Report) error {
 		n    int
 		what string
 	}{
-		{"lagging", r.Lagging, "one side is just being told by the other"},
-		{"foreign", r.Foreign, "made by somebody else; --adopt records them"},
+		{"lagging", r.Lagging, "one side has not been told yet; the next pass looks again"},
+		{"foreign", r.Foreign, "not made by inviteq; --adopt records them"},
 		{"adopted", r.Adopted, "recorded now"},
 		{"doubled", r.Doubled, "further pending invitations for one person; --revoke-extra revokes the older ones"},
 		{"revoked", r.Revoked, "of those, now"},
-		{"missing", r.Missing, "pending in the ledger, nowhere at Clerk; --requeue-missing sends them again"},
+		{"missing", r.Missing, "pending in the ledger, absent at Clerk; --requeue-missing sends them again"},
 		{"requeued", r.Requeued, "of those, now"},
-		{"unconfirmed", r.Unconfirmed, "missing as well, it seems: too many to look for; is it the right CLERK_SECRET_KEY?"},
+		{"unconfirmed", r.Unconfirmed, "probably missing too, but too many to look for: is CLERK_SECRET_KEY the right one?"},
 		{"forgotten", r.Forgotten, "settled longer ago than the ledger remembers"},
 	}
 	for _, row := range rows {
@@ -137,7 +137,7 @@ func (p *program) printReport(r reconcile.Report) error {
 		fmt.Fprintf(p.console.out, "missing: %s\n", id)
 	}
 	if !r.Agreed {
-		p.console.note("Clerk's list did not hold still (%s), so nothing was concluded from what is absent.", r.Doubt)
+		p.console.note("Clerk's list kept changing (%s), so an invitation that is absent from it was not counted as missing.", r.Doubt)
 	}
 	return nil
 }
@@ -205,8 +205,8 @@ func (c *reconcileCommand) desired(ctx context.Context, p *program, conn *connec
 	return nil
 }
 
-// wanted reads the list. A bad row ends it, since the plan would revoke whoever
-// it was meant to name.
+// wanted reads the list. A bad row ends it, since the plan would revoke the
+// person whom that row was meant to name.
 func (c *reconcileCommand) wanted(ctx context.Context, p *program) ([]tasks.Invite, string, error) {
 	file, err := openImport(ctx, c.Desired, "", tasks.Import, p.console.in)
 	if err != nil {
@@ -221,7 +221,7 @@ func (c *reconcileCommand) wanted(ctx context.Context, p *program) ([]tasks.Invi
 	case err != nil:
 		return nil, "", err
 	case found.bad > 0:
-		return nil, "", usagef("%s rows of the list are bad, so there is no plan: mend them first", thousands(int64(found.bad)))
+		return nil, "", usagef("%s rows of the list are bad, so there is no plan: fix them first", thousands(int64(found.bad)))
 	}
 	rows, err := file.rows(ctx, io.Discard)
 	if err != nil {
@@ -237,8 +237,8 @@ func (c *reconcileCommand) wanted(ctx context.Context, p *program) ([]tasks.Invi
 		}
 		wanted = append(wanted, row.Invite)
 	}
-	// A list applied again next week is another import: somebody may have been
-	// revoked since.
+	// A list applied again next week is another import: a person on it may have
+	// been revoked since.
 	return wanted, found.id + "-" + time.Now().UTC().Format("20060102T150405"), nil
 }
 
@@ -248,7 +248,7 @@ const peopleShown = 10
 func (p *program) printPlan(plan reconcile.Plan, j planJSON) error {
 	var t table
 	t.header("plan", "people", "")
-	t.row(text("invite"), number(int64(j.Invite)), text("on the list, not invited and not waiting"))
+	t.row(text("invite"), number(int64(j.Invite)), text("on the list, neither invited nor waiting"))
 	t.row(text("revoke"), number(int64(j.Revoke)), text(fmt.Sprintf("pending and not on the list: %.1f %% of %s pending", 100*plan.RevokeShare(), thousands(int64(plan.Pending)))))
 	t.row(text("leave"), number(int64(j.Leave)), text("on the list, and invited, accepted or waiting already"))
 	if err := t.print(p.console.out, p.console.onOut); err != nil {

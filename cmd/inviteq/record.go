@@ -9,7 +9,7 @@ import (
 	"github.com/inviteq/inviteq/tasks"
 )
 
-// printStatuses writes one line an invite.
+// printStatuses writes one line per invite.
 func (p *program) printStatuses(list []enqueue.Status, asJSON bool) error {
 	if asJSON {
 		for _, s := range list {
@@ -53,7 +53,7 @@ func (p *program) printStatus(s enqueue.Status) error {
 		line("not before", moment(s.NotBefore))
 	}
 	if !s.ETA.IsZero() {
-		line("sent", fmt.Sprintf("%s (%s), as things stand", in(now, s.ETA), moment(s.ETA)))
+		line("sent", fmt.Sprintf("%s (%s) at the current rate", in(now, s.ETA), moment(s.ETA)))
 	}
 	line("created", fmt.Sprintf("%s (%s)", moment(s.CreatedAt), ago(now, s.CreatedAt)))
 	line("changed", fmt.Sprintf("%s (%s)", moment(s.UpdatedAt), ago(now, s.UpdatedAt)))

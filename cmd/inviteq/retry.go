@@ -12,17 +12,17 @@ import (
 )
 
 type retryCommand struct {
-	What     []string `arg:"" optional:"" help:"Addresses, ids of ours, or of Clerk's (inv_…)."`
+	What     []string `arg:"" optional:"" help:"Addresses, or ids of inviteq (inq_…) or of Clerk (inv_…)."`
 	ImportID string   `placeholder:"ID" help:"Invites of this import."`
 	State    []string `placeholder:"STATE" help:"Invites in this state: failed, parked or rejected. Repeatable."`
-	Reason   string   `placeholder:"WORD" help:"Of those, only the ones with this reason, as list shows it."`
-	DryRun   bool     `help:"Say which, and do nothing."`
+	Reason   string   `placeholder:"WORD" help:"Only invites with this reason, as inviteq list shows it."`
+	DryRun   bool     `help:"Print which invites it would queue, and change nothing."`
 	instanceFlag
 	jsonFlag
 }
 
 func (retryCommand) Help() string {
-	return `Retries what has failed, is parked, or was rejected and whose cause is mended. They begin again with no attempt counted. Without --state, an import retries what has failed or is parked.
+	return `Queues invites again that have failed, are parked, or were rejected for a cause that you have fixed. Their attempts begin at zero. With --import-id and without --state it takes those that have failed or are parked.
 
 Examples:
 
@@ -66,13 +66,13 @@ func (c *retryCommand) Run(ctx context.Context, p *program) error {
 
 type releaseCommand struct {
 	What   []string `arg:"" help:"Addresses or ids."`
-	DryRun bool     `help:"Say which, and do nothing."`
+	DryRun bool     `help:"Print which invites it would queue, and change nothing."`
 	instanceFlag
 	jsonFlag
 }
 
 func (releaseCommand) Help() string {
-	return `An invite is parked when only a person can decide: it may have been sent and ignore_existing would send it twice, or its workers died with it. Look first (inviteq status ADDRESS, and Clerk's dashboard).
+	return `An invite is parked when only a person can decide: it may have been sent and ignore_existing would send it twice, or three workers died while they sent it. Look first, with inviteq status ADDRESS and in Clerk's dashboard.
 
 Example:
 

@@ -9,13 +9,13 @@ import (
 )
 
 type revokeCommand struct {
-	What []string `arg:"" help:"Addresses, ids of ours, or of Clerk's (inv_…)."`
+	What []string `arg:"" help:"Addresses, or ids of inviteq (inq_…) or of Clerk (inv_…)."`
 	instanceFlag
 	jsonFlag
 }
 
 func (revokeCommand) Help() string {
-	return `What was not sent yet is canceled at once; what is with Clerk is revoked by a worker, also if somebody else has made it. The exit code is 1 if it is too late because the person has signed up, or if nothing is known of it.
+	return `An invite that was not sent yet is canceled at once. An invitation at Clerk is revoked by a worker, even if another program made it. The exit code is 1 if the person has signed up already, or if nothing is known of the argument.
 
 Examples:
 
@@ -85,15 +85,15 @@ func said(r enqueue.Revocation) string {
 		return "canceled; it was never sent"
 	case enqueue.RevokeAsked:
 		if r.RequestID != "" {
-			return "not one of ours; a worker will look at Clerk and revoke what is pending there (" + r.RequestID + ")"
+			return "inviteq did not make it; a worker will revoke what is pending at Clerk (" + r.RequestID + ")"
 		}
 		return "a worker will revoke it; `inviteq status " + r.ID + "` tells when it has"
 	case enqueue.AlreadyRevoked:
-		return "revoked already"
+		return "it was revoked before"
 	case enqueue.TooLate:
 		return "too late: the person has signed up"
 	case enqueue.AlreadyExpired:
-		return "it had run out by itself"
+		return "it had already expired"
 	case enqueue.NeverInvited:
 		return "Clerk had refused it (" + r.Reason + "), so there is nothing to revoke"
 	}

@@ -13,15 +13,15 @@ import (
 )
 
 type statusCommand struct {
-	Target string `arg:"" optional:"" name:"what" help:"An address, an id of ours or of Clerk's (inv_…), or the id of an import. Without one: how all of them stand."`
+	Target string `arg:"" optional:"" name:"what" help:"An address, an id of inviteq (inq_…) or of Clerk (inv_…), or the id of an import. Without one: counts of all invites."`
 	instanceFlag
 	jsonFlag
 }
 
 func (statusCommand) Help() string {
-	return `An address shows all of its invites, the newest first. The exit code is 1 if nothing is known.
+	return `An address shows all of its invites, the newest first. The exit code is 1 if nothing is known of the argument.
 
-Without an argument it counts the invites in each state, names the one that has waited longest, and says what the last comparisons with Clerk have found.
+Without an argument it counts the invites in each state, names the one that has waited longest, and shows what the last comparisons with Clerk found.
 
 Examples:
 
@@ -106,7 +106,7 @@ func (p *program) printImport(i enqueue.Import, asJSON bool) error {
 	if i.Open > 0 {
 		eta := "."
 		if !i.ETA.IsZero() {
-			eta = fmt.Sprintf("; the last one goes %s (%s), as things stand.", in(now, i.ETA), moment(i.ETA))
+			eta = fmt.Sprintf("; the last one goes %s (%s) at the current rate.", in(now, i.ETA), moment(i.ETA))
 		}
 		fmt.Fprintf(&b, "%s still open%s\n", thousands(i.Open), eta)
 	} else {

@@ -119,9 +119,9 @@ func (p *program) printStanding(s standing) error {
 		}
 	}
 	if r := s.oldest; r != nil {
-		fmt.Fprintf(&b, "\nThe oldest that waits: %s (%s lane), for %s", r.Invite.ID, r.Invite.Lane, humane(s.At.Sub(r.CreatedAt)))
+		fmt.Fprintf(&b, "\nThe oldest waiting invite: %s (%s lane), for %s", r.Invite.ID, r.Invite.Lane, humane(s.At.Sub(r.CreatedAt)))
 		if !s.eta.IsZero() {
-			fmt.Fprintf(&b, "; it goes %s, as things stand", in(s.At, s.eta))
+			fmt.Fprintf(&b, "; it goes %s at the current rate", in(s.At, s.eta))
 		}
 		fmt.Fprintln(&b, ".")
 	}
@@ -137,7 +137,7 @@ func (p *program) printStanding(s standing) error {
 	return err
 }
 
-// passTable is what the last comparisons with Clerk have found, a line each.
+// passTable is what the last comparisons with Clerk found, one per line.
 func passTable(s standing) table {
 	var t table
 	t.header("compared with Clerk", "when", "scanned", "agreed", "settled", "missing", "foreign", "doubled", "reads", "took", "")
@@ -152,7 +152,7 @@ func passTable(s standing) table {
 		}
 		note := ""
 		if !r.Agreed {
-			note = "the list did not hold still (" + r.Doubt + ")"
+			note = "Clerk's list kept changing (" + r.Doubt + ")"
 		}
 		took := text(humane(r.Took))
 		took.right = true

@@ -19,34 +19,34 @@ import (
 )
 
 type workerCommand struct {
-	ClerkAPIURL string `name:"clerk-api-url" variable:"CLERK_API_URL" default:"https://api.clerk.com/v1" placeholder:"URL" help:"Where Clerk is. Plain http is for this machine, or for a key that is not live."`
+	ClerkAPIURL string `name:"clerk-api-url" variable:"CLERK_API_URL" default:"https://api.clerk.com/v1" placeholder:"URL" help:"Clerk's API. Plain http is accepted on this machine only, or with a key that is not live."`
 
-	LimitSingle string `default:"100/1h" placeholder:"CALLS/WINDOW" help:"Clerk's limit on single invitations; none lifts it."`
-	LimitBulk   string `default:"25/1h" placeholder:"CALLS/WINDOW" help:"Clerk's limit on bulk calls; none lifts it."`
-	LimitOther  string `default:"1000/10s" placeholder:"CALLS/WINDOW" help:"Clerk's limit on all calls together: 100/10s for a development instance."`
+	LimitSingle string `default:"100/1h" placeholder:"CALLS/WINDOW" help:"Clerk's limit on single invitations; none disables it."`
+	LimitBulk   string `default:"25/1h" placeholder:"CALLS/WINDOW" help:"Clerk's limit on bulk calls; none disables it."`
+	LimitOther  string `default:"1000/10s" placeholder:"CALLS/WINDOW" help:"Clerk's limit on all calls together; none disables it. A development instance has 100/10s."`
 	BulkSize    string `default:"10" placeholder:"N" help:"Invitations in a full bulk call; Clerk takes at most 10."`
-	Reserve     string `default:"auto" placeholder:"N" help:"Single calls a window that imports leave to interactive invites; auto follows the demand."`
+	Reserve     string `default:"auto" placeholder:"N" help:"Single calls per window that imports leave to interactive invites; auto follows the demand."`
 
 	RequestTimeout  string `default:"10s" placeholder:"DURATION" help:"How long one call to Clerk may take."`
-	ShutdownTimeout string `default:"35s" placeholder:"DURATION" help:"How long the worker may take to leave; it must be longer than a claim, which is the request timeout and 13s."`
-	MaxAttempts     string `default:"12" placeholder:"N" help:"How often Clerk may answer \"not now\" before an invite fails; 12 take about five hours."`
-	Calls           string `default:"4" placeholder:"N" help:"Calls to Clerk in flight."`
-	Concurrency     string `default:"32" placeholder:"N" help:"Tasks handled at a time; they wait more than they work."`
+	ShutdownTimeout string `default:"35s" placeholder:"DURATION" help:"How long the worker may take to stop; it must be longer than a claim, which is the request timeout and 13s."`
+	MaxAttempts     string `default:"12" placeholder:"N" help:"How many times Clerk may answer \"not now\" before an invite fails; 12 times take about five hours."`
+	Calls           string `default:"4" placeholder:"N" help:"Calls to Clerk in flight at a time."`
+	Concurrency     string `default:"32" placeholder:"N" help:"Tasks handled at a time; most of them only wait."`
 	Screen          bool   `default:"true" negatable:"" help:"Look for existing users and invitations before a bulk call, so that no token is wasted."`
-	Unknown         string `enum:"park,resend" default:"park" placeholder:"WORD" help:"What becomes of an invite with ignore_existing whose call got no answer and which reading cannot find: park asks a person, resend may mail twice."`
+	Unknown         string `enum:"park,resend" default:"park" placeholder:"WORD" help:"What to do with an invite with ignore_existing whose call got no answer and which Clerk's list does not show: park leaves it to a person, resend may mail twice."`
 
-	ReconcileEvery     string `default:"5m" placeholder:"DURATION" help:"How often the newest invitations are compared with Clerk's list; off for never."`
-	ReconcileFullEvery string `default:"24h" placeholder:"DURATION" help:"How often all of them are."`
-	Retention          string `default:"2160h" placeholder:"DURATION" help:"How long a settled invite is remembered; 2160h are 90 days."`
-	Tombstones         string `default:"8760h" placeholder:"DURATION" help:"How long the id of a forgotten invite goes on deduping; 8760h are a year."`
+	ReconcileEvery     string `default:"5m" placeholder:"DURATION" help:"How often the newest invitations are compared with Clerk's list; off disables it."`
+	ReconcileFullEvery string `default:"24h" placeholder:"DURATION" help:"How often all invitations are compared with Clerk's list."`
+	Retention          string `default:"2160h" placeholder:"DURATION" help:"How long a settled invite is remembered; 2160h is 90 days."`
+	Tombstones         string `default:"8760h" placeholder:"DURATION" help:"How long after that its id still prevents a second invite; 8760h is a year."`
 
 	WebhookURL          string `name:"webhook-url" placeholder:"URL" help:"Where events are posted, in the Standard Webhooks format. Needs INVITEQ_WEBHOOK_SECRET or INVITEQ_WEBHOOK_SECRET_FILE: whsec_…, or several separated by spaces, the newest first."`
 	WebhookAllowPrivate bool   `help:"Permit plain http and private addresses for webhooks."`
 
-	AdminAddr        string `default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Where the status page, /monitoring, /metrics, /healthz and /readyz are; off for nowhere. Reachable from other machines, all but the last two need INVITEQ_ADMIN_TOKEN or INVITEQ_ADMIN_TOKEN_FILE."`
-	AdminTLSCertFile string `name:"admin-tls-cert-file" placeholder:"FILE" help:"The certificate with which the admin listener speaks TLS: PEM, the whole chain. It is read again when it has changed. Without one it is plain http, which beyond this machine needs a TLS proxy in front."`
+	AdminAddr        string `default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Where to serve the status page, /monitoring, /metrics, /healthz and /readyz; off disables them. If other machines can reach it, all but the last two need INVITEQ_ADMIN_TOKEN or INVITEQ_ADMIN_TOKEN_FILE."`
+	AdminTLSCertFile string `name:"admin-tls-cert-file" placeholder:"FILE" help:"The certificate of the admin listener, for TLS: PEM, the whole chain. The worker reads it again when it has changed. Without one the listener speaks plain http, which needs a TLS proxy in front unless it stays on this machine."`
 	AdminTLSKeyFile  string `name:"admin-tls-key-file" placeholder:"FILE" help:"The certificate's key, PEM."`
-	AdminActions     bool   `help:"Let /monitoring pause, run, archive and delete."`
+	AdminActions     bool   `help:"Let /monitoring pause queues, and run, archive and delete tasks."`
 	workerAPI
 	LogLevel  string `enum:"debug,info,warn,error" default:"info" placeholder:"LEVEL" help:"debug, info, warn or error."`
 	LogFormat string `enum:"auto,json,text" default:"auto" placeholder:"FORMAT" help:"json or text; auto is text on a terminal."`
@@ -56,7 +56,7 @@ type workerCommand struct {
 func (workerCommand) Help() string {
 	return `Needs CLERK_SECRET_KEY, or CLERK_SECRET_KEY_FILE, which names a file that holds it. Any number of workers may share a queue: together they stay inside the limits, which must be the same for all of them.
 
-The first SIGTERM or Ctrl-C drains: no call begins, those in flight are settled. A second one leaves at once; whatever was in flight is then looked up at Clerk by the next worker, and not sent twice.
+On the first SIGTERM or Ctrl-C the worker begins no new call, settles those in flight, and stops. On a second one it stops at once; the next worker then looks up at Clerk what was in flight, and sends nothing twice.
 
 Examples:
 

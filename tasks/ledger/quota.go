@@ -49,7 +49,7 @@ func ParseLimit(s string) (Limit, error) {
 	}
 	d, derr := time.ParseDuration(window)
 	if !ok || err != nil || derr != nil || n < 1 || d < time.Second || n > 1_000_000 {
-		return Limit{}, errors.New("a limit is written calls/window, such as 100/1h or 5/min; none lifts it; the window is at least 1s")
+		return Limit{}, errors.New("must be calls/window, such as 100/1h or 5/min, with a window of at least 1s, or none for no limit")
 	}
 	return Limit{n, d}, nil
 }
