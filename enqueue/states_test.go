@@ -19,7 +19,7 @@ func (s side) drive(tb testing.TB, id string, to tasks.State) {
 		if to == tasks.Pending {
 			one.InvitationID = "inv_" + id
 		}
-		settled, err := s.ledger.Settle(ctx, now, turn, ledger.StampToken, ledger.GateChange{}, []ledger.Settlement{one})
+		settled, err := s.ledger.SettleTurn(ctx, now, turn, ledger.Ending{Token: ledger.StampToken, Members: []ledger.Settlement{one}})
 		if err != nil || len(settled) != 1 {
 			tb.Fatalf("settled %d as %v, %v", len(settled), to, err)
 		}

@@ -77,7 +77,7 @@ func (w *Worker) settle(t ledger.Turn, v verdict) {
 	ctx, cancel := context.WithDeadline(context.Background(), t.Deadline.Add(claimMargin))
 	defer cancel()
 	for wait := 50 * time.Millisecond; ; wait = min(2*wait, 2*time.Second) {
-		records, err := w.ledger.Settle(ctx, time.Now(), t, v.token, v.gate, v.members)
+		records, err := w.ledger.SettleTurn(ctx, time.Now(), t, ledger.Ending{Token: v.token, Gate: v.gate, Members: v.members})
 		if err == nil {
 			w.cfg.Observe.delivered(t, records)
 			w.outcomes.tell(records)

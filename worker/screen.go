@@ -39,7 +39,7 @@ func (w *Worker) screen(ctx context.Context, t ledger.Turn) []ledger.Record {
 		if len(gone) == 0 {
 			return batch
 		}
-		records, err := w.ledger.Settle(ctx, time.Now(), t, ledger.KeepToken, ledger.GateChange{}, gone)
+		records, err := w.ledger.SettleTurn(ctx, time.Now(), t, ledger.Ending{Members: gone})
 		if err != nil {
 			return batch // The claims of those who are out run out; a read settles them.
 		}

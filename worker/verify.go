@@ -43,7 +43,7 @@ func (w *Worker) verify(ctx context.Context) (int, error) {
 	for _, r := range due {
 		members = append(members, look(time.Now(), r, byAddress[r.Invite.EmailAddress.Key()], owners, &w.cfg))
 	}
-	records, err := w.ledger.Settle(ctx, time.Now(), ledger.Turn{}, ledger.KeepToken, ledger.GateChange{}, members)
+	records, err := w.ledger.Settle(ctx, time.Now(), members...)
 	if err != nil {
 		return len(due), err
 	}
@@ -113,7 +113,7 @@ func look(now time.Time, r ledger.Record, shown []clerk.Invitation, owners map[s
 	noFence := r.Invite.IgnoreExisting && r.Reason != reasonUnconfirmed
 	if r.Absent+1 < cleanReads {
 		s := settled(r, tasks.Unknown, r.Reason, "")
-		s.At, s.Charge = now.Add(secondLook), ledger.CountAbsent
+		s.At, s.Absent = now.Add(secondLook), r.Absent+1
 		if noFence {
 			s.At = now.Add(resendLook)
 		}

@@ -14,6 +14,7 @@ const (
 	turn     = "tasks/ledger/turn.lua"
 	policy   = "tasks/ledger/policy/policy.lua" // as Redis runs it
 	settle   = "tasks/ledger/settle.lua"
+	token    = "tasks/ledger/libtoken.lua"
 	lib      = "tasks/ledger/lib.lua"
 	retry    = "worker/retry.go"
 	verify   = "worker/verify.go"
@@ -35,7 +36,7 @@ var mutants = []mutant{
 	{
 		name: "take a lost answer for a call that was never sent", file: retry,
 		old: "v.members = append(v.members, unknown(now, r, kind.String()))",
-		new: "v.members = append(v.members, settled(r, ledger.Queued, clerk.KindNotSent.String(), \"\"))",
+		new: "v.members = append(v.members, settled(r, tasks.Queued, clerk.KindNotSent.String(), \"\"))",
 	},
 	{
 		name: "repeat the POST when its answer is lost", file: delivery,
@@ -49,9 +50,9 @@ var mutants = []mutant{
 		test: "TestTurnIsItsModel", dir: "./tasks/ledger",
 	},
 	{
-		name: "stamp nothing when the answer comes, and count from the send", file: settle,
-		old: "redis.call('ZADD', K[ep], 'XX', now, turn)",
-		new: "redis.call('ZADD', K[ep], 'XX', now - 600000, turn)",
+		name: "stamp nothing when the answer comes, and count from the send", file: token,
+		old: "redis.call('ZADD', K[turn.endpoint], 'XX', now, turn.id)",
+		new: "redis.call('ZADD', K[turn.endpoint], 'XX', now - 600000, turn.id)",
 	},
 	{
 		name: "leave out the guard of the window", file: "tasks/ledger/quota.go",
@@ -77,8 +78,13 @@ var mutants = []mutant{
 	},
 	{
 		name: "settle without comparing the claim", file: settle,
-		old: "if not r or r.turn ~= claim or not (r.s == 's' or r.s == 'u') then",
-		new: "if not r then",
+		old: "if not r or r.turn ~= m.turn then return false end",
+		new: "if r then return true end",
+	},
+	{
+		name: "let a turn settle a second time what it has made unknown", file: settle,
+		old: "return r.s == 's' or (r.s == 'u' and r.reason == 'claim_expired')",
+		new: "return r.s == 's' or r.s == 'u'", test: "TestSettledTwice", dir: "./tasks/ledger",
 	},
 	{
 		name: "charge an attempt for a 429", file: retry,
@@ -104,7 +110,7 @@ var mutants = []mutant{
 	{
 		name: "reject a duplicate without looking whose it is", file: retry,
 		old:  "return settled(r, tasks.Unknown, ledger.ReasonDuplicate, \"\")",
-		new:  "return settled(r, ledger.Rejected, reasonInvited, \"\")",
+		new:  "return settled(r, tasks.Rejected, reasonInvited, \"\")",
 		test: "TestJudge",
 	},
 	{

@@ -69,12 +69,6 @@ func (l *Ledger) Observe(ctx context.Context, now time.Time, seen ...Observation
 	return l.run(ctx, "observe", args...).BoolSlice()
 }
 
-// SetGate opens or closes an endpoint for all workers.
-func (l *Ledger) SetGate(ctx context.Context, now time.Time, gate GateChange) error {
-	_, err := l.Settle(ctx, now, Turn{}, KeepToken, gate, nil)
-	return err
-}
-
 // Pause stops turns for a lane until Resume. It survives restarts.
 func (l *Ledger) Pause(ctx context.Context, now time.Time, lane tasks.Lane) error {
 	return l.rdb.HSet(ctx, l.keys.of("paused"), lane.String(), now.UnixMilli()).Err()

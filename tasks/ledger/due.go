@@ -22,3 +22,23 @@ func (l *Ledger) Due(ctx context.Context, now time.Time) (unknown, revokes bool,
 	}
 	return u.Val() > 0, r.Val() > 0, nil
 }
+
+// DueUnknown hands out at most n unknown invites that should be looked up now.
+// They come up again after the lease if nobody settles them.
+func (l *Ledger) DueUnknown(ctx context.Context, now time.Time, lease time.Duration, n int) ([]Record, error) {
+	return l.due(ctx, now, "unknown", lease, n)
+}
+
+// DueRevokes hands out at most n pending invites whose invitation shall be
+// revoked now. They come up again after the lease.
+func (l *Ledger) DueRevokes(ctx context.Context, now time.Time, lease time.Duration, n int) ([]Record, error) {
+	return l.due(ctx, now, "revoke", lease, n)
+}
+
+func (l *Ledger) due(ctx context.Context, now time.Time, index string, lease time.Duration, n int) ([]Record, error) {
+	reply, err := l.run(ctx, "due", now.UnixMilli(), index, lease.Milliseconds(), n).StringSlice()
+	if err != nil {
+		return nil, err
+	}
+	return parseRecords(reply)
+}

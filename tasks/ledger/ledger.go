@@ -12,6 +12,7 @@ import (
 	"embed"
 	"errors"
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -83,24 +84,33 @@ func Open(ctx context.Context, rdb redis.UniversalClient, cfg Config) (*Ledger, 
 	return l, nil
 }
 
+// parts says which shared files stand before each script, in this order.
+var parts = map[string][]string{
+	"admit": nil, // It has no record to parse, and a producer waits for it.
+	"turn":  {"lib", policyPart}, "settle": {"lib", policyPart, "libgate", "libtoken"}, "gate": {"lib", policyPart, "libgate"},
+	"topup": {"lib"}, "cancel": {"lib"}, "requeue": {"lib"}, "due": {"lib"}, "observe": {"lib"}, "spend": {"lib"}, "adopt": {"lib"}, "trim": {"lib"},
+}
+
+const policyPart = "policy"
+
 func (l *Ledger) loadScripts() error {
 	read := func(name string) string {
-		b, _ := scripts.ReadFile(name + ".lua") // Embedded: the names are checked by the tests.
+		if name == policyPart {
+			return policy.Lua
+		}
+		b, _ := scripts.ReadFile(name + ".lua")
 		return string(b)
 	}
-	for _, name := range []string{"admit", "turn", "topup", "settle", "cancel", "requeue", "due", "observe", "spend", "adopt", "trim"} {
-		body := read(name)
-		if body == "" {
-			return fmt.Errorf("script %s is missing", name)
-		}
+	for name, before := range parts {
 		src := ""
-		if name != "admit" {
-			src = read("lib")
+		for _, part := range append(slices.Clone(before), name) {
+			body := read(part)
+			if body == "" {
+				return fmt.Errorf("script %s: %s.lua is missing", name, part)
+			}
+			src += body
 		}
-		if name == "turn" || name == "settle" {
-			src += policy.Lua
-		}
-		src, err := l.keys.spell(src + body)
+		src, err := l.keys.spell(src)
 		if err != nil {
 			return fmt.Errorf("script %s: %w", name, err)
 		}

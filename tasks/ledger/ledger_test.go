@@ -63,7 +63,7 @@ func delivered(t testing.TB, l *Ledger, now time.Time, tn Turn) []Record {
 	for _, r := range tn.Batch {
 		s = append(s, Settlement{ID: r.Invite.ID, Turn: r.Turn, To: tasks.Pending, InvitationID: "inv_" + r.Invite.ID})
 	}
-	got, err := l.Settle(t.Context(), now, tn, StampToken, GateChange{}, s)
+	got, err := l.SettleTurn(t.Context(), now, tn, Ending{Token: StampToken, Members: s})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -110,7 +110,7 @@ func (w *world) settle(t Turn, token Token, s Settlement) []Record {
 		}
 		all = append(all, s)
 	}
-	got, err := w.l.Settle(w.t.Context(), w.now, t, token, GateChange{}, all)
+	got, err := w.l.SettleTurn(w.t.Context(), w.now, t, Ending{Token: token, Members: all})
 	w.must(err)
 	return got
 }
@@ -177,7 +177,12 @@ func (w *world) readUnknowns() {
 		} else {
 			w.settled[r.Invite.ID] = tasks.Pending
 		}
-		w.settle(Turn{Batch: []Record{r}}, KeepToken, Settlement{To: to, Charge: charge})
+		s := Settlement{ID: r.Invite.ID, Turn: r.Turn, To: to, Charge: charge}
+		if to == tasks.Pending {
+			s.InvitationID = "inv_" + s.ID
+		}
+		_, err := w.l.Settle(w.t.Context(), w.now, s)
+		w.must(err)
 	}
 }
 

@@ -104,7 +104,7 @@ func TestTwoClocks(t *testing.T) {
 			delivered(t, l, at, tn)
 			return true
 		}
-		_, err := l.Settle(t.Context(), at, tn, StampToken, GateChange{}, nil)
+		_, err := l.SettleTurn(t.Context(), at, tn, Ending{Token: StampToken})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -36,7 +36,7 @@ func TestTallyCountsByHourAndForEver(t *testing.T) {
 		if i == 1 {
 			s = Settlement{ID: last, Turn: turn.ID, To: tasks.Rejected, Reason: "existing_user"}
 		}
-		if _, err := l.Settle(t.Context(), now, turn, StampToken, GateChange{}, []Settlement{s}); err != nil {
+		if _, err := l.SettleTurn(t.Context(), now, turn, Ending{Token: StampToken, Members: []Settlement{s}}); err != nil {
 			t.Fatal(err)
 		}
 	}

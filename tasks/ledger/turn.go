@@ -4,10 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
 	"time"
-
-	"github.com/inviteq/inviteq/tasks"
 )
 
 // Endpoint is one of Clerk's three limits.
@@ -78,104 +75,6 @@ func (l *Ledger) TopUp(ctx context.Context, now time.Time, t Turn, places int) (
 		args = append(args, r.address)
 	}
 	reply, err := l.run(ctx, "topup", args...).StringSlice()
-	if err != nil {
-		return nil, err
-	}
-	return parseRecords(reply)
-}
-
-// Charge says what a settlement does to an invite's attempts.
-type Charge string
-
-const (
-	NoCharge      Charge = ""
-	ChargeOne     Charge = "1"       // the call was answered, and the answer was "not now"
-	ChargeHeld    Charge = "hold"    // unknown: an attempt, if the reading finds nothing
-	ChargeRelease Charge = "release" // the reading found nothing: what was held is charged
-	CountAbsent   Charge = "absent"  // unknown: a clean read has not found it
-)
-
-// Settlement is how a call, or the reading after it, ended for one invite.
-type Settlement struct {
-	ID           string
-	Turn         string // The turn that claimed it: Record.Turn.
-	To           tasks.State
-	Reason       string
-	InvitationID string
-	At           time.Time // Queued: not before. Unknown: the next read.
-	Charge       Charge
-	Solo         bool // Queued: it goes by a single call from now on, so that it can harm nobody.
-}
-
-// Token says what becomes of the turn's token.
-type Token string
-
-const (
-	KeepToken   Token = ""       // as it is: counted from the claim's deadline
-	StampToken  Token = "stamp"  // Clerk answered now: it counts from here
-	RefundToken Token = "refund" // nothing was sent
-)
-
-// GateChange opens or closes an endpoint for all workers. The zero value leaves
-// it as it is.
-type GateChange struct {
-	Endpoint Endpoint
-	Open     bool
-	Until    time.Time // Close until then.
-	Why      string    // A stable word: quota, overload, key, edge.
-
-	// Surprise says that Clerk refused the call for its quota although the log had
-	// a token: the limiter is stricter than we know, or somebody else spends the
-	// same key. Both endpoints then keep to their soft buckets for a day.
-	Surprise bool
-}
-
-// Settle writes the outcome of a turn: the token, the gate and every member, in
-// one step. Members that this turn does not hold any more are left alone; the
-// records of the others are returned.
-func (l *Ledger) Settle(ctx context.Context, now time.Time, t Turn, token Token, gate GateChange, members []Settlement) ([]Record, error) {
-	verb := ""
-	switch {
-	case gate.Open:
-		verb = "open"
-	case !gate.Until.IsZero():
-		verb = "close"
-	}
-	args := []any{now.UnixMilli(), string(t.Endpoint), t.ID, string(token),
-		verb, millis(gate.Until), gate.Surprise, gate.Why, string(gate.Endpoint)}
-	for _, lim := range []Limit{l.cfg.Limits.Single, l.cfg.Limits.Bulk} {
-		args = append(args, lim.Calls, lim.Window.Milliseconds(), lim.span().Milliseconds())
-	}
-	for _, m := range members {
-		args = append(args, m.ID, m.Turn, m.To.String(), m.Reason, m.InvitationID, strconv.FormatInt(millis(m.At), 10), string(m.Charge), m.Solo)
-	}
-	reply, err := l.run(ctx, "settle", args...).StringSlice()
-	if err != nil {
-		return nil, err
-	}
-	flat := make([]string, 0, 2*len(reply))
-	for i, s := range reply {
-		if s != "" {
-			flat = append(flat, members[i].ID, s)
-		}
-	}
-	return parseRecords(flat)
-}
-
-// DueUnknown hands out at most n unknown invites that should be looked up now.
-// They come up again after the lease if nobody settles them.
-func (l *Ledger) DueUnknown(ctx context.Context, now time.Time, lease time.Duration, n int) ([]Record, error) {
-	return l.due(ctx, now, "unknown", lease, n)
-}
-
-// DueRevokes hands out at most n pending invites whose invitation shall be
-// revoked now. They come up again after the lease.
-func (l *Ledger) DueRevokes(ctx context.Context, now time.Time, lease time.Duration, n int) ([]Record, error) {
-	return l.due(ctx, now, "revoke", lease, n)
-}
-
-func (l *Ledger) due(ctx context.Context, now time.Time, index string, lease time.Duration, n int) ([]Record, error) {
-	reply, err := l.run(ctx, "due", now.UnixMilli(), index, lease.Milliseconds(), n).StringSlice()
 	if err != nil {
 		return nil, err
 	}

@@ -78,7 +78,7 @@ func TestNothingRemainsButTombstones(t *testing.T) {
 			}
 			out = append(out, s)
 		}
-		if _, err := l.Settle(ctx, start, tn, StampToken, GateChange{}, out); err != nil {
+		if _, err := l.SettleTurn(ctx, start, tn, Ending{Token: StampToken, Members: out}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -104,7 +104,7 @@ func (w *world) record(address, invitationID string, at time.Time) string {
 func (w *world) settle(at time.Time, turn ledger.Turn, s ledger.Settlement) {
 	w.Helper()
 	s.ID, s.Turn = turn.Batch[0].Invite.ID, turn.Batch[0].Turn
-	if _, err := w.ledger.Settle(w.Context(), at, turn, ledger.StampToken, ledger.GateChange{}, []ledger.Settlement{s}); err != nil {
+	if _, err := w.ledger.SettleTurn(w.Context(), at, turn, ledger.Ending{Token: ledger.StampToken, Members: []ledger.Settlement{s}}); err != nil {
 		w.Fatal(err)
 	}
 }

@@ -100,8 +100,8 @@ func (p *Pass) takeUp(ctx context.Context, r ledger.Record, inv clerk.Invitation
 		_, err := p.Ledger.Observe(ctx, time.Now(), ledger.Observation{ID: r.Invite.ID, From: r.State, To: to, Reason: "found", InvitationID: inv.ID})
 		return err
 	}
-	_, err := p.Ledger.Settle(ctx, time.Now(), ledger.Turn{}, ledger.KeepToken, ledger.GateChange{}, []ledger.Settlement{
-		{ID: r.Invite.ID, Turn: r.Turn, To: to, Reason: "found", InvitationID: inv.ID},
+	_, err := p.Ledger.Settle(ctx, time.Now(), ledger.Settlement{
+		ID: r.Invite.ID, Turn: r.Turn, To: to, Reason: "found", InvitationID: inv.ID,
 	})
 	return err
 }

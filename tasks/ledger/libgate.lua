@@ -1,0 +1,43 @@
+-- libgate.lua: open or close an endpoint for all workers.
+--
+-- A change is a table: endpoint (single, bulk, other or all); open = true, or closed_until (ms) and why; and after a
+-- refusal for quota that the log did not predict, surprise: {single = limit, bulk = limit} of those endpoints that
+-- have one (policy.Limit).
+--
+-- Keeps: a gate that is closed never opens earlier for being closed again; after a surprise the log is full, since
+-- Clerk has counted more than we have, and both endpoints are careful.
+local function closed_until(name)
+  return num(redis.call('HGET', K.gate, name .. '.until'))
+end
+
+local function open_gate(now, name)
+  redis.call('HDEL', K.gate, name .. '.until', name .. '.probe', name .. '.why')
+  -- What went through has gone through the gate over everything, too.
+  if name ~= 'all' and name ~= 'other' and closed_until('other') <= now then
+    redis.call('HDEL', K.gate, 'other.until', 'other.probe', 'other.why')
+  end
+end
+
+local function surprised(now, gate, limits)
+  for name, q in pairs(limits) do
+    q.Until, q.Tat = closed_until(name), num(redis.call('HGET', K.pace, name .. '.tat'))
+    BeCareful(q, now)
+    redis.call('HSET', K.gate, name .. '.careful', str(q.Careful))
+    redis.call('HSET', K.pace, name .. '.tat', real(q.Tat))
+    if name == gate then
+      redis.call('ZREMRANGEBYSCORE', K[name], '-inf', now - q.Span)
+      for n = 1, q.Calls - redis.call('ZCARD', K[name]) do
+        redis.call('ZADD', K[name], now, 'unseen:' .. str(now) .. ':' .. n)
+      end
+    end
+  end
+end
+
+local function change_gate(now, change)
+  local name = change.endpoint
+  if change.open then return open_gate(now, name) end
+  local till = math.max(change.closed_until, closed_until(name))
+  redis.call('HSET', K.gate, name .. '.until', str(till), name .. '.why', change.why)
+  redis.call('HDEL', K.gate, name .. '.probe')
+  if change.surprise then surprised(now, name, change.surprise) end
+end
