@@ -138,15 +138,3 @@ func (c *Client) Probe(ctx context.Context) error {
 	_, err := c.list(ctx, OpProbe, ListOptions{Limit: 1})
 	return err
 }
-
-// CountOverload counts a failure that only the caller can recognise: a KindQuota
-// while its own books say that there is quota left.
-func (c *Client) CountOverload(e *Error) {
-	if e == nil {
-		return
-	}
-	done, refused := c.breaker.admit(e.Op)
-	if refused == nil {
-		done(&Error{Op: e.Op, Kind: KindOverload, Status: e.Status, Code: e.Code, TraceID: e.TraceID}, 0)
-	}
-}

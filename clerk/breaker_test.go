@@ -460,21 +460,6 @@ func TestOnChangeMayUseTheClient(t *testing.T) {
 	})
 }
 
-func TestCountOverload(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := &ward{answer: quotaAnswer}
-		c := w.client(t)
-		for range 5 {
-			_, err := c.Create(t.Context(), ada)
-			e, _ := errors.AsType[*Error](err)
-			c.CountOverload(e)
-		}
-		if c.State() != Open {
-			t.Error("five 429s that the caller's books do not explain leave it closed")
-		}
-	})
-}
-
 func TestBreakerDisabled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &ward{answer: downAnswer}

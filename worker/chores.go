@@ -11,7 +11,7 @@ import (
 )
 
 // chores settles unknown outcomes and carries out revokes until ctx ends.
-func (w *Worker) chores(ctx context.Context) error {
+func (w *Worker) chores(ctx context.Context) {
 	said := reasonToWait(nil) // One line a change, not one a failure.
 	for {
 		done, err := w.chore(ctx)
@@ -29,7 +29,7 @@ func (w *Worker) chores(ctx context.Context) error {
 		}
 		select {
 		case <-ctx.Done():
-			return nil
+			return
 		case <-time.After(pause):
 		case <-w.choresWake:
 		}

@@ -31,7 +31,7 @@ type Config struct {
 
 	ReconcileEvery     time.Duration // How often the newest invitations are compared. Defaults to 5 min; negative: never.
 	ReconcileFullEvery time.Duration // How often all are. Defaults to 24 h.
-	Retention          time.Duration // How long settled invites are remembered. Defaults to 90 days.
+	Retention          time.Duration // How long settled invites are remembered. Defaults to 90 days; negative: for ever.
 	Tombstones         time.Duration // How long the ids of forgotten ones go on deduping. Defaults to a year.
 
 	Webhook *webhook.Sender // Where events are posted. Defaults to nowhere.

@@ -29,7 +29,7 @@ func (d *dispatcher) nudge() {
 
 // run takes turns until ctx ends, and returns when every call in flight has been
 // settled.
-func (d *dispatcher) run(ctx context.Context) error {
+func (d *dispatcher) run(ctx context.Context) {
 	var inFlight sync.WaitGroup
 	defer inFlight.Wait()
 	trouble := 0 // consecutive failures to take a turn
@@ -37,11 +37,11 @@ func (d *dispatcher) run(ctx context.Context) error {
 		select {
 		case d.slots <- struct{}{}:
 		case <-ctx.Done():
-			return nil
+			return
 		}
 		next, err := d.turn(ctx, &inFlight)
 		if ctx.Err() != nil {
-			return nil
+			return
 		}
 		if err != nil {
 			trouble++

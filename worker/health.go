@@ -97,7 +97,7 @@ func (w *Worker) Problems() map[string]string {
 
 // watch looks at Redis's clock and at the gate over everything, from time to
 // time, until ctx ends.
-func (w *Worker) watch(ctx context.Context) error {
+func (w *Worker) watch(ctx context.Context) {
 	tick := time.NewTicker(w.tempo.watch)
 	defer tick.Stop()
 	for {
@@ -105,7 +105,7 @@ func (w *Worker) watch(ctx context.Context) error {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			return nil
+			return
 		}
 	}
 }

@@ -22,9 +22,9 @@ const (
 
 // schedule enqueues the passes of reconciliation. Every worker does; a task's id
 // is that of its tick, so one of them succeeds and the others find it taken.
-func (w *Worker) schedule(ctx context.Context) error {
+func (w *Worker) schedule(ctx context.Context) {
 	if w.cfg.ReconcileEvery < 0 {
-		return nil
+		return
 	}
 	tick := time.NewTicker(min(scheduleEvery, w.cfg.ReconcileEvery))
 	defer tick.Stop()
@@ -35,7 +35,7 @@ func (w *Worker) schedule(ctx context.Context) error {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			return nil
+			return
 		}
 	}
 }
@@ -87,10 +87,7 @@ func (w *Worker) handleReconcile(ctx context.Context, task *asynq.Task) error {
 		return report(task, map[string]string{"skipped": "another pass is going on"})
 	}
 	defer release()
-	pass := reconcile.Pass{
-		Ledger: w.ledger, Clerk: w.clerk, Full: p.Full,
-		Retention: w.cfg.Retention, Tombstones: w.cfg.Tombstones,
-	}
+	pass := reconcile.Pass{Ledger: w.ledger, Clerk: w.clerk, Full: p.Full, Retention: w.cfg.Retention}
 	got, err := pass.Run(ctx)
 	if err != nil {
 		return waitForClerk(err)
@@ -101,7 +98,7 @@ func (w *Worker) handleReconcile(ctx context.Context, task *asynq.Task) error {
 		line = w.log.Warn()
 	}
 	line.Str("kind", got.Kind).Int("scanned", got.Scanned).Int("same", got.Same).Interface("settled", got.Settled).
-		Int("foreign", got.Foreign).Int("doubled", got.Doubled).Int("missing", got.Missing).Int("trimmed", got.Trimmed).
+		Int("foreign", got.Foreign).Int("doubled", got.Doubled).Int("missing", got.Missing).
 		Int("reads", got.Reads).Bool("agreed", got.Agreed).Dur("took", got.Took).Msg("reconciled")
 	return report(task, got)
 }

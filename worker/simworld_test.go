@@ -68,6 +68,7 @@ var simTempo = tempo{
 	idle:   30 * time.Second,
 	chores: 5 * time.Second,
 	sweep:  time.Hour,
+	trim:   time.Hour,
 	watch:  10 * time.Minute,
 	tasks:  2 * time.Second,
 	due:    5 * time.Second,

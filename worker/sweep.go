@@ -21,7 +21,7 @@ const (
 // worker sweeps; a task that is there already is no harm. It also tells how long
 // the oldest invite has waited for its turn, and puts back what a ledger needs
 // beside its records, should somebody have emptied Redis.
-func (w *Worker) sweep(ctx context.Context) error {
+func (w *Worker) sweep(ctx context.Context) {
 	tick := time.NewTicker(w.tempo.sweep)
 	defer tick.Stop()
 	var told time.Time
@@ -49,7 +49,7 @@ func (w *Worker) sweep(ctx context.Context) error {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			return nil
+			return
 		}
 	}
 }

@@ -9,6 +9,7 @@ type tempo struct {
 	idle   time.Duration // The dispatcher, when the ledger knows of nothing to come: a nudge may have gone to another process.
 	chores time.Duration // Unknown outcomes and wanted revokes. While there are some it is a second.
 	sweep  time.Duration // Records without a task.
+	trim   time.Duration // Settled invites whose retention has passed.
 	watch  time.Duration // Redis's clock and the gate over everything.
 	tasks  time.Duration // asynq's fetch loop; its default of a second costs every lone invite 0.6 s.
 	due    time.Duration // asynq's loop over tasks that have slept enough.
@@ -19,6 +20,7 @@ var shippedTempo = tempo{
 	idle:   10 * time.Second,
 	chores: 5 * time.Second,
 	sweep:  30 * time.Second,
+	trim:   time.Minute,
 	watch:  15 * time.Second,
 	tasks:  150 * time.Millisecond,
 	due:    time.Second,

@@ -9,7 +9,6 @@ import (
 	"github.com/hibiken/asynq"
 
 	"github.com/inviteq/inviteq/tasks"
-	"github.com/inviteq/inviteq/tasks/ledger"
 	"github.com/inviteq/inviteq/worker/webhook"
 )
 
@@ -20,27 +19,18 @@ const typeWebhook = "webhook:post"
 // webhookGroup is the group of consumers that the relays of all workers form.
 const webhookGroup = "webhooks"
 
-// receiver is what the ledger keeps about the receiver of webhooks.
-type receiver struct {
-	Gone string `json:"gone"` // the fingerprint of the one that has answered 410
-}
-
 // webhookGone reports whether the receiver has said that it wants no more. Another
 // URL is another receiver.
 func (w *Worker) webhookGone(ctx context.Context) (bool, error) {
-	var r receiver
-	err := w.ledger.LastReport(ctx, "webhook", &r)
-	if errors.Is(err, ledger.ErrNotFound) {
-		return false, nil
-	}
-	return err == nil && r.Gone == w.cfg.Webhook.Fingerprint(), err
+	gone, err := w.ledger.ReceiverGone(ctx)
+	return gone == w.cfg.Webhook.Fingerprint(), err
 }
 
 // relay gives every event a task that posts it. The workers share the events;
 // each is enqueued at least once, and its id is the task's.
-func (w *Worker) relay(ctx context.Context) error {
+func (w *Worker) relay(ctx context.Context) {
 	if w.cfg.Webhook == nil {
-		return nil
+		return
 	}
 	name := tasks.NewID("relay")
 	for ctx.Err() == nil {
@@ -58,7 +48,6 @@ func (w *Worker) relay(ctx context.Context) error {
 		case <-time.After(time.Second):
 		}
 	}
-	return nil
 }
 
 func (w *Worker) enqueueWebhook(ctx context.Context, e tasks.Event) error {
@@ -100,7 +89,7 @@ func (w *Worker) handleWebhook(ctx context.Context, task *asynq.Task) error {
 	err := w.cfg.Webhook.Send(ctx, m)
 	if errors.Is(err, webhook.ErrGone) {
 		w.log.Error().Err(err).Msg("webhook")
-		return errors.Join(hopeless(err), w.ledger.SaveReport(ctx, "webhook", receiver{w.cfg.Webhook.Fingerprint()}))
+		return errors.Join(hopeless(err), w.ledger.SetReceiverGone(ctx, w.cfg.Webhook.Fingerprint()))
 	}
 	return err
 }

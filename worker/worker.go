@@ -92,24 +92,16 @@ func (w *Worker) Run(ctx context.Context) (err error) {
 			})
 		}
 	}
-	var mu sync.Mutex
-	for name, part := range map[string]func(context.Context) error{
-		"dispatcher": w.dispatcher.run, "chores": w.chores, "sweep": w.sweep, "watch": w.watch, "schedule": w.schedule, "relay": w.relay,
-	} {
-		parts.Go(func() {
-			if e := part(ctx); e != nil {
-				mu.Lock()
-				defer mu.Unlock()
-				err = errors.Join(err, fmt.Errorf("%s: %w", name, e))
-			}
-		})
+	forget := trim{w.ledger, w.log, w.tempo.trim, w.cfg.Retention, w.cfg.Tombstones}
+	for _, part := range []func(context.Context){w.dispatcher.run, w.chores, w.sweep, forget.run, w.watch, w.schedule, w.relay} {
+		parts.Go(func() { part(ctx) })
 	}
 	<-ctx.Done()
 	w.log.Info().Msg("draining: no new turn, calls in flight are settled")
 	w.health.draining()
 	stop()
 	parts.Wait()
-	return err
+	return nil
 }
 
 func (w *Worker) serverConfig() asynq.Config {

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -191,10 +190,4 @@ func (l *Ledger) ChunkSeen(ctx context.Context, c tasks.BulkCreate) error {
 // Members returns the ids of a chunk of an import.
 func (l *Ledger) Members(ctx context.Context, c tasks.BulkCreate) ([]string, error) {
 	return l.rdb.LRange(ctx, l.keys.importIDs(c.ImportID), int64(c.From), int64(c.From+c.Count-1)).Result()
-}
-
-// NewInvites returns those of the invites that were admitted just now.
-func NewInvites(invites []tasks.Invite, a []Admission) []tasks.Invite {
-	n := -1
-	return slices.DeleteFunc(slices.Clone(invites), func(tasks.Invite) bool { n++; return a[n] != Admitted })
 }

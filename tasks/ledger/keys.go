@@ -35,7 +35,7 @@ var keyNames = []struct{ lua, redis, holds string }{
 	{"revreq", "revreq", "hash id → a revoke request for something that is not in the ledger"},
 	{"events", "events", "stream of state changes, without addresses"},
 	{"totals", "totals", "hash from>to → how many invites ever went that way; state:reason → how many ever ended so"},
-	{"meta", "meta", "hash: salt, next position, the worker's limits, last reconciliation"},
+	{"meta", "meta", "hash: salt, next position, the worker's limits, last reconciliation, the receiver of webhooks that is gone"},
 }
 
 // keyFamilies are the keys that come one per thing.

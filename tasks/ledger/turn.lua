@@ -119,7 +119,7 @@ end
 
 local function is_paused(lane) return paused.all or paused[num(lane) == 0 and 'interactive' or 'import'] end
 
--- solo returns the first invite that goes one by one.
+-- first_solo returns the first invite that goes one by one.
 local function first_solo()
   for _, id in ipairs(redis.call('ZRANGE', K.solo, 0, 19)) do
     local r = load(id)

@@ -27,8 +27,7 @@ type Pass struct {
 	Adopt          bool          // Record invitations that we did not create.
 	RevokeExtra    bool          // Of several pending invitations for one person revoke all but the newest.
 	RequeueMissing bool          // Queue again what Clerk turns out not to have.
-	Retention      time.Duration // Forget what was settled longer ago. Default: forget nothing.
-	Tombstones     time.Duration // How long ids of forgotten invites go on deduping.
+	Retention      time.Duration // How long the ledger remembers settled invites. Default: as the last report says; negative: for ever.
 	ReadShare      float64       // Share of the read quota that it may use. Defaults to 0.2.
 	Progress       func(Report)  // Called now and then.
 
@@ -59,9 +58,6 @@ func (p *Pass) Run(ctx context.Context) (Report, error) {
 	}
 	if err == nil && p.Full && p.report.Agreed {
 		err = p.missing(ctx)
-	}
-	if err == nil && p.Retention > 0 && !p.DryRun {
-		err = p.trim(ctx)
 	}
 	p.report.Took = time.Since(p.report.StartedAt)
 	if err == nil && !p.DryRun {
@@ -243,16 +239,6 @@ func (p *Pass) waitForRead(ctx context.Context) error {
 		case <-ctx.Done():
 			timer.Stop()
 			return ctx.Err()
-		}
-	}
-}
-
-func (p *Pass) trim(ctx context.Context) error {
-	for {
-		n, err := p.Ledger.Trim(ctx, time.Now().Add(-p.Retention), p.Tombstones, batchSize)
-		p.report.Trimmed += n
-		if err != nil || n < batchSize {
-			return err
 		}
 	}
 }

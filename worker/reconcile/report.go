@@ -32,7 +32,6 @@ type Report struct {
 	Requeued    int      `json:"requeued"`    // of those, queued again
 	Unconfirmed int      `json:"unconfirmed"` // not in the list either, but not looked for: too many are missing
 	Forgotten   int      `json:"forgotten"`   // settled so long ago that the ledger would not remember them
-	Trimmed     int      `json:"trimmed"`     // records whose retention has passed
 
 	Retention time.Duration `json:"retention_ns"` // how long settled invites are remembered; 0: for ever, or not known yet
 }
