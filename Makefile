@@ -94,8 +94,8 @@ lint: $(GOLANGCI) ## Linters, formatting, and the modernisations of go fix
 	@echo 'go fix -diff ./...'
 	@diff=$$($(GO) fix -diff ./... 2>&1) || { echo "$$diff"; echo 'lint: run `go fix ./...`'; exit 1; }
 
-# Built from source (about two minutes, once a version), because a binary that
-# somebody else built for an older Go cannot read newer sources.
+# Built from source (about two minutes, once per version), because a binary that
+# was built for an older Go cannot read newer sources.
 $(GOLANGCI):
 	@.ci/need go
 	@echo 'lint: building golangci-lint $(GOLANGCI_VERSION), once'
@@ -108,8 +108,9 @@ deployments: ## Validate Dockerfile, docker-compose.yml, redis.conf and Kubernet
 	@.ci/need go redis-server
 	cd deployments/check && $(GO) test -count=1 -timeout 20m ./...
 
-# CI runs what gives the same verdict every time. Fuzzing and the race detector
-# look for what nobody knows yet: they are for whoever can look at what they find.
+# CI runs what gives the same result every time. Fuzzing and the race detector
+# look for faults that are not known yet: run them when you can look at what they
+# find.
 .PHONY: ci
 ci: build lint deployments test ## What CI runs: build, lint, deployments, test
 

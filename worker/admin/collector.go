@@ -41,7 +41,7 @@ var (
 	descWaiting  = desc("waiting_invites", "Invites that wait for their turn.", "lane")
 	descLater    = desc("delayed_invites", "Queued invites that may not go yet: not before, or backoff.")
 	descOldest   = desc("oldest_waiting_seconds", "Age of the invite at the head of a lane; 0 if none waits.", "lane")
-	descDrain    = desc("drain_seconds", "Until everything that waits now will have been sent, as things stand.")
+	descDrain    = desc("drain_seconds", "Until everything that waits now will have been sent, at the current rate.")
 	descPaused   = desc("lane_paused", "1 if the lane is paused.", "lane")
 	descLimit    = desc("quota_limit_calls", "Calls that Clerk allows in a window, as configured; absent without a limit.", "endpoint")
 	descLeft     = desc("quota_remaining_calls", "Calls that may still be made in the window; absent without a limit.", "endpoint")

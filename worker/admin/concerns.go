@@ -24,7 +24,7 @@ type concern struct {
 
 // problemTitles say what a problem of the worker is called on the page.
 var problemTitles = map[string]string{
-	"redis":     "Redis does not do its work.",
+	"redis":     "Redis does not answer, or refuses writes.",
 	"clerk_key": "Nothing can be sent.",
 	"clock":     "A clock is wrong.",
 	"draining":  "This worker is shutting down.",
@@ -53,7 +53,7 @@ func (h *Handler) concerns(v view, err error) []concern {
 		flag = " --instance " + name
 	}
 	if o.Closed.Closed() && v.Problems["clerk_key"] == "" {
-		add(concern{Grave: true, What: "Nothing can be sent.", Advice: "Clerk refuses us (" + o.Closed.Why + "): check the workers' CLERK_SECRET_KEY. The next try is " + in(v.Now, o.Closed.Until) + "."})
+		add(concern{Grave: true, What: "Nothing can be sent.", Advice: "Clerk refuses the workers (" + o.Closed.Why + "): check their CLERK_SECRET_KEY. The next try is " + in(v.Now, o.Closed.Until) + "."})
 	}
 	if v.Breaker.State == clerk.Open {
 		add(concern{What: "Clerk does not answer, so this worker does not call it.", Advice: "The next try is " + in(v.Now, v.Breaker.RetryAt) + ". Waiting costs nothing; see status.clerk.com."})
@@ -69,7 +69,7 @@ func (h *Handler) concerns(v view, err error) []concern {
 	if n := o.States[tasks.Parked]; n > 0 {
 		add(concern{
 			What:   count(n, "invite") + " " + isOrAre(n) + " parked: " + reasonsOf(v.Parked) + ".",
-			Advice: "Somebody must decide whether to send again.", Run: "inviteq list --state parked" + flag,
+			Advice: "A person must decide whether to send them again.", Run: "inviteq list --state parked" + flag,
 		})
 	}
 	if n := int64(len(v.Doubtful)); n > 0 {
@@ -80,15 +80,15 @@ func (h *Handler) concerns(v view, err error) []concern {
 	}
 	if n := o.States[tasks.Failed]; n > 0 {
 		add(concern{
-			What: count(n, "invite") + " " + hasOrHave(n) + " failed: attempts or age ran out.",
+			What: count(n, "invite") + " " + hasOrHave(n) + " failed: their attempts or their time ran out.",
 			Run:  "inviteq retry --state failed --dry-run" + flag,
 		})
 	}
 	for _, e := range []ledger.Endpoint{ledger.Single, ledger.Bulk} {
 		if until := o.Quotas[e].Gate.CarefulUntil; !until.IsZero() {
 			add(concern{
-				What:   "Clerk refused a call (" + string(e) + ") that our limits allow.",
-				Advice: "Somebody else spends the same key, or the configured limits are too high. Calls are spaced evenly for " + humane(until.Sub(v.Now)) + ".",
+				What:   "Clerk refused a call (" + string(e) + ") that the configured limits allow.",
+				Advice: "Another program spends the same key, or the configured limits are too high. Workers space their calls evenly for " + humane(until.Sub(v.Now)) + ".",
 			})
 		}
 	}
@@ -123,8 +123,8 @@ func (h *Handler) reconcileConcerns(v view, flag string) (all []concern) {
 	}
 	if full.Missing > 0 {
 		all = append(all, concern{
-			What:   count(int64(full.Missing), "invitation") + " of ours " + isOrAre(int64(full.Missing)) + " nowhere at Clerk.",
-			Advice: "Found " + ago(v.Now, full.StartedAt) + ". Was the instance reset, or is this another key's ledger?", Run: "inviteq reconcile --full" + flag,
+			What:   count(int64(full.Missing), "invitation") + " that inviteq made " + isOrAre(int64(full.Missing)) + " absent at Clerk.",
+			Advice: "Found " + ago(v.Now, full.StartedAt) + ". Was the Clerk instance reset, or does the key belong to another one?", Run: "inviteq reconcile --full" + flag,
 		})
 	}
 	if full.Doubled > full.Revoked {

@@ -20,8 +20,8 @@ import (
 type importView struct {
 	ledger.Import
 	Now  time.Time
-	ETA  time.Time // When its last invite will be sent, as things stand; zero when none waits.
-	Held bool      // Its lane is paused: the ETA is none until somebody resumes it.
+	ETA  time.Time // When its last invite will be sent, at the current rate; zero when none waits.
+	Held bool      // Its lane is paused: there is no ETA until it is resumed.
 }
 
 // Created is when the import was begun.
@@ -181,8 +181,7 @@ func (h *Handler) withETAs(ctx context.Context, now time.Time, p rowsPage) (rows
 }
 
 // outcomes streams what became of every row of an import, as CSV with whole
-// addresses. It is the one page that has them, so somebody must have shown the
-// token.
+// addresses. It is the one page that has them, so it always needs the token.
 func (h *Handler) outcomes(w http.ResponseWriter, r *http.Request) {
 	if h.cfg.Access.Token == "" {
 		http.Error(w, "The outcomes hold whole addresses, so they need the admin token: set INVITEQ_ADMIN_TOKEN for the worker. "+

@@ -24,7 +24,7 @@ type statusData struct {
 	Sending   int64
 	Unknown   int64
 	Drain     time.Time
-	Held      bool          // Somebody waits in a lane that is paused, so there is no telling when.
+	Held      bool          // Invites wait in a lane that is paused, so there is no telling when.
 	Eldest    ledger.Record // The oldest waiting invite; without an id if none waits.
 	ThisHour  int64
 	LastHours int64 // Delivered in the last 24 hours.
