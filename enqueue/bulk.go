@@ -14,7 +14,7 @@ import (
 	"github.com/inviteq/inviteq/tasks/ledger"
 )
 
-// BulkOptions say how BulkInvite treats a list. The zero value is good.
+// BulkOptions say how BulkInvite treats a list. The zero value is ready to use.
 type BulkOptions struct {
 	// ImportID names the import, for Import, List and for going on after an
 	// error. Defaults to a new id. It has the form of an id (tasks.CheckID).

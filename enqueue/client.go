@@ -17,7 +17,8 @@ import (
 // DefaultRedisURL is where Redis is looked for unless Config says otherwise.
 const DefaultRedisURL = "redis://127.0.0.1:6379/0"
 
-// Config says where the invites go. The zero value is good for development.
+// Config says where the invites go. The zero value is ready to use with a Redis
+// on this machine.
 type Config struct {
 	// RedisURL is a redis://, rediss:// or unix:// URL, with a user name and
 	// password if need be. Defaults to DefaultRedisURL.

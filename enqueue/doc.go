@@ -1,6 +1,6 @@
-// Package enqueue is what a service imports to have people invited through
-// Clerk. It writes to Redis and nothing else: no Clerk key, no limits, no
-// waiting. A worker (inviteq worker) delivers.
+// Package enqueue is what a service imports to invite people through Clerk. It
+// writes to Redis and nothing else: it needs no Clerk key, knows no limits and
+// never waits for them. A worker (inviteq worker) delivers.
 //
 //	c, err := enqueue.New(enqueue.Config{}) // redis://127.0.0.1:6379/0
 //	if err != nil {
@@ -15,31 +15,44 @@
 //	invite, err := c.Invite(ctx, tasks.Invite{EmailAddress: ada, ID: "signup-4711"})
 //
 // When Invite returns without an error, the invite is accepted: it will end in
-// exactly one outcome, whatever crashes. Status tells what became of it, Revoke
-// takes it back, BulkInvite takes a list of any length.
+// exactly one outcome, whatever crashes. Client.Status tells what became of it,
+// Client.Wait waits for that, Client.Revoke takes it back, and Client.BulkInvite
+// takes a list of any length. CSV and JSONLines read lists from files.
+//
+// # Outcomes
+//
+// Status.State says how far an invite has got, and Status.Reason why; both are
+// words of package tasks, which explains them. An invite that is queued, sending
+// or unknown is open (tasks.State.Open); one that Clerk has taken is delivered
+// (tasks.State.Delivered). Client.FollowEvents and Client.Events yield every change.
+//
+// # Addresses
+//
+// An address is a tasks.Email, made by tasks.ParseEmail. It masks itself wherever
+// it is printed, logged or marshalled; Status.JSON has the address in the open.
 //
 // # Ids
 //
 // The id of an invite is its idempotency key. Give each invite the id of the
 // thing in your own system that it stands for, and you may repeat every call
 // as often as you like: the same id with the same content is the same invite,
-// and nobody is mailed twice. The same id with other content is a
+// and no person is mailed twice. The same id with other content is a
 // *ConflictError. Without an id Invite makes one up; to repeat such a call
 // after an error, use the id of the Result that came with the error.
 //
-// What makes up the content is what Clerk is told: the seven fields of
-// tasks.Invite that are Clerk's own. When to send (NotBefore, Deadline) and in
-// which lane is settled by the first call.
+// The content is what Clerk is told: the seven fields of tasks.Invite that are
+// Clerk's own. When to send (NotBefore, Deadline) and in which lane are settled
+// by the first call.
 //
 // # Lanes
 //
-// The zero lane is tasks.Interactive, for somebody who has just clicked
-// "invite". Lists belong into tasks.Import, where BulkInvite puts them: an
-// interactive invite never stands behind them.
+// The zero lane is tasks.Interactive, for a person who has just clicked
+// "invite". Lists belong in tasks.Import, where BulkInvite puts them: an
+// interactive invite never waits behind them.
 //
 // # The record and the task
 //
 // Every call writes the record first, in inviteq's ledger, which is the truth,
 // and then an asynq task with its id, which is a hint for a worker and for
-// people who look at asynqmon. An address stands in the record only.
+// people who look at asynqmon. Only the record holds the address.
 package enqueue

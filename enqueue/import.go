@@ -16,7 +16,7 @@ type Import struct {
 	Total     int64                 `json:"total"`        // Invites that were accepted.
 	Open      int64                 `json:"open"`         // Those that are queued, sending or unknown.
 	States    map[tasks.State]int64 `json:"states"`       // How many are in each state; states that are empty are left out.
-	ETA       time.Time             `json:"eta,omitzero"` // When the last one will be sent, as things stand. Zero when none waits, or the import lane is paused.
+	ETA       time.Time             `json:"eta,omitzero"` // When the last one will be sent, at the current rate. Zero when none waits, or the import lane is paused.
 }
 
 // Import returns the counts of an import, whatever its size in a few round

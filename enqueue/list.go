@@ -45,8 +45,8 @@ const (
 
 var errCursor = errors.New("cursor is not one that this list has returned")
 
-// List returns one page. An invite that changes its state while somebody pages
-// through a state may be missed or come twice; one that stays does neither.
+// List returns one page. An invite that changes its state between two pages of a
+// state may be missed or come twice; one that stays does neither.
 // For an import that is not known the error is ErrNotFound.
 func (c *Client) List(ctx context.Context, o ListOptions) (Page, error) {
 	if o.Limit <= 0 {

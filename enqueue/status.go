@@ -11,7 +11,7 @@ import (
 
 // Status is an invite and what became of it. Its address masks itself wherever
 // it is printed or marshalled; JSON returns the open form for a report that
-// somebody has asked for.
+// its owner asked for.
 type Status struct {
 	ID           string      `json:"id"`
 	EmailAddress tasks.Email `json:"email_address"`
@@ -24,7 +24,7 @@ type Status struct {
 	CreatedAt    time.Time   `json:"created_at"`
 	UpdatedAt    time.Time   `json:"updated_at"`          // When its state last changed.
 	NotBefore    time.Time   `json:"not_before,omitzero"` // While queued: not sent earlier. The zero time: at once.
-	ETA          time.Time   `json:"eta,omitzero"`        // While queued: when it will be sent, as things stand. Otherwise zero.
+	ETA          time.Time   `json:"eta,omitzero"`        // While queued: when it will be sent, at the current rate. Otherwise zero.
 }
 
 // StatusJSON is a Status in the open: one line of inviteq's --json output. All

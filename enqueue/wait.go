@@ -49,9 +49,9 @@ func (c *Client) Wait(ctx context.Context, id string) (Status, error) {
 // which they have changed, until none of its invites is open. The last that it
 // yields is how the import ended.
 //
-// An error does not end it: whoever wants to live through a restart of Redis
-// goes on, and whoever does not breaks off. It ends with the context, whose
-// error comes last, and with ErrNotFound.
+// An error does not end it, so that a caller may live through a restart of Redis
+// and range on; a caller that does not want that breaks off. It ends with the
+// context, whose error comes last, and with ErrNotFound.
 func (c *Client) Follow(ctx context.Context, importID string) iter.Seq2[Import, error] {
 	return func(yield func(Import, error) bool) {
 		var seen Import

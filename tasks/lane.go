@@ -9,8 +9,8 @@ import (
 type Lane uint8
 
 const (
-	// Interactive is for somebody who has just clicked "invite". It is the
-	// zero value, and it is never behind an import.
+	// Interactive is for a person who has just clicked "invite". It is the
+	// zero value, and it never waits behind an import.
 	Interactive Lane = iota
 	// Import is for lists: it fills what the interactive lane leaves.
 	Import

@@ -10,8 +10,7 @@ import (
 	"github.com/inviteq/inviteq/tasks/ledger"
 )
 
-// Plan is what it takes to make Clerk hold exactly the invitations that somebody
-// wants.
+// Plan is what it takes to make Clerk hold exactly the wanted invitations.
 type Plan struct {
 	Invite []tasks.Invite // wanted, and neither invited nor waiting
 	Revoke []Extra        // pending, and not wanted

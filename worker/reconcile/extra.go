@@ -17,8 +17,8 @@ type candidate struct {
 	created int64
 }
 
-// double notices a second pending invitation for one person: somebody used
-// ignore_existing, or another program.
+// double notices a second pending invitation for one person: an invite used
+// ignore_existing, or another program made it.
 func (p *Pass) double(ctx context.Context, inv clerk.Invitation) error {
 	person := maphash.String(p.seed, tasks.EmailKey(inv.EmailAddress))
 	first, ok := p.pending[person]

@@ -42,8 +42,8 @@ func (r *Report) settled(from, to tasks.State) {
 	r.Settled[from.String()+"→"+to.String()]++
 }
 
-// Differences returns how many differences were found that somebody may want to
-// know of.
+// Differences returns how many differences were found that an operator may want
+// to know of.
 func (r *Report) Differences() int {
 	n := r.Missing + r.Doubled
 	for _, c := range r.Settled {
