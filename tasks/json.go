@@ -96,7 +96,7 @@ func plainError(err error) error {
 }
 
 // shown keeps the quoted name of a misspelt field readable, but not an address
-// or anything else that somebody has used as a key.
+// or anything else that stands there as a key.
 func shown(name string) string {
 	inner := strings.Trim(name, `"`)
 	if inner == "" || len(inner) > 40 || strings.ContainsFunc(inner, func(r rune) bool {

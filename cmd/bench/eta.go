@@ -9,14 +9,14 @@ import (
 	"github.com/inviteq/inviteq/tasks/ledger/policy"
 )
 
-// guess is what was told to somebody who waits.
+// guess is the ETA that an invite was given.
 type guess struct {
 	lane    tasks.Lane
 	index   int // in the order of its lane
 	at, eta float64
 }
 
-// ETAErrors plays a scenario, asks at random moments when somebody who waits
+// ETAErrors plays a scenario, asks at random times when a waiting invite
 // will be sent, and compares with what happened. An error of 1 is what is
 // allowed: a tenth of the time that was left, or a minute. It also returns how
 // many ETAs lay in the past.

@@ -55,7 +55,7 @@ func cheapest(arrivals []Arrival, single, bulk float64) float64 {
 		for i := range mostWaiting {
 			next[i+1] = cost[i]
 		}
-		// Calls are made when somebody comes, if at all: waiting longer only costs.
+		// Calls are made when an invite arrives, if at all: waiting longer only costs.
 		for i := mostWaiting; i >= 1; i-- {
 			next[max(0, i-10)] = math.Min(next[max(0, i-10)], next[i]+bulk)
 		}

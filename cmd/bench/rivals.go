@@ -185,8 +185,8 @@ func (p *groups) flush(g *game, now float64) {
 	p.work(g, now, policy.Bulk)
 }
 
-// lateBulk forms its batch when it may send one, of whoever waits then, and uses
-// bulk calls only.
+// lateBulk forms its batch when it may send one, of the invites that wait then,
+// and uses bulk calls only.
 type lateBulk struct {
 	queue []Arrival
 	busy  bool
@@ -195,7 +195,7 @@ type lateBulk struct {
 func (l *lateBulk) arrive(g *game, now float64, a Arrival) {
 	l.queue = append(l.queue, a)
 	if !l.busy {
-		l.busy = true // Whoever comes in the same moment comes along.
+		l.busy = true // Invites that arrive at the same time come along.
 		g.events.at(now+100, func(now float64) { l.send(g, now) })
 	}
 }

@@ -15,7 +15,7 @@
 // # The first hour
 //
 // From a cold start the policy sends an import 348 of 350 in the first hour, as in
-// every other: 2 singles are kept in case somebody clicks. As soon as anybody does,
+// every other: 2 singles are kept in case a person clicks. As soon as one does,
 // 10 are kept, and singles are planned for as many people as came in the last
 // window: 340. With the hour of `inviteq demo`, which lasts a minute, it is some
 // 320, because what does not shrink with the hour weighs sixty times as much: the

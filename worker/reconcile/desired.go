@@ -20,7 +20,7 @@ type Plan struct {
 	Report  clerk.Report
 }
 
-// Extra is a pending invitation that nobody wants.
+// Extra is a pending invitation that the list does not want.
 type Extra struct {
 	InvitationID string
 	EmailAddress tasks.Email // zero if Clerk shows an address that we would refuse

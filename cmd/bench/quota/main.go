@@ -43,7 +43,7 @@ func run(out string, seeds uint64) error {
 		}
 	}
 	if os.Getenv(report.FileVariable) != "" {
-		return report.Add(rows...) // and somebody else judges
+		return report.Add(rows...) // and the program that reads them judges
 	}
 	missed, err := report.Print(os.Stdout, rows)
 	if err == nil && missed > 0 {

@@ -29,7 +29,7 @@ type Row struct {
 	Missed bool        `json:"missed,omitempty"`
 }
 
-// Reference is a figure that somebody or something else has reached.
+// Reference is a figure that another program, or an optimum, has reached.
 type Reference struct {
 	Name  string `json:"name"`
 	Value string `json:"value"`
