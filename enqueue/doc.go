@@ -17,7 +17,7 @@
 // When Invite returns without an error, the invite is accepted: it will end in
 // exactly one outcome, whatever crashes. Client.Status tells what became of it,
 // Client.Wait waits for that, Client.Revoke takes it back, and Client.BulkInvite
-// takes a list of any length. CSV and JSONLines read lists from files.
+// takes a list of any length.
 //
 // # Outcomes
 //
@@ -49,6 +49,27 @@
 // The zero lane is tasks.Interactive, for a person who has just clicked
 // "invite". Lists belong in tasks.Import, where BulkInvite puts them: an
 // interactive invite never waits behind them.
+//
+// # Lists
+//
+// A list is a sequence, so that one of any length needs little memory. An error
+// that it yields, such as that of an address or a database, ends BulkInvite:
+//
+//	list := func(yield func(tasks.Invite, error) bool) {
+//		for _, address := range addresses {
+//			email, err := tasks.ParseEmail(address)
+//			if !yield(tasks.Invite{EmailAddress: email}, err) {
+//				return
+//			}
+//		}
+//	}
+//	result, err := c.BulkInvite(ctx, list, enqueue.BulkOptions{ImportID: "beta-testers"})
+//
+// A file is read by CSV or JSONLines, or by DetectFormat and Format.Rows; its
+// good rows are a list:
+//
+//	rows := enqueue.CSV(file).Distinct().Invites(func(err error) { log.Print(err) })
+//	result, err := c.BulkInvite(ctx, rows, enqueue.BulkOptions{})
 //
 // # The record and the task
 //

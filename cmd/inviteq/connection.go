@@ -67,7 +67,7 @@ func (p *program) hint(ctx context.Context, conn *connection) {
 	}
 	for _, lane := range tasks.Lanes {
 		if since, ok := o.Paused[lane]; ok {
-			p.console.note("The %s lane was paused %s: go on with `inviteq resume --lane %s`.", lane, ago(o.At, since), lane)
+			p.console.note("The %s lane was paused %s; `inviteq resume --lane %s` resumes it.", lane, ago(o.At, since), lane)
 		}
 	}
 	if o.Closed.Closed() {

@@ -43,7 +43,7 @@ func (c *pauseCommand) Run(ctx context.Context, p *program) error {
 		if err := conn.ledger.Pause(ctx, time.Now(), lane); err != nil {
 			return err
 		}
-		fmt.Fprintf(p.console.out, "%s is paused; go on with `inviteq resume --lane %s`\n", lane, lane)
+		fmt.Fprintf(p.console.out, "The %s lane is paused; `inviteq resume --lane %s` resumes it.\n", lane, lane)
 	}
 	return nil
 }
@@ -70,7 +70,7 @@ func (c *resumeCommand) Run(ctx context.Context, p *program) error {
 		if err := conn.ledger.Resume(ctx, lane); err != nil {
 			return err
 		}
-		fmt.Fprintf(p.console.out, "%s goes on\n", lane)
+		fmt.Fprintf(p.console.out, "The %s lane is not paused.\n", lane)
 	}
 	return nil
 }
