@@ -8,24 +8,28 @@ import (
 
 	"github.com/hibiken/asynq"
 	"github.com/redis/go-redis/v9"
-	"github.com/redis/go-redis/v9/maintnotifications"
 
 	"github.com/inviteq/inviteq/tasks"
 	"github.com/inviteq/inviteq/tasks/ledger"
+	"github.com/inviteq/inviteq/tasks/redisconn"
 )
 
 // DefaultRedisURL is where Redis is looked for unless Config says otherwise.
-const DefaultRedisURL = "redis://127.0.0.1:6379/0"
+const DefaultRedisURL = redisconn.DefaultURL
 
 // Config says where the invites go. The zero value is ready to use with a Redis
 // on this machine.
 type Config struct {
-	// RedisURL is a redis://, rediss:// or unix:// URL, with a user name and
-	// password if need be. Defaults to DefaultRedisURL.
+	// RedisURL names one server (redis://, rediss:// for TLS, unix://), sentinels
+	// (redis-sentinel://…?master=NAME) or a Cluster (redis-cluster://), as package
+	// redisconn says. Defaults to DefaultRedisURL.
 	RedisURL string
 
-	// Redis is a connection to use in place of RedisURL, for example one to a
-	// cluster. It stays the caller's to close.
+	// Redis is a connection to use in place of RedisURL. It stays the caller's to
+	// close. A CA file or a client certificate is given so:
+	//
+	//	opts, err := redisconn.Parse(url, redisconn.Files{CA: "ca.pem"})
+	//	rdb := redisconn.New(opts)
 	Redis redis.UniversalClient
 
 	// Instance names the Clerk instance (one secret key) whose worker shall
@@ -58,19 +62,13 @@ func New(cfg Config) (*Client, error) {
 	case rdb != nil && cfg.RedisURL != "":
 		errs = append(errs, errors.New("give either Redis or RedisURL, not both"))
 	case rdb == nil:
-		if cfg.RedisURL == "" {
-			cfg.RedisURL = DefaultRedisURL
-		}
-		opts, err := redis.ParseURL(cfg.RedisURL)
+		opts, err := redisconn.Parse(cfg.RedisURL, redisconn.Files{})
 		if err != nil {
-			// Its own text quotes the URL, which may hold a password.
-			errs = append(errs, errors.New("the Redis URL must look like redis://user:password@host:6379/0, rediss://host:6379 or unix:///path"))
+			errs = append(errs, err)
 			break
 		}
-		// Only Redis's cloud knows these; elsewhere they cost a call a connection.
-		opts.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
 		if errors.Join(errs...) == nil {
-			rdb, owned = redis.NewClient(opts), true
+			rdb, owned = redisconn.New(opts), true
 		}
 	}
 	if err := errors.Join(errs...); err != nil {
@@ -94,6 +92,9 @@ func (c *Client) Close() error {
 func (c *Client) open(ctx context.Context) (*ledger.Ledger, error) {
 	if l := c.opened.Load(); l != nil {
 		return l, nil
+	}
+	if err := redisconn.Check(ctx, c.rdb, redisconn.PlaceOf(c.rdb)); err != nil {
+		return nil, err
 	}
 	// The limits are those for estimates until a worker has told its own.
 	l, err := ledger.Open(ctx, c.rdb, ledger.Config{

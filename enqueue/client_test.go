@@ -150,7 +150,7 @@ func TestNewNamesEveryProblemAndNoSecret(t *testing.T) {
 	if err == nil {
 		t.Fatal("got no error")
 	}
-	for _, want := range []string{"instance may contain", "Redis URL must look like"} {
+	for _, want := range []string{"instance may contain", "Redis URL (REDIS_URL) has a port that is no number"} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("got %q, want it to say %q", err, want)
 		}

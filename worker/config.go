@@ -10,13 +10,20 @@ import (
 
 	"github.com/inviteq/inviteq/clerk"
 	"github.com/inviteq/inviteq/tasks/ledger"
+	"github.com/inviteq/inviteq/tasks/redisconn"
 	"github.com/inviteq/inviteq/worker/webhook"
 )
 
-// Config says what a worker works with. Redis and Clerk are required.
+// Config says what a worker works with. Redis (or RedisURL) and Clerk are
+// required.
 type Config struct {
-	Redis  *redis.Options // Where ledger and queues are. The worker makes its own connections.
-	Ledger ledger.Config  // Instance, limits, reserve.
+	// Redis says where ledger and queues are: one server, sentinels or a Cluster.
+	// The worker makes its own connections.
+	Redis *redis.UniversalOptions
+	// RedisURL says it in place of Redis: see package redisconn.
+	RedisURL string
+
+	Ledger ledger.Config // Instance, limits, reserve.
 	Clerk  *clerk.Client
 	Log    zerolog.Logger
 
@@ -46,7 +53,16 @@ func (c Config) Check() error { _, err := c.withDefaults(); return err }
 // withDefaults fills in the defaults and complains about everything at once.
 func (c Config) withDefaults() (Config, error) {
 	var errs []error
-	if c.Redis == nil {
+	switch {
+	case c.Redis != nil && c.RedisURL != "":
+		errs = append(errs, errors.New("worker: give either Redis or RedisURL, not both"))
+	case c.RedisURL != "":
+		var err error
+		if c.Redis, err = redisconn.Parse(c.RedisURL, redisconn.Files{}); err != nil {
+			errs = append(errs, fmt.Errorf("worker: %w", err))
+		}
+		c.RedisURL = ""
+	case c.Redis == nil:
 		errs = append(errs, errors.New("worker: Redis is missing"))
 	}
 	if c.Clerk == nil {

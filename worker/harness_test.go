@@ -65,7 +65,7 @@ func (s *stage) client(b clerk.Breaker) *clerk.Client {
 func (s *stage) start(change ...func(*Config)) (*Worker, func()) {
 	s.t.Helper()
 	cfg := Config{
-		Redis:  s.redis.Options(),
+		Redis:  redistest.OptionsOf(s.redis),
 		Ledger: ledger.Config{Instance: s.instance, Limits: s.limits, Reserve: ledger.AutoReserve},
 		Clerk:  s.client(clerk.Breaker{}),
 		Log:    zerolog.New(zerolog.NewTestWriter(s.t)).Level(zerolog.InfoLevel),

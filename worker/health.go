@@ -13,15 +13,19 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/inviteq/inviteq/tasks/ledger"
+	"github.com/inviteq/inviteq/tasks/redisconn"
 )
 
 // health knows what keeps the worker from delivering. It logs one line for each
 // change, not one for each failure.
 type health struct {
 	log      zerolog.Logger
+	place    string // Where Redis is.
 	mu       sync.Mutex
 	problems map[string]string // what: what to do
 	failed   time.Time         // when Redis last failed
+	kind     redisconn.Kind    // what was last said of it
+	said     time.Time         // when
 }
 
 // The things that can be wrong. The words are stable.
@@ -76,12 +80,34 @@ func (h *health) redis(err error) {
 	case err == nil && crossing:
 	case err == nil:
 		h.set(unwellRedis, "")
-	case isRefusal(err):
-		h.set(unwellRedis, "Redis refuses commands: check its memory, its disk and the rights of its user")
 	default:
-		h.set(unwellRedis, "Redis does not answer: check REDIS_URL and the server")
+		h.trouble(err)
 	}
 }
+
+// trouble says what is wrong with Redis. While it fails over, several kinds of
+// error come from several goroutines: one line in ten seconds is enough.
+func (h *health) trouble(err error) {
+	kind, advice := redisconn.KindOf(err), "Redis does not answer: check REDIS_URL and the server"
+	if kind != "" {
+		advice = redisconn.Explain(h.place, err).Error()
+	}
+	h.mu.Lock()
+	same := kind == h.kind || time.Since(h.said) < tellTrouble
+	if h.problems[unwellRedis] == "" {
+		same = false
+	}
+	if !same {
+		h.kind, h.said = kind, time.Now()
+	}
+	h.mu.Unlock()
+	if !same {
+		h.set(unwellRedis, advice)
+	}
+}
+
+// tellTrouble is how long one word about Redis stands before another replaces it.
+const tellTrouble = 10 * time.Second
 
 func (h *health) draining() { h.set(unwellDrain, "shutting down") }
 

@@ -5,17 +5,17 @@ import (
 	"errors"
 	"io"
 	"net"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/inviteq/inviteq/tasks/redisconn"
 )
 
 // newAsynqRedis returns the connection of asynq's server, which needs a remedy or
 // two.
-func newAsynqRedis(o *redis.Options, h *health) *redis.Client {
-	rdb := redis.NewClient(o)
+func newAsynqRedis(o *redis.UniversalOptions, h *health) redis.UniversalClient {
+	rdb := redisconn.New(o)
 	rdb.AddHook(finishWrites{})
 	rdb.AddHook(slowErrors{h})
 	return rdb
@@ -53,7 +53,7 @@ func (s slowErrors) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 		err := next(ctx, cmd)
 		// A connection's first word is part of a command that comes here itself;
 		// go-redis says it with a lock in hand.
-		if (isRefusal(err) || isBroken(err)) && cmd.Name() != "hello" {
+		if (redisconn.Refuses(err) || isBroken(err)) && cmd.Name() != "hello" {
 			s.health.redis(err)
 			time.Sleep(errorPause) //nolint:forbidigo // the caller is asynq's loop, whose context says nothing
 		}
@@ -70,17 +70,3 @@ func isBroken(err error) bool {
 	_, network := errors.AsType[net.Error](err)
 	return network || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
 }
-
-// isRefusal reports whether Redis itself will not do what it is asked, whoever
-// asks. An error of a script, or "no such script", is not one. The word may stand
-// behind others: asynq keeps no more than the text of an error, and Redis may
-// refuse in the middle of a script.
-func isRefusal(err error) bool {
-	if err == nil || errors.Is(err, redis.Nil) {
-		return false
-	}
-	text := " " + err.Error()
-	return slices.ContainsFunc(refusals, func(word string) bool { return strings.Contains(text, " "+word+" ") })
-}
-
-var refusals = []string{"NOPERM", "OOM", "MISCONF", "LOADING", "READONLY", "NOAUTH", "WRONGPASS", "CLUSTERDOWN", "MASTERDOWN", "NOREPLICAS"}

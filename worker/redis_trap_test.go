@@ -57,7 +57,7 @@ func TestCompletionSurvivesOneHiccup(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			w := newWorld(t, 1, clerksim.Config{})
 			t.Cleanup(w.close)
-			rdb := redis.NewClient(w.redisOptions(nil))
+			rdb := redis.NewClient(w.redisOptions(nil).Simple())
 			t.Cleanup(func() { _ = rdb.Close() })
 			if remedy {
 				rdb.AddHook(finishWrites{})
@@ -104,7 +104,7 @@ func TestConflictWithOurselves(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, 1, clerksim.Config{})
 		t.Cleanup(w.close)
-		rdb := redis.NewClient(w.redisOptions(nil))
+		rdb := redis.NewClient(w.redisOptions(nil).Simple())
 		t.Cleanup(func() { _ = rdb.Close() })
 		rdb.AddHook(around(func(ctx context.Context, cmd redis.Cmder, next redis.ProcessHook) error {
 			if strings.HasPrefix(cmd.Name(), "eval") {

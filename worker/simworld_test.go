@@ -102,11 +102,11 @@ func newWorld(t testing.TB, seed uint64, cfg clerksim.Config) *world {
 			}
 		}
 	}()
-	w.redis = redis.NewClient(w.redisOptions(nil))
+	w.redis = redis.NewClient(w.redisOptions(nil).Simple())
 	if w.calm, err = ledger.Open(t.Context(), w.redis, ledger.Config{}); err != nil {
 		t.Fatal(err)
 	}
-	rdb := redis.NewClient(w.redisOptions(newWire(seed^0xabcdef, &w.hurts)))
+	rdb := redis.NewClient(w.redisOptions(newWire(seed^0xabcdef, &w.hurts)).Simple())
 	w.closers = append(w.closers, func() { _ = rdb.Close() })
 	if w.producer, err = enqueue.New(enqueue.Config{Redis: rdb}); err != nil {
 		t.Fatal(err)
@@ -116,11 +116,11 @@ func newWorld(t testing.TB, seed uint64, cfg clerksim.Config) *world {
 
 // redisOptions are those of a client whose connections run over a wire; nil is
 // one without faults.
-func (w *world) redisOptions(on *wire) *redis.Options {
+func (w *world) redisOptions(on *wire) *redis.UniversalOptions {
 	return w.redisOver(on, true)
 }
 
-func (w *world) redisOver(on *wire, slow bool) *redis.Options {
+func (w *world) redisOver(on *wire, slow bool) *redis.UniversalOptions {
 	retries := 0 // go-redis's default
 	if !slow {
 		retries = -1 // it would wait in between
@@ -129,15 +129,15 @@ func (w *world) redisOver(on *wire, slow bool) *redis.Options {
 	if on != nil {
 		dial = on.dialer(true, slow, dial)
 	}
-	return &redis.Options{
+	return &redis.UniversalOptions{
 		// An address, so that nothing is resolved.
-		Addr: "127.0.0.1:6379", Dialer: dial,
+		Addrs: []string{"127.0.0.1:6379"}, Dialer: dial,
 		// A client that waits for a free connection uses timers that all bubbles share.
 		PoolSize: 512, MaxActiveConns: 0,
 		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
 		DisableIdentity:          true,
 		MaxRetries:               retries,
-		DialerRetryBackoff:       func(int) time.Duration { return 0 },
+		DialerRetryTimeout:       time.Nanosecond,
 		Protocol:                 2,
 	}
 }

@@ -13,13 +13,14 @@ import (
 	"github.com/inviteq/inviteq/clerk/clerksim"
 	"github.com/inviteq/inviteq/tasks"
 	"github.com/inviteq/inviteq/tasks/ledger"
+	"github.com/inviteq/inviteq/tasks/ledger/redistest"
 )
 
 // idle is a worker that does nothing by itself.
 func (s *stage) idle(log zerolog.Logger) *Worker {
 	s.t.Helper()
 	w, err := New(s.t.Context(), Config{
-		Redis: s.redis.Options(), Ledger: ledger.Config{Instance: s.instance, Limits: s.limits},
+		Redis: redistest.OptionsOf(s.redis), Ledger: ledger.Config{Instance: s.instance, Limits: s.limits},
 		Clerk: s.client(clerk.Breaker{}), Log: log,
 	})
 	if err != nil {

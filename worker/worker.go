@@ -14,6 +14,7 @@ import (
 	"github.com/inviteq/inviteq/clerk"
 	"github.com/inviteq/inviteq/tasks"
 	"github.com/inviteq/inviteq/tasks/ledger"
+	"github.com/inviteq/inviteq/tasks/redisconn"
 )
 
 // Worker delivers the invites of one Clerk instance. Any number of workers may
@@ -26,8 +27,8 @@ type Worker struct {
 	queues tasks.Queues
 	tempo  tempo
 
-	rdb        *redis.Client // for the ledger
-	asynqRedis *redis.Client // for asynq's server, with the hooks of redis.go
+	rdb        redis.UniversalClient // for the ledger
+	asynqRedis redis.UniversalClient // for asynq's server, with the hooks of redis.go
 	client     *asynq.Client
 
 	dispatcher *dispatcher
@@ -46,12 +47,18 @@ func New(ctx context.Context, cfg Config) (*Worker, error) {
 	}
 	w := &Worker{
 		cfg: cfg, log: cfg.Log, clerk: cfg.Clerk,
-		rdb:        redis.NewClient(cfg.Redis),
+		rdb:        redisconn.New(cfg.Redis),
 		choresWake: make(chan struct{}, 1),
 		tempo:      shippedTempo,
-		health:     health{log: cfg.Log},
+		health:     health{log: cfg.Log, place: redisconn.Place(cfg.Redis)},
 	}
 	w.asynqRedis = newAsynqRedis(cfg.Redis, &w.health)
+	if redisconn.Unverified(cfg.Redis) {
+		w.log.Warn().Msg(redisconn.UnverifiedWarning)
+	}
+	if err := redisconn.Check(ctx, w.rdb, w.health.place); err != nil {
+		return nil, errors.Join(err, w.close())
+	}
 	if w.ledger, err = ledger.Open(ctx, w.rdb, cfg.Ledger); err != nil {
 		return nil, errors.Join(err, w.close())
 	}

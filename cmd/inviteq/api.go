@@ -13,6 +13,7 @@ import (
 
 	"github.com/inviteq/inviteq/enqueue/api"
 	"github.com/inviteq/inviteq/tasks/ledger"
+	"github.com/inviteq/inviteq/tasks/redisconn"
 	"github.com/inviteq/inviteq/worker"
 	"github.com/inviteq/inviteq/worker/admin"
 )
@@ -140,7 +141,7 @@ type servedAPI struct {
 }
 
 // startAPI listens and serves, with a connection to Redis of its own.
-func startAPI(ctx context.Context, addr string, cfg api.Config, opts *redis.Options, instance string, log zerolog.Logger) (*servedAPI, error) {
+func startAPI(ctx context.Context, addr string, cfg api.Config, opts *redis.UniversalOptions, instance string, log zerolog.Logger) (*servedAPI, error) {
 	l, err := new(net.ListenConfig).Listen(ctx, "tcp", addr)
 	if err != nil {
 		return nil, fmt.Errorf("cannot listen on %s (%v): choose another --api-addr ($INVITEQ_API_ADDR)", addr, innermost(err))
@@ -149,6 +150,9 @@ func startAPI(ctx context.Context, addr string, cfg api.Config, opts *redis.Opti
 	if err != nil {
 		_ = l.Close() // nobody has connected
 		return nil, err
+	}
+	if redisconn.Unverified(opts) {
+		log.Warn().Msg(redisconn.UnverifiedWarning)
 	}
 	cfg.Client, cfg.Ledger = conn.client, conn.ledger
 	cfg.Audit = func(e api.Entry) { audit(log, e) }

@@ -10,11 +10,12 @@ import (
 	"github.com/inviteq/inviteq/enqueue"
 	"github.com/inviteq/inviteq/tasks"
 	"github.com/inviteq/inviteq/tasks/ledger"
+	"github.com/inviteq/inviteq/tasks/redisconn"
 )
 
 // connection is what a command needs that works on a queue.
 type connection struct {
-	rdb    *redis.Client
+	rdb    redis.UniversalClient
 	ledger *ledger.Ledger
 	client *enqueue.Client
 }
@@ -27,11 +28,18 @@ func (p *program) connect(ctx context.Context, instance string) (*connection, er
 	if err := p.complaints.usage(); err != nil {
 		return nil, err
 	}
+	if redisconn.Unverified(opts) {
+		p.console.note("warning: %s", redisconn.UnverifiedWarning)
+	}
 	return open(ctx, opts, cfg)
 }
 
-func open(ctx context.Context, opts *redis.Options, cfg ledger.Config) (*connection, error) {
-	rdb := redis.NewClient(opts)
+func open(ctx context.Context, opts *redis.UniversalOptions, cfg ledger.Config) (*connection, error) {
+	rdb := redisconn.New(opts)
+	if err := redisconn.Check(ctx, rdb, redisconn.Place(opts)); err != nil {
+		_ = rdb.Close() // nothing was written
+		return nil, err
+	}
 	l, err := ledger.Open(ctx, rdb, cfg)
 	if err != nil {
 		_ = rdb.Close() // nothing was written

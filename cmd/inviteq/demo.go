@@ -128,8 +128,8 @@ func newStage(ctx context.Context, hour time.Duration) (_ *stage, err error) {
 			Other:  published.Other,
 		},
 	}
-	opts := &redis.Options{
-		Addr:                     s.redis.Addr(),
+	opts := &redis.UniversalOptions{
+		Addrs:                    []string{s.redis.Addr()},
 		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
 	}
 	if s.conn, err = open(ctx, opts, cfg); err != nil {

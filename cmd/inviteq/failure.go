@@ -5,12 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"strings"
 	"syscall"
 
+	"github.com/inviteq/inviteq/enqueue"
 	"github.com/inviteq/inviteq/tasks"
 	"github.com/inviteq/inviteq/tasks/ledger"
+	"github.com/inviteq/inviteq/tasks/redisconn"
 )
 
 // usageError is the caller's mistake: nothing was done. The exit code is 2.
@@ -66,24 +67,14 @@ func (p *program) masked(line string) string {
 
 // explain adds to an error what to do about it.
 func (p *program) explain(err error) error {
-	text := err.Error()
-	_, isNet := errors.AsType[net.Error](err)
-	switch {
-	case strings.Contains(text, "WRONGPASS"), strings.Contains(text, "NOAUTH"):
-		return fmt.Errorf("Redis at %s refuses the login: check user and password in REDIS_URL", p.redisAddr)
-	case strings.Contains(text, "NOPERM"):
-		return fmt.Errorf("Redis at %s does not let this user run a command that is needed: check its ACL (%w)", p.redisAddr, err)
-	case p.redisAddr != "" && (isNet || errors.Is(err, io.EOF)):
-		reason := "no answer"
-		if errors.Is(err, syscall.ECONNREFUSED) {
-			reason = "connection refused"
-		} else if errors.Is(err, syscall.ENOENT) {
-			reason = "no such socket"
-		} else if _, ok := errors.AsType[*net.DNSError](err); ok {
-			reason = "unknown host"
+	if t, ok := errors.AsType[*redisconn.Trouble](err); ok {
+		if stopped, ok := errors.AsType[*enqueue.ImportError](err); ok {
+			stopped.Err = t
+			return stopped
 		}
-		return fmt.Errorf("Redis at %s cannot be reached (%s): start it, or set REDIS_URL", p.redisAddr, reason)
-	case errors.Is(err, ledger.ErrNotFound):
+		return t // It says all; what was under way when it struck does not matter to a person.
+	}
+	if errors.Is(err, ledger.ErrNotFound) {
 		return errors.New("nothing is known of it; `inviteq list` shows what is")
 	}
 	return err

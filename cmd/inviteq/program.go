@@ -6,14 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/url"
-	"strings"
 
 	"github.com/alecthomas/kong"
 	"github.com/redis/go-redis/v9"
-	"github.com/redis/go-redis/v9/maintnotifications"
 
 	"github.com/inviteq/inviteq/tasks"
+	"github.com/inviteq/inviteq/tasks/redisconn"
 )
 
 // grammar is the command line. Every subcommand has a file of its own.
@@ -55,7 +53,7 @@ var groups = []kong.Group{
 
 const description = `Delivers Clerk invitations durably, in bulk, inside Clerk's limits, and never twice.
 
-REDIS_URL says where the queue is (default redis://127.0.0.1:6379/0; also rediss:// and unix://). ` +
+REDIS_URL says where the queue is (default redis://127.0.0.1:6379/0; also rediss://, unix://, redis-sentinel://h:p,h:p/0?master=NAME, redis-cluster://h:p,h:p). ` +
 	`Every flag can be set by an environment variable, which its help names.`
 
 // program is one run of inviteq.
@@ -64,6 +62,7 @@ type program struct {
 	console    console
 	args       []string
 	complaints complaints
+	redisFiles redisconn.Files
 	redisAddr  string // Where Redis is, for error texts; without the password.
 }
 
@@ -101,6 +100,17 @@ func (p *program) parse(args []string) (func(context.Context) error, error) {
 		return nil, nil //nolint:nilnil // nothing to do, and nothing wrong
 	case err != nil:
 		return nil, &usageError{errors.Join(append([]error{p.helpful(err)}, p.complaints.errs...)...)}
+	}
+	for _, f := range kctx.Flags() {
+		file, _ := kctx.FlagValue(f).(string)
+		switch f.Name {
+		case "redis-ca-file":
+			p.redisFiles.CA = file
+		case "redis-cert-file":
+			p.redisFiles.Cert = file
+		case "redis-key-file":
+			p.redisFiles.Key = file
+		}
 	}
 	selected, ok := kctx.Selected().Target.Addr().Interface().(command)
 	if !ok {
@@ -142,6 +152,13 @@ func (p *program) printJSON(v any) error {
 type (
 	instanceFlag struct {
 		Instance string `default:"default" placeholder:"NAME" help:"The Clerk instance: one secret key, one queue."`
+		redisFlags
+	}
+	// redisFlags are those of every command that connects to Redis; parse reads them.
+	redisFlags struct {
+		RedisCAFile   string `name:"redis-ca-file" variable:"REDIS_CA_FILE" placeholder:"FILE" help:"Trust this authority for Redis's certificate, and no other: PEM. Needs a rediss:// URL."`
+		RedisCertFile string `name:"redis-cert-file" variable:"REDIS_CERT_FILE" placeholder:"FILE" help:"Show Redis this client certificate: PEM, the whole chain."`
+		RedisKeyFile  string `name:"redis-key-file" variable:"REDIS_KEY_FILE" placeholder:"FILE" help:"Its key, PEM."`
 	}
 	jsonFlag struct {
 		JSON bool `help:"Print JSON, one object per line."`
@@ -156,29 +173,17 @@ func (p *program) instance(name string) string {
 	return name
 }
 
-const defaultRedis = "redis://127.0.0.1:6379/0"
-
-// redisOptions understands REDIS_URL and adds to the complaints.
-func (p *program) redisOptions() *redis.Options {
+// redisOptions understands REDIS_URL and the files that belong to it, and adds to
+// the complaints.
+func (p *program) redisOptions() *redis.UniversalOptions {
 	raw, err := p.env.secret("REDIS_URL")
 	p.complaints.add(err)
-	if raw == "" {
-		raw = defaultRedis
-	}
-	opts, err := redis.ParseURL(raw)
+	opts, err := redisconn.Parse(raw, p.redisFiles)
 	if err != nil {
-		// go-redis quotes the URL, which may hold a password.
-		p.complaints.add(errors.New("REDIS_URL must be redis://[user:password@]host:port/db, rediss:// for TLS, or unix:///path/to/socket?db=0"))
-		return &redis.Options{}
+		p.complaints.add(err)
+		return &redis.UniversalOptions{}
 	}
-	p.redisAddr = opts.Addr
-	if u, err := url.Parse(raw); err == nil && opts.Network != "unix" {
-		p.redisAddr = strings.TrimSuffix(u.Host+u.Path, "/")
-	}
+	p.redisAddr = redisconn.Place(opts)
 	opts.ClientName = "inviteq"
-	opts.DisableIdentity = true
-	opts.DialerRetries = 1 // Commands are tried again as it is; a worker waits and goes on.
-	// Notifications of managed Redis services, which plain ones answer with an error.
-	opts.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
 	return opts
 }

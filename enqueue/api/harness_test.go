@@ -125,7 +125,7 @@ func (s *stage) work() *stage {
 	}
 	s.t.Cleanup(client.Close)
 	w, err := worker.New(s.t.Context(), worker.Config{
-		Redis: s.redis.Options(), Ledger: ledger.Config{Instance: s.ledger.Instance(), Reserve: ledger.AutoReserve},
+		Redis: redistest.OptionsOf(s.redis), Ledger: ledger.Config{Instance: s.ledger.Instance(), Reserve: ledger.AutoReserve},
 		Clerk: client, Log: zerolog.Nop(),
 	})
 	if err != nil {

@@ -73,7 +73,7 @@ func (l *Ledger) currentSalt() salt { return *l.salt.Load() }
 
 // loadSalt takes the salt that is in Redis, or puts mine there.
 func (l *Ledger) loadSalt(ctx context.Context, mine salt) error {
-	pipe := l.rdb.TxPipeline()
+	pipe := l.rdb.Pipeline()
 	pipe.HSetNX(ctx, l.keys.of("meta"), "salt", []byte(mine))
 	got := pipe.HGet(ctx, l.keys.of("meta"), "salt")
 	if _, err := pipe.Exec(ctx); err != nil {

@@ -62,7 +62,7 @@ func newStage(t testing.TB, change ...func(*Config)) *stage {
 	}
 	t.Cleanup(client.Close)
 	s.worker, err = worker.New(t.Context(), worker.Config{
-		Redis:  rdb.Options(),
+		Redis:  redistest.OptionsOf(rdb),
 		Ledger: ledger.Config{Instance: instance, Limits: ledger.ClerkLimits, Reserve: ledger.AutoReserve},
 		Clerk:  client, Log: zerolog.New(zerolog.NewTestWriter(t)).Level(zerolog.WarnLevel),
 		Observe: worker.Observer{Delivered: s.metrics.Delivered, Swept: s.metrics.Swept, Reconciled: s.metrics.Reconciled},

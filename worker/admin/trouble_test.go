@@ -55,7 +55,7 @@ func TestOneBrokenQueueLeavesTheOthers(t *testing.T) {
 
 func TestPagesWhileRedisIsAway(t *testing.T) {
 	server := redistest.Start(t)
-	o := server.Options()
+	o := server.Options().Simple()
 	o.DialTimeout, o.ReadTimeout, o.MaxRetries = 200*time.Millisecond, 200*time.Millisecond, -1
 	rdb := redis.NewClient(o)
 	t.Cleanup(func() { _ = rdb.Close() })

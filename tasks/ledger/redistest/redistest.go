@@ -20,10 +20,11 @@ import (
 // Server is a redis-server that this process has started, on a unix socket in a
 // folder of its own.
 type Server struct {
-	Socket string
-	dir    string
-	args   []string
-	cmd    *exec.Cmd
+	Socket  string
+	Addr    string // host:port, of a server that StartTCP has started
+	dir     string
+	command []string // what redis-server is told
+	cmd     *exec.Cmd
 }
 
 // Start runs a private redis-server until the test ends. Further arguments are
@@ -41,14 +42,19 @@ func Start(tb testing.TB, args ...string) *Server {
 // Client returns a new client, closed when the test ends.
 func (s *Server) Client(tb testing.TB) *redis.Client {
 	tb.Helper()
-	c := redis.NewClient(s.Options())
+	c := redis.NewClient(s.Options().Simple())
 	tb.Cleanup(func() { _ = c.Close() })
 	return c
 }
 
 // Options are those of a client of this server.
-func (s *Server) Options() *redis.Options {
-	return &redis.Options{Network: "unix", Addr: s.Socket}
+func (s *Server) Options() *redis.UniversalOptions {
+	return &redis.UniversalOptions{Addrs: []string{s.Socket}}
+}
+
+// OptionsOf are those of another client of the same server.
+func OptionsOf(rdb *redis.Client) *redis.UniversalOptions {
+	return &redis.UniversalOptions{Addrs: []string{rdb.Options().Addr}, DB: rdb.Options().DB}
 }
 
 // URL is what REDIS_URL would be.
@@ -70,11 +76,12 @@ func start(args ...string) (*Server, error) {
 	if _, err := exec.LookPath("redis-server"); err != nil {
 		return nil, errors.New("redis-server is missing: run `make test`, which installs it, or `apt-get install redis-server`")
 	}
-	dir, err := os.MkdirTemp("", "inviteq-redis-")
+	dir, err := temporary()
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{Socket: filepath.Join(dir, "redis.sock"), dir: dir, args: args}
+	s := &Server{Socket: filepath.Join(dir, "redis.sock"), dir: dir}
+	s.command = append([]string{"--port", "0", "--unixsocket", s.Socket, "--dir", s.dir, "--save", "", "--loglevel", "warning"}, args...)
 	if err := s.run(); err != nil {
 		_ = os.RemoveAll(dir)
 		return nil, err
@@ -82,22 +89,24 @@ func start(args ...string) (*Server, error) {
 	return s, nil
 }
 
+// temporary makes a folder whose name leaves room for that of a socket.
+func temporary() (string, error) { return os.MkdirTemp("", "inviteq-redis-") }
+
 func (s *Server) run() error {
 	_ = os.Remove(s.Socket)
-	args := append([]string{"--port", "0", "--unixsocket", s.Socket, "--dir", s.dir, "--save", "", "--loglevel", "warning"}, s.args...)
-	s.cmd = exec.Command("redis-server", args...)
+	s.cmd = exec.Command("redis-server", s.command...)
 	var out strings.Builder
 	s.cmd.Stdout, s.cmd.Stderr = &out, &out
 	dieWithParent(s.cmd)
 	if err := s.cmd.Start(); err != nil {
 		return err
 	}
-	c := redis.NewClient(s.Options())
+	c := redis.NewClient(s.Options().Simple())
 	defer c.Close()
 	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(5 * time.Millisecond) {
 		err := c.Ping(context.Background()).Err()
-		if err == nil {
-			return nil
+		if _, answers := errors.AsType[redis.Error](err); err == nil || answers && !redis.IsLoadingError(err) {
+			return nil // It may want a login.
 		}
 		if time.Now().After(deadline) {
 			s.Kill()
