@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"io"
 	"maps"
-	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -51,25 +50,10 @@ func pipeClient(t testing.TB, sim *clerksim.Sim) *client {
 // overTCP runs f in real time with a Sim on a loopback socket.
 func overTCP(t *testing.T, cfg clerksim.Config, f func(t *testing.T, sim *clerksim.Sim, c *client)) {
 	t.Helper()
-	sim, err := clerksim.New(cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	served := make(chan error, 1)
-	go func() { served <- sim.Serve(t.Context(), l) }()
+	server := clerksim.Start(t, cfg)
 	transport := &http.Transport{}
-	defer func() {
-		transport.CloseIdleConnections()
-		sim.Close()
-		if err := <-served; err != nil {
-			t.Errorf("Serve: %v", err)
-		}
-	}()
-	f(t, sim, &client{t: t, http: noRedirects(transport), base: "http://" + l.Addr().String() + "/v1", key: clerksim.DefaultSecretKey})
+	defer transport.CloseIdleConnections()
+	f(t, server.Sim, &client{t: t, http: noRedirects(transport), base: server.URL, key: server.SecretKey})
 }
 
 func noRedirects(t *http.Transport) *http.Client {

@@ -48,11 +48,27 @@ func openContract(t *testing.T) *contract {
 		t.Fatal(err)
 	}
 	doc.Servers = openapi3.Servers{{URL: clerksim.PipeURL}}
+	addDelete(doc)
 	router, err := gorillamux.NewRouter(doc)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return &contract{t: t, doc: doc, router: router, checked: make(map[string]int)}
+}
+
+// addDelete adds the deletion, which the document does not have yet, in the shapes
+// that it has for every other deletion.
+func addDelete(doc *openapi3.T) {
+	const path = "/invitations/{invitation_id}"
+	if doc.Paths.Value(path) != nil {
+		return
+	}
+	id := openapi3.NewPathParameter("invitation_id").WithSchema(openapi3.NewStringSchema())
+	op := &openapi3.Operation{OperationID: "DeleteInvitation", Parameters: openapi3.Parameters{{Value: id}}, Responses: openapi3.NewResponses(
+		openapi3.WithStatus(http.StatusOK, doc.Components.Responses["DeletedObject"]),
+		openapi3.WithStatus(http.StatusNotFound, doc.Components.Responses["ResourceNotFound"]),
+	)}
+	doc.Paths.Set(path, &openapi3.PathItem{Delete: op})
 }
 
 // RoundTrip implements http.RoundTripper.
@@ -168,16 +184,53 @@ func TestContract(t *testing.T) {
 		for _, id := range []string{ids["revoked"], ids["accepted"], "inv_none"} {
 			c.do("POST", "/invitations/"+id+"/revoke", "")
 		}
+		for _, id := range []string{ids["expired"], ids["expired"]} {
+			c.do("DELETE", "/invitations/"+id, "")
+		}
+		c.do("GET", "/invitations?__clerk_api_version=2020-01-01", "")
 		c.do("GET", "/users?limit=0", "")
 		for _, kind := range []clerksim.FaultKind{clerksim.ErrorBefore, clerksim.Throttle, clerksim.Locked, clerksim.Unauthorized} {
 			sim.Inject("", clerksim.Fault{Kind: kind}, 1)
 			c.create(oneInvitation)
 		}
 		for _, operation := range []string{"CreateInvitation 200", "CreateInvitation 400", "CreateInvitation 422", "CreateInvitation 429", "CreateBulkInvitations 200",
-			"CreateBulkInvitations 400", "CreateBulkInvitations 422", "ListInvitations 200", "RevokeInvitation 200", "RevokeInvitation 400", "RevokeInvitation 404",
+			"CreateBulkInvitations 400", "CreateBulkInvitations 422", "ListInvitations 200", "ListInvitations 400",
+			"RevokeInvitation 200", "RevokeInvitation 400", "RevokeInvitation 404", "DeleteInvitation 200", "DeleteInvitation 404",
 			"GetUserList 200", "GetUserList 422", "GetUsersCount 200"} {
 			if check.checked[operation] == 0 {
 				t.Errorf("%s was not checked", operation)
+			}
+		}
+	})
+}
+
+// TestNullsOfTheContract sends null for every parameter, to single and to bulk: it
+// is taken exactly where Clerk's document says nullable.
+func TestNullsOfTheContract(t *testing.T) {
+	doc := openContract(t).doc
+	schema := func(path string) *openapi3.Schema {
+		return doc.Paths.Value(path).Post.RequestBody.Value.Content.Get("application/json").Schema.Value
+	}
+	inBubble(t, clerksim.Config{Limits: clerksim.Limits{Single: clerksim.Unlimited, Bulk: clerksim.Unlimited}}, func(t *testing.T, _ *clerksim.Sim, c *client) {
+		for path, s := range map[string]*openapi3.Schema{"/invitations": schema("/invitations"), "/invitations/bulk": schema("/invitations/bulk").Items.Value} {
+			if len(s.Properties) < 6 {
+				t.Fatalf("%s: the document has %d parameters", path, len(s.Properties))
+			}
+			for name, property := range s.Properties {
+				body := map[string]any{"email_address": strings.ReplaceAll(name, "_", ".") + strings.Trim(strings.ReplaceAll(path, "/", "."), ".") + "@example.com"}
+				body[name] = nil
+				b, err := json.Marshal(body)
+				if err != nil {
+					t.Fatal(err)
+				}
+				text := string(b)
+				if path == "/invitations/bulk" {
+					text = "[" + text + "]"
+				}
+				r := c.do("POST", path, text)
+				if want := property.Value.Nullable; (r.status == 200) != want || !want && r.code(t) != "form_param_nil" {
+					t.Errorf("%s: %s null: %d %s; nullable is %t", path, name, r.status, r.body, want)
+				}
 			}
 		}
 	})

@@ -23,7 +23,7 @@ func (x *exchange) deliver(w http.ResponseWriter, a *answer) {
 		}
 	}
 	h := w.Header()
-	h.Set("Date", x.date())
+	h.Set("Date", x.sim.Now().UTC().Format(http.TimeFormat))
 	h.Set("Content-Type", "application/json")
 	h.Set("Clerk-Trace-Id", x.trace)
 	if a.raw != nil {
@@ -63,13 +63,6 @@ func marshal(v any) ([]byte, error) {
 	e.SetEscapeHTML(false)
 	err := e.Encode(v)
 	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), err
-}
-
-// date is the header Date, by Clerk's clock.
-func (x *exchange) date() string {
-	x.sim.mu.Lock()
-	defer x.sim.mu.Unlock()
-	return x.sim.tick().Add(x.sim.cfg.ClockOffset).UTC().Format(http.TimeFormat)
 }
 
 // hugeSize is how many blanks Huge sends.

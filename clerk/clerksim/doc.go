@@ -29,7 +29,8 @@
 //	defer sim.Close()
 //	client := &http.Client{Transport: sim.Transport()} // base URL clerksim.PipeURL
 //
-// Programs connect over TCP, see [Sim.Serve]. Time comes from time.Now, so a
+// Other tests start a server on a free port, see [Start]; programs use [Sim.Serve],
+// and clerksim/control adds a page and an API by which people and scripts act. Time comes from time.Now, so a
 // bubble bends it. Everything random follows from Config.Seed.
 //
 // The rest of the world acts through methods: [Sim.AddUser], [Sim.BlockAddress],

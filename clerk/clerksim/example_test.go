@@ -1,9 +1,14 @@
 package clerksim_test
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"strings"
+	"testing"
+
+	"github.com/clerk/clerk-sdk-go/v2"
+	"github.com/clerk/clerk-sdk-go/v2/invitation"
 
 	"github.com/inviteq/inviteq/clerk/clerksim"
 )
@@ -36,4 +41,46 @@ func Example() {
 	// Output:
 	// no answer, mails: 1
 	// 400 Bad Request mails: 1
+}
+
+// signUp is something that uses Clerk, by its official SDK.
+func signUp(ctx context.Context, clerkURL, key, address string) error {
+	cfg := &clerk.ClientConfig{}
+	cfg.URL, cfg.Key = &clerkURL, &key
+	_, err := invitation.NewClient(cfg).Create(ctx, &invitation.CreateParams{EmailAddress: address})
+	return err
+}
+
+// TestSignUp is how a test of one's own uses a simulated Clerk.
+func TestSignUp(t *testing.T) {
+	sim := clerksim.Start(t, clerksim.Config{})
+	if err := signUp(t.Context(), sim.URL, sim.SecretKey, "ada@example.com"); err != nil {
+		t.Fatal(err)
+	}
+	if sim.Mails("ada@example.com") != 1 {
+		t.Error("Ada got no mail")
+	}
+}
+
+// refusal is a test that Start ends.
+type refusal struct {
+	clerksim.TB
+	said string
+}
+
+func (r *refusal) Helper() {}
+
+func (r *refusal) Fatalf(format string, args ...any) {
+	r.said = fmt.Sprintf(format, args...)
+	panic(r)
+}
+
+func TestStartRefuses(t *testing.T) {
+	r := new(refusal)
+	defer func() {
+		if recover() != r || !strings.Contains(r.said, "live") {
+			t.Errorf("said %q", r.said)
+		}
+	}()
+	clerksim.Start(r, clerksim.Config{SecretKey: "sk_live_x"})
 }

@@ -193,6 +193,52 @@ func (s *Sim) Inject(op Op, f Fault, times int) {
 	s.injected = append(s.injected, Rule{Op: op, Fault: f, Times: times})
 }
 
+// AddFaults adds rules as ParseFaults makes them. Their times count from now, and
+// they are asked before those of the Config.
+func (s *Sim) AddFaults(rules ...Rule) error {
+	for _, r := range rules {
+		if err := r.check(); err != nil {
+			return err
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	since := time.Since(s.start)
+	for _, r := range rules {
+		if r.Until > 0 {
+			r.Until += since
+		}
+		r.From += since
+		s.injected = append(s.injected, r)
+	}
+	return nil
+}
+
+// Faults returns the rules that may still strike, in the order in which they are
+// asked, their times counted from now.
+func (s *Sim) Faults() []Rule {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	since := time.Since(s.start)
+	var out []Rule
+	for _, r := range slices.Concat(s.outages, s.injected, s.rules) {
+		if r.Times < 0 || r.Until > 0 && since >= r.Until {
+			continue
+		}
+		r.From = max(0, r.From-since)
+		r.Until = max(0, r.Until-since)
+		out = append(out, r)
+	}
+	return out
+}
+
+// ClearFaults removes all rules, those of the Config among them, and outages.
+func (s *Sim) ClearFaults() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.outages, s.injected, s.rules = nil, nil, nil
+}
+
 // Outage makes every request of the next d meet f; a zero f is Overload.
 func (s *Sim) Outage(d time.Duration, f Fault) {
 	if f == (Fault{}) {

@@ -190,6 +190,44 @@ func (r *Rule) parseCondition(text string) (err error) {
 	return fmt.Errorf("condition %q: want a share (3%%), a number (x2) or a time (2m..5m)", text)
 }
 
+// String renders the rule as ParseFaults reads it, as far as that has words for it.
+func (r Rule) String() string {
+	var b strings.Builder
+	if r.Op != "" {
+		b.WriteString(string(r.Op) + "/")
+	}
+	f := r.Fault
+	switch {
+	case f.Kind == "" && f.Delay > 0:
+		b.WriteString("slow-before=" + shortDuration(f.Delay))
+	case f.Kind == "" && f.Hold > 0:
+		b.WriteString("slow-after=" + shortDuration(f.Hold))
+	case f.Kind == "":
+		b.WriteString("lag=" + shortDuration(f.Lag))
+	case f.Reset:
+		b.WriteString(string(f.Kind) + "=reset")
+	case f.Status != 0:
+		b.WriteString(string(f.Kind) + "=" + strconv.Itoa(f.Status))
+	case f.RetryAfter != "":
+		b.WriteString(string(f.Kind) + "=" + f.RetryAfter)
+	default:
+		b.WriteString(string(f.Kind))
+	}
+	if r.Rate > 0 && r.Rate < 1 {
+		b.WriteString(":" + strconv.FormatFloat(r.Rate*100, 'g', 12, 64) + "%")
+	}
+	if r.Times > 0 {
+		b.WriteString(":x" + strconv.Itoa(r.Times))
+	}
+	if r.From > 0 || r.Until > 0 {
+		b.WriteString(":" + shortDuration(r.From) + "..")
+		if r.Until > 0 {
+			b.WriteString(shortDuration(r.Until))
+		}
+	}
+	return b.String()
+}
+
 // parts yields the parts of a list separated by commas, without blanks around
 // them and without empty ones.
 func parts(text string) func(yield func(string) bool) {

@@ -115,8 +115,11 @@ func TestParseFaults(t *testing.T) {
 		if diff := cmp.Diff(tt.want, got[0]); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", tt.text, diff)
 		}
+		if printed := got[0].String(); printed != tt.text {
+			t.Errorf("%s is printed as %s", tt.text, printed)
+		}
 	}
-	for _, kind := range []string{"drop-before", "drop-after", "error-before", "error-after", "gateway-before", "gateway-after", "overload", "throttle",
+	for _, kind := range []string{"drop-before", "drop-after", "error-before", "error-after", "refuse-after", "gateway-before", "gateway-after", "overload", "throttle",
 		"unauthorized", "edge-block", "locked", "redirect", "truncate", "malformed", "empty", "short", "huge", "partial-bulk"} {
 		if _, err := clerksim.ParseFaults(kind); err != nil {
 			t.Errorf("%s: %v", kind, err)

@@ -89,9 +89,12 @@ func (s *Sim) SetReachable(reachable bool) {
 
 // Serve answers requests on l, a TCP listener for instance, until ctx is done or
 // the Sim is closed; then it drops what is in flight and returns nil. It closes l.
-func (s *Sim) Serve(ctx context.Context, l net.Listener) error {
+func (s *Sim) Serve(ctx context.Context, l net.Listener) error { return s.ServeHandler(ctx, l, s) }
+
+// ServeHandler does the same with a handler that stands before the Sim.
+func (s *Sim) ServeHandler(ctx context.Context, l net.Listener, h http.Handler) error {
 	server := &http.Server{
-		Handler:           s,
+		Handler:           h,
 		ReadHeaderTimeout: 10 * time.Second,
 		IdleTimeout:       2 * time.Minute,
 		ErrorLog:          log.New(io.Discard, "", 0),

@@ -4,6 +4,7 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -140,7 +141,35 @@ func (s *Sim) ByAddress(address string) []Invitation {
 	return out
 }
 
-// Stats are totals since New.
+// Person is what Clerk knows of one address, apart from invitations.
+type Person struct {
+	EmailAddress string // lower-cased, as Clerk keeps it
+	UserID       string // empty if they are no user
+	Blocked      bool
+	Suppressed   bool
+	Mails        int // those of foreign invitations apart
+}
+
+// People returns everybody who was ever invited or named, by address.
+func (s *Sim) People() []Person {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var out []Person
+	for _, p := range s.people {
+		one := Person{EmailAddress: p.key, Blocked: p.blocked, Suppressed: p.suppressed, Mails: p.mails}
+		if p.user != nil {
+			one.UserID = p.user.id
+		}
+		out = append(out, one)
+	}
+	slices.SortFunc(out, func(a, b Person) int { return strings.Compare(a.EmailAddress, b.EmailAddress) })
+	return out
+}
+
+// Config returns the Config that New was given, with its defaults filled in.
+func (s *Sim) Config() Config { return s.initial }
+
+// Stats are totals since New or Reset.
 type Stats struct {
 	Calls       map[Op]int       // requests
 	Throttled   map[Endpoint]int // requests that the limits refused

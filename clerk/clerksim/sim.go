@@ -2,6 +2,7 @@ package clerksim
 
 import (
 	"container/heap"
+	"slices"
 	"sync"
 	"time"
 )
@@ -10,13 +11,14 @@ import (
 // testing/synctest bubble it must be made in that bubble and closed before the
 // bubble ends.
 type Sim struct {
-	start time.Time
 	done  chan struct{} // closed by Close: nobody sleeps on
 	close sync.Once
 	pipe  pipe
 
 	mu       sync.Mutex
 	cfg      Config
+	initial  Config // cfg as it was given
+	start    time.Time
 	dice     *dice
 	limiters map[Endpoint]*gate
 	rows     rows
@@ -50,23 +52,32 @@ func New(cfg Config) (*Sim, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Sim{
-		start:  time.Now(),
-		done:   make(chan struct{}),
-		cfg:    cfg,
-		dice:   newDice(cfg.Seed),
-		byID:   make(map[string]*invitation),
-		people: make(map[string]*person),
-		rules:  append([]Rule(nil), cfg.Rules...),
-		limiters: map[Endpoint]*gate{
-			Single: newGate(cfg.Switches.Limiter, cfg.Limits.Single),
-			Bulk:   newGate(cfg.Switches.Limiter, cfg.Limits.Bulk),
-			Other:  newGate(cfg.Switches.Limiter, cfg.Limits.Other),
-		},
-	}
-	s.history = newHistory(cfg.MaxHistory)
+	s := &Sim{done: make(chan struct{}), cfg: cfg, initial: cfg}
+	s.Reset()
 	s.pipe.init(s)
 	return s, nil
+}
+
+// Reset puts the Sim back to where New left it: no invitations, no users, no
+// history, untouched limits, the Config's clock, lag and faults. Only the secret
+// key stays, and a request that is under way may still take effect afterwards.
+func (s *Sim) Reset() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	cfg := s.initial
+	s.cfg.ClockOffset, s.cfg.Switches.Lag = cfg.ClockOffset, cfg.Switches.Lag
+	s.start = time.Now()
+	s.dice = newDice(cfg.Seed)
+	s.rows, s.users, s.expiry = rows{}, nil, nil
+	s.byID, s.people = make(map[string]*invitation), make(map[string]*person)
+	s.month, s.sent = "", 0
+	s.outages, s.injected, s.rules = nil, nil, slices.Clone(cfg.Rules)
+	s.limiters = map[Endpoint]*gate{
+		Single: newGate(cfg.Switches.Limiter, cfg.Limits.Single),
+		Bulk:   newGate(cfg.Switches.Limiter, cfg.Limits.Bulk),
+		Other:  newGate(cfg.Switches.Limiter, cfg.Limits.Other),
+	}
+	s.history = newHistory(cfg.MaxHistory)
 }
 
 // Close ends what the Sim started: requests in flight are dropped without
@@ -98,6 +109,20 @@ func (s *Sim) SetClockOffset(d time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.cfg.ClockOffset = d
+}
+
+// Now is Clerk's time.
+func (s *Sim) Now() time.Time {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.tick().Add(s.cfg.ClockOffset)
+}
+
+// ClockOffset is how far Clerk's clock is ahead of this machine's.
+func (s *Sim) ClockOffset() time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.cfg.ClockOffset
 }
 
 // clerks is Clerk's time at the moment now, in Unix milliseconds.

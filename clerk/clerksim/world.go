@@ -111,15 +111,16 @@ func (s *Sim) end(idOrAddress string, status uint8, also func(*invitation, time.
 	return nil
 }
 
-// Delete deletes an invitation of any status for good, as somebody does who
-// erases a person's data. The history still has it, with StatusDeleted.
-func (s *Sim) Delete(id string) error {
+// Delete deletes an invitation for good, as somebody does who erases a person's
+// data. It takes the id of one of any status, or an address, whose newest pending
+// invitation is meant. The history still has it, with StatusDeleted.
+func (s *Sim) Delete(idOrAddress string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := s.tick()
-	inv := s.live(id)
-	if inv == nil {
-		return ErrNotFound
+	inv, err := s.find(idOrAddress)
+	if err != nil {
+		return err
 	}
 	s.change(inv, deleted, now)
 	return nil

@@ -10,6 +10,7 @@ import (
 
 	"github.com/inviteq/inviteq/clerk"
 	"github.com/inviteq/inviteq/clerk/clerksim"
+	"github.com/inviteq/inviteq/clerk/clerksim/control"
 )
 
 type clerksimCommand struct {
@@ -26,10 +27,16 @@ func (clerksimCommand) Help() string {
 	return `It accepts the key in CLERK_SECRET_KEY, or sk_test_clerksim if that is not set; it refuses a live key. ` +
 		`Its state is in memory, and is lost when it stops (Ctrl-C).
 
+Its page (http://127.0.0.1:9090) and its control API make people accept, addresses bounce, Clerk's clock move and calls fail; ` +
+		`GET /control/ lists everything. They ask for no key: listen on this machine only.
+
 Examples:
 
   inviteq clerksim
   inviteq clerksim --limits single=100/1m,bulk=25/1m --fault drop-after:3%
+
+  curl -d invitation=ada@example.com http://127.0.0.1:9090/control/accept
+  curl -d fault=create/drop-after:x1 http://127.0.0.1:9090/control/fault
 
   CLERK_SECRET_KEY=sk_test_clerksim CLERK_API_URL=http://127.0.0.1:9090/v1 inviteq worker`
 }
@@ -53,7 +60,8 @@ func (c *clerksimCommand) Run(ctx context.Context, p *program) error {
 		return fmt.Errorf("cannot listen on %s: %v; choose another --addr", c.Addr, innermost(err))
 	}
 	p.console.note("simulated Clerk at http://%s/v1 (nobody is mailed); limits: %s", l.Addr(), shownLimits(cfg))
-	if err := sim.Serve(ctx, l); err != nil {
+	p.console.note("what happens there, and what shall happen: http://%s", l.Addr())
+	if err := sim.ServeHandler(ctx, l, control.Handler(sim)); err != nil {
 		return err
 	}
 	s := sim.Stats()

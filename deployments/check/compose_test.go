@@ -40,6 +40,7 @@ func TestComposeProfiles(t *testing.T) {
 	}{
 		{nil, []string{"redis"}},
 		{[]string{"sim"}, []string{"clerksim", "redis", "worker-sim"}},
+		{[]string{"clerksim"}, []string{"clerksim", "redis"}},
 		{[]string{"live"}, []string{"redis", "worker"}},
 	} {
 		got := compose(t, test.profiles...).ServiceNames()
@@ -74,8 +75,8 @@ func TestComposeServices(t *testing.T) {
 			t.Errorf("%s is built from a Dockerfile that is not there: %v", name, err)
 		}
 		// What the image asks is for a worker.
-		if asked := service.HealthCheck == nil || !service.HealthCheck.Disable; asked != strings.HasPrefix(name, "worker") {
-			t.Errorf("%s is asked for its health: %t", name, asked)
+		if own := service.HealthCheck != nil; own == strings.HasPrefix(name, "worker") {
+			t.Errorf("%s is asked in a way of its own: %t", name, own)
 		}
 		if !service.ReadOnly || !slices.Contains(service.CapDrop, "ALL") {
 			t.Errorf("%s may write to its root or keeps capabilities", name)
@@ -149,6 +150,11 @@ func TestPlayground(t *testing.T) {
 	args = slices.Clone(clerk.Command)
 	args[len(args)-1] = ports.Replace("clerksim" + args[len(args)-1])
 	run(t, environment(clerk), program(t), args...)
+	eventually(t, "the simulated Clerk's container is healthy", func() error {
+		asks := slices.Clone([]string(clerk.HealthCheck.Test[2:]))
+		asks[len(asks)-1] = strings.TrimPrefix(args[len(args)-1], ":")
+		return exec.CommandContext(t.Context(), program(t), asks...).Run()
+	})
 	run(t, environment(worker), program(t), worker.Command...)
 
 	url := "http://" + ports.Replace(*worker.Environment["INVITEQ_ADMIN_ADDR"])

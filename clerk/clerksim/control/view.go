@@ -1,0 +1,211 @@
+package control
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/inviteq/inviteq/clerk/clerksim"
+)
+
+// view is something that can be read.
+type view struct {
+	name, does string
+	params     map[string]string
+	of         func(sim *clerksim.Sim, q url.Values) any
+}
+
+var (
+	byAddress = map[string]string{"email_address": "only of this address", "limit": "how many at most, 100 by default"}
+	newest    = map[string]string{"limit": "how many at most, 100 by default"}
+)
+
+var views = []view{
+	{"state", "Clerk's time, limits, switches, faults and totals.", nil, func(sim *clerksim.Sim, _ url.Values) any { return stateOf(sim) }},
+	{"invitations", "All invitations there ever were, newest first.", byAddress, func(sim *clerksim.Sim, q url.Values) any { return invitationsOf(sim, q) }},
+	{"mails", "All e-mails that would have been sent, newest first.", byAddress, func(sim *clerksim.Sim, q url.Values) any { return mailsOf(sim, q) }},
+	{"calls", "All requests, newest first.", newest, func(sim *clerksim.Sim, q url.Values) any { return callsOf(sim, q) }},
+	{"people", "Users, and who is blocked, suppressed or invited, by address.", newest, func(sim *clerksim.Sim, q url.Values) any { return peopleOf(sim, q) }},
+}
+
+func invitationsOf(sim *clerksim.Sim, q url.Values) []wireInvitation {
+	all := sim.Invitations()
+	if a := q.Get("email_address"); a != "" {
+		all = sim.ByAddress(a)
+	}
+	slices.Reverse(all)
+	return first(all, q, wire)
+}
+
+func mailsOf(sim *clerksim.Sim, q url.Values) []wireMail {
+	links := make(map[string]string)
+	for _, inv := range sim.Invitations() {
+		links[inv.ID] = inv.URL
+	}
+	all := sim.MailLog()
+	if a := q.Get("email_address"); a != "" {
+		all = slices.DeleteFunc(all, func(m clerksim.Mail) bool { return !strings.EqualFold(m.Address, a) })
+	}
+	slices.Reverse(all)
+	return first(all, q, func(m clerksim.Mail) wireMail {
+		return wireMail{m.Time.UTC(), m.Address, m.InvitationID, links[m.InvitationID], m.Foreign}
+	})
+}
+
+func callsOf(sim *clerksim.Sim, q url.Values) []wireCall {
+	all := sim.Calls()
+	slices.Reverse(all)
+	return first(all, q, wireCallOf)
+}
+
+func peopleOf(sim *clerksim.Sim, q url.Values) []wirePerson {
+	return first(sim.People(), q, func(p clerksim.Person) wirePerson { return wirePerson(p) })
+}
+
+// first returns as much of a list as was asked for.
+func first[T, W any](list []T, q url.Values, wire func(T) W) []W {
+	limit := 100
+	if q.Has("limit") {
+		limit, _ = strconv.Atoi(q.Get("limit")) // it was checked
+	}
+	list = list[:min(limit, len(list))]
+	out := make([]W, len(list))
+	for i, v := range list {
+		out[i] = wire(v)
+	}
+	return out
+}
+
+func (h *handler) read(w http.ResponseWriter, r *http.Request) {
+	what := r.PathValue("what")
+	i := slices.IndexFunc(views, func(v view) bool { return v.name == what })
+	if i < 0 {
+		fail(w, http.StatusNotFound, fmt.Errorf("there is no %q to read; GET /control/ lists what there is", what))
+		return
+	}
+	q := r.URL.Query()
+	for name, values := range q {
+		n, err := strconv.Atoi(values[0])
+		switch {
+		case views[i].params[name] == "":
+			fail(w, http.StatusBadRequest, fmt.Errorf("%s takes no %s", what, name))
+			return
+		case name == "limit" && (err != nil || n < 1):
+			fail(w, http.StatusBadRequest, fmt.Errorf("limit %q: want a number of at least 1", values[0]))
+			return
+		}
+	}
+	reply(w, http.StatusOK, views[i].of(h.sim, q))
+}
+
+type state struct {
+	Now         time.Time         `json:"now"` // Clerk's
+	ClockOffset string            `json:"clock_offset"`
+	Limits      map[string]string `json:"limits"`
+	Switches    string            `json:"switches"` // those that are not at their default
+	Faults      []string          `json:"faults"`
+	Invitations map[string]int    `json:"invitations"` // by status
+	Calls       map[string]int    `json:"calls"`       // by operation
+	Throttled   map[string]int    `json:"throttled"`   // by endpoint
+	Mails       int               `json:"mails"`
+	MaxMails    int               `json:"max_mails"` // the most that one address got
+	Users       int               `json:"users"`
+}
+
+func stateOf(sim *clerksim.Sim) state {
+	cfg, stats := sim.Config(), sim.Stats()
+	s := state{
+		Now: sim.Now().UTC(), ClockOffset: sim.ClockOffset().String(), Switches: cfg.Switches.String(), Faults: []string{},
+		Limits:      map[string]string{"single": cfg.Limits.Single.String(), "bulk": cfg.Limits.Bulk.String(), "other": cfg.Limits.Other.String()},
+		Invitations: words(stats.Invitations), Calls: words(stats.Calls), Throttled: words(stats.Throttled),
+		Mails: stats.Mails, MaxMails: stats.MaxMails, Users: stats.Users,
+	}
+	for _, r := range sim.Faults() {
+		s.Faults = append(s.Faults, r.String())
+	}
+	return s
+}
+
+func words[K ~string](counts map[K]int) map[string]int {
+	out := make(map[string]int, len(counts))
+	for k, n := range counts {
+		out[string(k)] = n
+	}
+	return out
+}
+
+type wireInvitation struct {
+	ID             string          `json:"id"`
+	EmailAddress   string          `json:"email_address"`
+	Status         clerksim.Status `json:"status"`
+	PublicMetadata json.RawMessage `json:"public_metadata"`
+	RedirectURL    string          `json:"redirect_url,omitempty"`
+	TemplateSlug   string          `json:"template_slug"`
+	Notify         bool            `json:"notify"`
+	Mailed         bool            `json:"mailed"`
+	IgnoreExisting bool            `json:"ignore_existing"`
+	Foreign        bool            `json:"foreign"`          // made by another program
+	Caller         string          `json:"caller,omitempty"` // User-Agent of the request that made it
+	URL            string          `json:"url,omitempty"`
+	CreatedAt      time.Time       `json:"created_at"` // by Clerk's clock, as the next two
+	UpdatedAt      time.Time       `json:"updated_at"`
+	ExpiresAt      time.Time       `json:"expires_at"`
+	MadeAt         time.Time       `json:"made_at"` // by this machine's clock
+}
+
+func wire(i clerksim.Invitation) wireInvitation {
+	out := wireInvitation{
+		i.ID, i.EmailAddress, i.Status, i.PublicMetadata, i.RedirectURL, i.TemplateSlug, i.Notify, i.Mailed, i.IgnoreExisting,
+		i.Foreign, i.Caller, i.URL, i.CreatedAt.UTC(), i.UpdatedAt.UTC(), i.ExpiresAt.UTC(), i.Made.UTC(),
+	}
+	if out.PublicMetadata == nil {
+		out.PublicMetadata = json.RawMessage("{}")
+	}
+	return out
+}
+
+type wireMail struct {
+	Time         time.Time `json:"time"`
+	EmailAddress string    `json:"email_address"`
+	InvitationID string    `json:"invitation_id"`
+	URL          string    `json:"url"` // the ticket link that the mail would have
+	Foreign      bool      `json:"foreign"`
+}
+
+type wireCall struct {
+	Time       time.Time   `json:"time"`
+	Op         clerksim.Op `json:"op"`
+	Status     int         `json:"status"` // 0: the connection broke
+	Code       string      `json:"code,omitempty"`
+	Throttled  bool        `json:"throttled,omitempty"`
+	Fault      string      `json:"fault,omitempty"`
+	Addresses  []string    `json:"email_addresses,omitempty"`
+	Invitation string      `json:"invitation_id,omitempty"`
+	Made       []string    `json:"made,omitempty"`
+	Query      string      `json:"query,omitempty"`
+	UserAgent  string      `json:"user_agent,omitempty"`
+}
+
+func wireCallOf(c clerksim.Call) wireCall {
+	out := wireCall{
+		Time: c.Time.UTC(), Op: c.Op, Status: c.Status, Code: c.Code, Throttled: c.Throttled,
+		Addresses: c.Addresses, Invitation: c.InvitationID, Made: c.Made, Query: c.RawQuery, UserAgent: c.UserAgent,
+	}
+	if c.Fault != (clerksim.Fault{}) {
+		out.Fault = clerksim.Rule{Fault: c.Fault}.String()
+	}
+	return out
+}
+
+type wirePerson struct {
+	EmailAddress string `json:"email_address"`
+	UserID       string `json:"user_id,omitempty"`
+	Blocked      bool   `json:"blocked,omitempty"`
+	Suppressed   bool   `json:"suppressed,omitempty"`
+	Mails        int    `json:"mails"`
+}
