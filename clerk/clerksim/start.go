@@ -29,7 +29,7 @@ func Start(t TB, cfg Config) *Server {
 	if err != nil {
 		t.Fatalf("%v", err)
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := new(net.ListenConfig).Listen(context.Background(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatalf("clerksim: %v", err)
 	}

@@ -60,7 +60,7 @@ func (c *clerksimCommand) Run(ctx context.Context, p *program) error {
 		return fmt.Errorf("cannot listen on %s: %v; choose another --addr", c.Addr, innermost(err))
 	}
 	p.console.note("simulated Clerk at http://%s/v1 (nobody is mailed); limits: %s", l.Addr(), shownLimits(cfg))
-	p.console.note("what happens there, and what shall happen: http://%s", l.Addr())
+	p.console.note("its page and control API: http://%s", l.Addr())
 	if err := sim.ServeHandler(ctx, l, control.Handler(sim)); err != nil {
 		return err
 	}
