@@ -102,3 +102,52 @@ func TestOfficialSDK(t *testing.T) {
 		}
 	})
 }
+
+// TestOfficialSDKWithEverySwitch goes through an invitation's life with each value
+// of each switch: the SDK must be able to read every answer, or find an error of
+// Clerk's in it.
+func TestOfficialSDKWithEverySwitch(t *testing.T) {
+	for _, sw := range clerksim.AllSwitches() {
+		for _, value := range sw.Values {
+			switches, err := clerksim.ParseSwitches(sw.Name + "=" + value)
+			if err != nil {
+				t.Fatal(err)
+			}
+			inBubble(t, clerksim.Config{Switches: switches}, func(t *testing.T, sim *clerksim.Sim, c *client) {
+				invitations, users := sdk(sim)
+				read := func(what string, err error) {
+					t.Helper()
+					if apiErr, ok := errors.AsType[*clerk.APIErrorResponse](err); err != nil && (!ok || apiErr.Errors[0].Code == "") {
+						t.Errorf("%s=%s: %s: %v", sw.Name, value, what, err)
+					}
+				}
+				meta := json.RawMessage(`{"plan":null,"seats":1.0}`)
+				one, err := invitations.Create(t.Context(), &invitation.CreateParams{EmailAddress: "A.B@Example.com", PublicMetadata: &meta})
+				if err != nil || one.ID == "" || one.Status != "pending" || one.CreatedAt == 0 {
+					t.Fatalf("%s=%s: created %+v, %v", sw.Name, value, one, err)
+				}
+				_, err = invitations.BulkCreate(t.Context(), &invitation.BulkCreateParams{Invitations: []*invitation.CreateParams{{EmailAddress: "b@example.com"}, {EmailAddress: "c@example.com"}}})
+				read("bulk", err)
+				later(time.Minute)
+				list, err := invitations.List(t.Context(), &invitation.ListParams{})
+				if err != nil || list.TotalCount < 1 || int(list.TotalCount) != len(list.Invitations) {
+					t.Errorf("%s=%s: list: %+v, %v", sw.Name, value, list, err)
+				}
+				_, err = users.List(t.Context(), &user.ListParams{EmailAddresses: []string{"a@example.com"}})
+				read("users", err)
+				for range 2 {
+					_, err = invitations.Revoke(t.Context(), one.ID)
+					read("revoke", err)
+				}
+				for _, want := range []int{0, http.StatusNotFound} { // the SDK has no method for it
+					backend := clerk.NewBackend(&clerk.BackendConfig{HTTPClient: c.http, URL: &c.base, Key: &c.key})
+					err := backend.Call(t.Context(), clerk.NewAPIRequest(http.MethodDelete, "/invitations/"+one.ID), new(clerk.DeletedResource))
+					read("delete", err)
+					if apiErr, ok := errors.AsType[*clerk.APIErrorResponse](err); ok != (want != 0) || ok && apiErr.HTTPStatusCode != want {
+						t.Errorf("%s=%s: deleted: %v, want %d", sw.Name, value, err, want)
+					}
+				}
+			})
+		}
+	}
+}

@@ -2,64 +2,15 @@ package api_test
 
 import (
 	"encoding/json"
-	"fmt"
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/inviteq/inviteq/clerk/clerksim/javascript"
 )
-
-// backendVersion is the version of @clerk/backend that is tried.
-const backendVersion = "3.25.0"
-
-// javaScriptSDK returns a folder in which @clerk/backend is installed. It stays
-// in the checkout's .cache, which git ignores. Without node, npm or a registry
-// the test is skipped, unless INVITEQ_TEST_JS=1 demands it.
-func javaScriptSDK(t *testing.T) string {
-	t.Helper()
-	missing := func(why string) {
-		t.Helper()
-		if os.Getenv("INVITEQ_TEST_JS") == "1" {
-			t.Fatal(why)
-		}
-		t.Skip(why + "; INVITEQ_TEST_JS=1 makes this a failure")
-	}
-	for _, tool := range []string{"node", "npm"} {
-		if _, err := exec.LookPath(tool); err != nil {
-			missing("the JavaScript SDK is not tried: " + tool + " is missing (install Node.js 20 or newer)")
-		}
-	}
-	cache, err := filepath.Abs("../../.cache")
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir := filepath.Join(cache, "clerk-backend-"+backendVersion)
-	if _, err := os.Stat(filepath.Join(dir, "node_modules", "@clerk", "backend", "package.json")); err == nil {
-		return dir
-	}
-	fresh := fmt.Sprintf("%s.%d", dir, os.Getpid())
-	if err := os.MkdirAll(fresh, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	defer os.RemoveAll(fresh)
-	if err := os.WriteFile(filepath.Join(fresh, "package.json"), []byte(`{"private":true}`), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	install := exec.CommandContext(t.Context(), "npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", "--no-save",
-		"--fetch-retries=1", "--fetch-timeout=30000", "@clerk/backend@"+backendVersion)
-	install.Dir = fresh
-	if _, err := install.CombinedOutput(); err != nil { // what it says names registries
-		missing("the JavaScript SDK is not tried: npm cannot install @clerk/backend@" + backendVersion + " (is a registry reachable?)")
-	}
-	if err := os.Rename(fresh, dir); err != nil && !os.IsExist(err) {
-		t.Fatal(err)
-	}
-	return dir
-}
 
 // jsInvitation is an Invitation as the SDK hands it to its caller.
 type jsInvitation struct {
@@ -88,7 +39,6 @@ type jsFailure struct {
 // TestOfficialJavaScriptSDK runs testdata/backend.mjs under node, down to the
 // simulated Clerk. On the way every exchange is held against the OpenAPI document.
 func TestOfficialJavaScriptSDK(t *testing.T) {
-	dir := javaScriptSDK(t)
 	s := newStage(t).work()
 	s.contract.set(true) // One request is wrong on purpose.
 	target, err := url.Parse(s.url)
@@ -105,15 +55,7 @@ func TestOfficialJavaScriptSDK(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	node := exec.CommandContext(t.Context(), "node", "--input-type=module", "-")
-	node.Dir, node.Stdin = dir, strings.NewReader(string(script))
-	node.Env = append(os.Environ(), "API_URL="+proxy.URL, "API_TOKEN="+s.token, "CLERK_TELEMETRY_DISABLED=1")
-	var errs strings.Builder
-	node.Stderr = &errs
-	out, err := node.Output()
-	if err != nil {
-		t.Fatalf("node: %v\n%s", err, errs.String())
-	}
+	out := javascript.Run(t, string(script), "API_URL="+proxy.URL, "API_TOKEN="+s.token)
 	var seen struct {
 		Created           jsInvitation
 		Bulk              []jsInvitation
