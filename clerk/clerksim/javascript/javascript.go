@@ -59,11 +59,11 @@ func install(t *testing.T) string {
 		return dir
 	}
 	fresh := fmt.Sprintf("%s.%d", dir, os.Getpid())
-	if err := os.MkdirAll(fresh, 0o755); err != nil {
+	if err := os.MkdirAll(fresh, 0o750); err != nil {
 		t.Fatal(err)
 	}
 	defer os.RemoveAll(fresh)
-	if err := os.WriteFile(filepath.Join(fresh, "package.json"), []byte(`{"private":true}`), 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(fresh, "package.json"), []byte(`{"private":true}`), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	npm := exec.CommandContext(t.Context(), "npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", "--no-save",
