@@ -13,7 +13,7 @@ import (
 func (s side) drive(tb testing.TB, id string, to tasks.State) {
 	tb.Helper()
 	ctx, now := tb.Context(), time.Now()
-	settle := func(turn ledger.Turn, to tasks.State, reason string) {
+	settle := func(turn ledger.Turn, to tasks.State, reason tasks.Reason) {
 		tb.Helper()
 		one := ledger.Settlement{ID: id, Turn: turn.ID, To: to, Reason: reason}
 		if to == tasks.Pending {

@@ -13,36 +13,36 @@ import (
 // it is printed or marshalled; JSON returns the open form for a report that
 // its owner asked for.
 type Status struct {
-	ID           string      `json:"id"`
-	EmailAddress tasks.Email `json:"email_address"`
-	Lane         tasks.Lane  `json:"lane"`
-	State        tasks.State `json:"state"`
-	Reason       string      `json:"reason"`        // Why it is in this state: a stable word, or "".
-	InvitationID string      `json:"invitation_id"` // Clerk's id, once it has one.
-	Attempts     int         `json:"attempts"`      // Calls that Clerk answered with "not now". Waiting does not count.
-	ImportID     string      `json:"import_id"`
-	CreatedAt    time.Time   `json:"created_at"`
-	UpdatedAt    time.Time   `json:"updated_at"`          // When its state last changed.
-	NotBefore    time.Time   `json:"not_before,omitzero"` // While queued: not sent earlier. The zero time: at once.
-	ETA          time.Time   `json:"eta,omitzero"`        // While queued: when it will be sent, at the current rate. Otherwise zero.
+	ID           string       `json:"id"`
+	EmailAddress tasks.Email  `json:"email_address"`
+	Lane         tasks.Lane   `json:"lane"`
+	State        tasks.State  `json:"state"`
+	Reason       tasks.Reason `json:"reason"`        // Why it is in this state; may be "".
+	InvitationID string       `json:"invitation_id"` // Clerk's id, once it has one.
+	Attempts     int          `json:"attempts"`      // Calls that Clerk answered with "not now". Waiting does not count.
+	ImportID     string       `json:"import_id"`
+	CreatedAt    time.Time    `json:"created_at"`
+	UpdatedAt    time.Time    `json:"updated_at"`          // When its state last changed.
+	NotBefore    time.Time    `json:"not_before,omitzero"` // While queued: not sent earlier. The zero time: at once.
+	ETA          time.Time    `json:"eta,omitzero"`        // While queued: when it will be sent, at the current rate. Otherwise zero.
 }
 
 // StatusJSON is a Status in the open: one line of inviteq's --json output. All
 // keys are always there; a time that there is none of is null, a word that
 // there is none of is "". Times are RFC 3339 in UTC, to the millisecond.
 type StatusJSON struct {
-	ID           string      `json:"id"`
-	EmailAddress string      `json:"email_address"`
-	Lane         tasks.Lane  `json:"lane"`
-	State        tasks.State `json:"state"`
-	Reason       string      `json:"reason"`
-	InvitationID string      `json:"invitation_id"`
-	Attempts     int         `json:"attempts"`
-	ImportID     string      `json:"import_id"`
-	CreatedAt    *time.Time  `json:"created_at"`
-	UpdatedAt    *time.Time  `json:"updated_at"`
-	NotBefore    *time.Time  `json:"not_before"`
-	ETA          *time.Time  `json:"eta"`
+	ID           string       `json:"id"`
+	EmailAddress string       `json:"email_address"`
+	Lane         tasks.Lane   `json:"lane"`
+	State        tasks.State  `json:"state"`
+	Reason       tasks.Reason `json:"reason"`
+	InvitationID string       `json:"invitation_id"`
+	Attempts     int          `json:"attempts"`
+	ImportID     string       `json:"import_id"`
+	CreatedAt    *time.Time   `json:"created_at"`
+	UpdatedAt    *time.Time   `json:"updated_at"`
+	NotBefore    *time.Time   `json:"not_before"`
+	ETA          *time.Time   `json:"eta"`
 }
 
 // JSON returns the status with the address in the open, for an owner's report.

@@ -9,7 +9,7 @@ type Event struct {
 	InviteID     string    // Empty when the event is about an import.
 	Version      int       // Grows by one with every change of the invite.
 	From, To     string    // Names of states; To may also be ImportCompleted.
-	Reason       string    // Why: a stable word, see Reason; may be empty.
+	Reason       Reason    // Why; may be empty.
 	InvitationID string    // Clerk's id, once it has one.
 	ImportID     string    // The import it belongs to, if any.
 	At           time.Time // When it changed.

@@ -17,7 +17,7 @@ const (
 	Queued   State = iota // waits for its turn
 	Sending               // claimed: a call is about to be made, or under way
 	Unknown               // may have taken effect; only a read may settle it
-	Pending               // Clerk has it and has mailed it
+	Pending               // Clerk has it
 	Accepted              // the person has signed up
 	Expired               // the invitation ran out
 	Revoked               // revoked after it was sent
@@ -30,29 +30,30 @@ const (
 // States lists every state.
 var States = []State{Queued, Sending, Unknown, Pending, Accepted, Expired, Revoked, Rejected, Canceled, Failed, Parked}
 
-// stateInfo gives each state its name and the letter that stands for it in a
-// record.
-var stateInfo = [...]struct {
+// states gives each state its name, the letter that stands for it in a record,
+// and what it means to a person.
+var states = [...]struct {
 	name   string
 	letter byte
+	Entry
 }{
-	Queued:   {"queued", 'q'},
-	Sending:  {"sending", 's'},
-	Unknown:  {"unknown", 'u'},
-	Pending:  {"pending", 'p'},
-	Accepted: {"accepted", 'a'},
-	Expired:  {"expired", 'e'},
-	Revoked:  {"revoked", 'v'},
-	Rejected: {"rejected", 'r'},
-	Canceled: {"canceled", 'c'},
-	Failed:   {"failed", 'f'},
-	Parked:   {"parked", 'k'},
+	Queued:   {"queued", 'q', Entry{"It waits for its turn.", "Nothing. `inviteq status` gives its ETA."}},
+	Sending:  {"sending", 's', Entry{"A call to Clerk is under way.", nothing}},
+	Unknown:  {"unknown", 'u', Entry{"It may have been sent: its call got no clear answer.", looksItUp}},
+	Pending:  {"pending", 'p', Entry{"Clerk has the invitation, and waits for the person to accept it.", nothing}},
+	Accepted: {"accepted", 'a', Entry{"The person has signed up.", nothing}},
+	Expired:  {"expired", 'e', Entry{"The invitation ran out.", "Invite the person again if they shall still come."}},
+	Revoked:  {"revoked", 'v', Entry{"The invitation was revoked after it was sent.", nothing}},
+	Rejected: {"rejected", 'r', Entry{"Clerk will not take it; the reason says why.", "What the reason advises."}},
+	Canceled: {"canceled", 'c', Entry{"It was revoked before it was sent.", nothing}},
+	Failed:   {"failed", 'f', Entry{"It was given up: its attempts or its time ran out.", "`inviteq retry --state failed --dry-run`, then without `--dry-run`."}},
+	Parked:   {"parked", 'k', Entry{"It waits for a person to decide; the reason says what about.", "Look in Clerk's dashboard, then `inviteq release ID` or `inviteq revoke ID`, or leave it."}},
 }
 
 // String returns the state's name in lower case.
 func (s State) String() string {
-	if int(s) < len(stateInfo) {
-		return stateInfo[s].name
+	if int(s) < len(states) {
+		return states[s].name
 	}
 	return fmt.Sprintf("state(%d)", uint8(s))
 }
@@ -86,10 +87,18 @@ func (s State) Delivered() bool {
 
 // StateOf returns the state that a letter stands for in a record of the ledger.
 func StateOf(letter byte) (State, bool) {
-	for s, info := range stateInfo {
-		if info.letter == letter {
+	for s, row := range states {
+		if row.letter == letter {
 			return State(s), true
 		}
 	}
 	return 0, false
+}
+
+// Entry explains the state.
+func (s State) Entry() Entry {
+	if int(s) < len(states) {
+		return states[s].Entry
+	}
+	return Entry{}
 }

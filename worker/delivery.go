@@ -34,7 +34,7 @@ func (w *Worker) deliver(ctx context.Context, t ledger.Turn, asked time.Time) {
 	endCall(call, err)
 	v := judge(time.Now(), t, t.Batch, made, err, &w.cfg, w.window(t.Endpoint))
 	if len(v.suspect) > 0 {
-		v.members = append(v.members, w.isolate(ctx, v.suspect, asError(err))...)
+		v.members = append(v.members, w.isolate(ctx, v.suspect)...)
 	}
 	_, settling := tracer().Start(ctx, "inviteq settle")
 	w.settle(t, v)
@@ -100,7 +100,7 @@ func (w *Worker) settle(t ledger.Turn, v verdict) {
 func giveBack(t ledger.Turn) verdict {
 	v := verdict{token: ledger.RefundToken}
 	for _, r := range t.Batch {
-		v.members = append(v.members, settled(r, tasks.Queued, "not_sent", ""))
+		v.members = append(v.members, settled(r, tasks.Queued, tasks.ReasonNotSent, ""))
 	}
 	return v
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/inviteq/inviteq/tasks"
+	"github.com/inviteq/inviteq/tasks/ledger"
 )
 
 // dispatcher takes turns. It is level-triggered: it asks the ledger what may be
@@ -77,7 +78,7 @@ func (d *dispatcher) turn(ctx context.Context, inFlight *sync.WaitGroup) (time.T
 	d.next = ""
 	if len(t.Batch) == 0 {
 		free()
-		if t.Why == "key" {
+		if t.Why == ledger.WaitKey {
 			return d.askForTheKey(ctx, t.Wake), nil
 		}
 		if t.Wake.IsZero() || t.Wake.After(now.Add(d.tempo.idle)) {

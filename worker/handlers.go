@@ -202,9 +202,9 @@ func (w *Worker) sleepUntilETA(ctx context.Context, r ledger.Record) error {
 
 // outcome is the result that asynqmon shows for a finished task.
 type outcome struct {
-	State        string `json:"state"`
-	Reason       string `json:"reason,omitzero"`
-	InvitationID string `json:"invitation_id,omitzero"`
+	State        string       `json:"state"`
+	Reason       tasks.Reason `json:"reason,omitzero"`
+	InvitationID string       `json:"invitation_id,omitzero"`
 }
 
 func outcomeOf(r ledger.Record) outcome { return outcome{r.State.String(), r.Reason, r.InvitationID} }

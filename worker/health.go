@@ -12,6 +12,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"github.com/inviteq/inviteq/tasks"
 	"github.com/inviteq/inviteq/tasks/ledger"
 	"github.com/inviteq/inviteq/tasks/redisconn"
 )
@@ -22,35 +23,27 @@ type health struct {
 	log      zerolog.Logger
 	place    string // Where Redis is.
 	mu       sync.Mutex
-	problems map[string]string // what: what to do
-	failed   time.Time         // when Redis last failed
-	kind     redisconn.Kind    // what was last said of it
-	said     time.Time         // when
+	problems map[tasks.HealthProblem]string // what to do
+	failed   time.Time                      // when Redis last failed
+	kind     redisconn.Kind                 // what was last said of it
+	said     time.Time                      // when
 }
 
-// The things that can be wrong. The words are stable.
-const (
-	unwellRedis = "redis"
-	unwellKey   = "clerk_key"
-	unwellClock = "clock"
-	unwellDrain = "draining"
-)
-
-func (h *health) set(what, advice string) {
+func (h *health) set(what tasks.HealthProblem, advice string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	before, was := h.problems[what]
 	switch {
 	case advice == "" && was:
 		delete(h.problems, what)
-		h.log.Info().Str("what", what).Msg("well again")
+		h.log.Info().Str("what", string(what)).Msg("well again")
 	case advice != "":
 		if h.problems == nil {
-			h.problems = map[string]string{}
+			h.problems = map[tasks.HealthProblem]string{}
 		}
 		h.problems[what] = advice
-		if what != unwellDrain && (!was || before != advice) {
-			h.log.Error().Str("what", what).Str("advice", advice).Msg("not ready")
+		if what != tasks.ProblemDraining && (!was || before != advice) {
+			h.log.Error().Str("what", string(what)).Str("advice", advice).Msg("not ready")
 		}
 	}
 }
@@ -59,7 +52,7 @@ func (h *health) set(what, advice string) {
 // many talk to it at a time, and their news may cross.
 const calm = 3 * time.Second
 
-func (h *health) has(what string) bool {
+func (h *health) has(what tasks.HealthProblem) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	_, has := h.problems[what]
@@ -79,7 +72,7 @@ func (h *health) redis(err error) {
 	switch {
 	case err == nil && crossing:
 	case err == nil:
-		h.set(unwellRedis, "")
+		h.set(tasks.ProblemRedis, "")
 	default:
 		h.trouble(err)
 	}
@@ -94,7 +87,7 @@ func (h *health) trouble(err error) {
 	}
 	h.mu.Lock()
 	same := kind == h.kind || time.Since(h.said) < tellTrouble
-	if h.problems[unwellRedis] == "" {
+	if h.problems[tasks.ProblemRedis] == "" {
 		same = false
 	}
 	if !same {
@@ -102,21 +95,21 @@ func (h *health) trouble(err error) {
 	}
 	h.mu.Unlock()
 	if !same {
-		h.set(unwellRedis, advice)
+		h.set(tasks.ProblemRedis, advice)
 	}
 }
 
 // tellTrouble is how long one word about Redis stands before another replaces it.
 const tellTrouble = 10 * time.Second
 
-func (h *health) draining() { h.set(unwellDrain, "shutting down") }
+func (h *health) draining() { h.set(tasks.ProblemDraining, "shutting down") }
 
 // Problems returns what keeps the worker from delivering, and what to do about
 // it. Empty means ready.
-func (w *Worker) Problems() map[string]string {
+func (w *Worker) Problems() map[tasks.HealthProblem]string {
 	w.health.mu.Lock()
 	defer w.health.mu.Unlock()
-	p := map[string]string{}
+	p := map[tasks.HealthProblem]string{}
 	maps.Copy(p, w.health.problems)
 	return p
 }
@@ -146,10 +139,10 @@ func (w *Worker) checkUp(ctx context.Context) {
 	// The answer was given at some time between asking and now.
 	switch now := time.Now(); {
 	case theirs.Before(before.Add(-ledger.MaxSkew)), theirs.After(now.Add(ledger.MaxSkew)):
-		w.health.set(unwellClock, fmt.Sprintf("this machine's clock is %s off from Redis's: synchronise both",
+		w.health.set(tasks.ProblemClock, fmt.Sprintf("this machine's clock is %s off from Redis's: synchronise both",
 			now.Sub(theirs).Round(100*time.Millisecond)))
 	default:
-		w.health.set(unwellClock, "")
+		w.health.set(tasks.ProblemClock, "")
 	}
 	if o, err := w.ledger.Overview(ctx, time.Now()); err == nil {
 		w.keyHealth(o.Closed)
@@ -159,11 +152,11 @@ func (w *Worker) checkUp(ctx context.Context) {
 func (w *Worker) keyHealth(g ledger.Gate) {
 	switch {
 	case !g.Closed():
-		w.health.set(unwellKey, "")
-	case g.Why == "unauthorized":
-		w.health.set(unwellKey, "Clerk refuses the secret key: check CLERK_SECRET_KEY; nothing is sent until it works")
+		w.health.set(tasks.ProblemClerkKey, "")
+	case g.Why == tasks.CauseUnauthorized:
+		w.health.set(tasks.ProblemClerkKey, "Clerk refuses the secret key: check CLERK_SECRET_KEY; nothing is sent until it works")
 	default:
-		w.health.set(unwellKey, "the edge in front of Clerk refuses us: check CLERK_API_URL and the network's way out; nothing is sent until it works")
+		w.health.set(tasks.ProblemClerkKey, "the edge in front of Clerk refuses us: check CLERK_API_URL and the network's way out; nothing is sent until it works")
 	}
 }
 
@@ -182,7 +175,7 @@ func (w *Worker) askForTheKey(ctx context.Context, due time.Time) time.Time {
 	}
 	gate := ledger.GateChange{Endpoint: ledger.All, Open: true}
 	if err := w.clerk.Probe(ctx); err != nil && asError(err).Kind.ClosesEverything() {
-		gate = ledger.GateChange{Endpoint: ledger.All, Until: now.Add(keyGate), Why: asError(err).Kind.String()}
+		gate = ledger.GateChange{Endpoint: ledger.All, Until: now.Add(keyGate), Why: gateCauses[asError(err).Kind]}
 	} else if err != nil {
 		return now.Add(w.tempo.idle)
 	}
@@ -201,7 +194,7 @@ func (w *Worker) clerkReady(ctx context.Context) (bool, time.Time) {
 	}
 	if err := w.clerk.Probe(ctx); err != nil && asError(err).Kind.ClosesEverything() {
 		w.health.redis(w.ledger.SetGate(ctx, time.Now(), ledger.GateChange{
-			Endpoint: ledger.All, Until: time.Now().Add(keyGate), Why: asError(err).Kind.String(),
+			Endpoint: ledger.All, Until: time.Now().Add(keyGate), Why: gateCauses[asError(err).Kind],
 		}))
 	}
 	if ok, retryAt = w.clerk.Ready(); !ok && !retryAt.After(time.Now()) {
@@ -225,8 +218,8 @@ func (w *Worker) Handler() http.Handler {
 			rw.WriteHeader(http.StatusServiceUnavailable)
 		}
 		_ = json.NewEncoder(rw).Encode(struct {
-			Ready    bool              `json:"ready"`
-			Problems map[string]string `json:"problems,omitzero"`
+			Ready    bool                           `json:"ready"`
+			Problems map[tasks.HealthProblem]string `json:"problems,omitzero"`
 		}{len(problems) == 0, problems})
 	})
 	return mux

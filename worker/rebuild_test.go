@@ -97,8 +97,8 @@ func wipe(t *testing.T, restart bool) {
 	}
 	counts := map[string]int{}
 	for _, r := range s.await(2*time.Minute, ids...) {
-		counts[r.State.String()+" "+r.Reason]++
-		if r.State != tasks.Pending && r.Reason != reasonInvited {
+		counts[r.State.String()+" "+string(r.Reason)]++
+		if r.State != tasks.Pending && r.Reason != tasks.ReasonAlreadyInvited {
 			t.Errorf("%s is %s (%s)", r.Invite.ID, r.State, r.Reason)
 		}
 	}
@@ -112,7 +112,7 @@ func wipe(t *testing.T, restart bool) {
 	// A pass with --adopt makes both sides agree again.
 	pass := reconcile.Pass{Ledger: s.ledger, Clerk: s.client(clerk.Breaker{}), Full: true, Adopt: true}
 	first, err := pass.Run(t.Context())
-	if err != nil || first.Missing != 0 || first.Adopted != counts["rejected "+reasonInvited] {
+	if err != nil || first.Missing != 0 || first.Adopted != counts[string("rejected "+tasks.ReasonAlreadyInvited)] {
 		t.Errorf("the first pass: %+v, %v", first, err)
 	}
 	pass = reconcile.Pass{Ledger: s.ledger, Clerk: s.client(clerk.Breaker{}), Full: true}

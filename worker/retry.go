@@ -30,22 +30,6 @@ const (
 	minRetryAfter = time.Second
 )
 
-// The reasons that stand in a record. They are stable words.
-const (
-	reasonInvited   = "already_invited"
-	reasonUser      = ledger.ReasonUser
-	reasonBlocked   = "blocked"
-	reasonAttempts  = "attempts_exhausted"
-	reasonMalformed = "malformed_request"
-	reasonCrashes   = "worker_died_three_times"
-	reasonResend    = "unknown_with_ignore_existing"
-	reasonBusy      = "busy"
-
-	// While an invite is unknown: a refused call is not thought to have made its
-	// invitation, but a read has to confirm it.
-	reasonUnconfirmed = "unconfirmed"
-)
-
 // judge maps every outcome of a create call to a verdict. batch is what was
 // sent; made is Clerk's answer, matched to the batch by id.
 func judge(now time.Time, t ledger.Turn, batch []ledger.Record, made map[string]clerk.Invitation, err error, cfg *Config, window time.Duration) verdict {
@@ -65,7 +49,7 @@ func judge(now time.Time, t ledger.Turn, batch []ledger.Record, made map[string]
 			if inv, ok := made[r.Invite.ID]; ok {
 				v.members = append(v.members, settled(r, tasks.Pending, "", inv.ID))
 			} else {
-				v.members = append(v.members, unknown(now, r, "no_answer"))
+				v.members = append(v.members, unknown(now, r))
 			}
 		}
 		return v
@@ -74,23 +58,23 @@ func judge(now time.Time, t ledger.Turn, batch []ledger.Record, made map[string]
 	switch kind := e.Kind; kind {
 	case clerk.KindNotSent:
 		v.token, v.gate = ledger.RefundToken, ledger.GateChange{}
-		return all(ledger.Settlement{To: tasks.Queued, Reason: kind.String()})
+		return all(ledger.Settlement{To: tasks.Queued, Reason: tasks.ReasonNotSent})
 
 	case clerk.KindQuota:
 		until := now.Add(min(max(e.RetryAfter, minRetryAfter), max(window, minRetryAfter)))
-		v.gate = ledger.GateChange{Endpoint: t.Endpoint, Until: until, Surprise: true, Why: kind.String()}
-		return all(ledger.Settlement{To: tasks.Queued, Reason: kind.String()})
+		v.gate = ledger.GateChange{Endpoint: t.Endpoint, Until: until, Surprise: true, Why: gateCauses[kind]}
+		return all(ledger.Settlement{To: tasks.Queued, Reason: gateCauses[kind].Reason()})
 
 	case clerk.KindOverload:
-		v.gate = ledger.GateChange{Endpoint: t.Endpoint, Until: now.Add(overloadGate), Why: kind.String()}
-		return all(ledger.Settlement{To: tasks.Queued, Reason: kind.String()})
+		v.gate = ledger.GateChange{Endpoint: t.Endpoint, Until: now.Add(overloadGate), Why: gateCauses[kind]}
+		return all(ledger.Settlement{To: tasks.Queued, Reason: gateCauses[kind].Reason()})
 
 	case clerk.KindUnauthorized, clerk.KindEdgeBlocked, clerk.KindRedirected:
-		v.gate = ledger.GateChange{Endpoint: ledger.All, Until: now.Add(keyGate), Why: kind.String()}
-		return all(ledger.Settlement{To: tasks.Queued, Reason: kind.String()})
+		v.gate = ledger.GateChange{Endpoint: ledger.All, Until: now.Add(keyGate), Why: gateCauses[kind]}
+		return all(ledger.Settlement{To: tasks.Queued, Reason: gateCauses[kind].Reason()})
 
 	case clerk.KindMalformed:
-		return all(ledger.Settlement{To: tasks.Parked, Reason: reasonMalformed})
+		return all(ledger.Settlement{To: tasks.Parked, Reason: tasks.ReasonMalformed})
 
 	case clerk.KindDuplicate, clerk.KindExists, clerk.KindInvalid, clerk.KindBlocked, clerk.KindBusy, clerk.KindRefused:
 		return v.refused(now, batch, e, cfg)
@@ -101,7 +85,7 @@ func judge(now time.Time, t ledger.Turn, batch []ledger.Record, made map[string]
 			v.token, v.gate = ledger.KeepToken, ledger.GateChange{}
 		}
 		for _, r := range batch {
-			v.members = append(v.members, unknown(now, r, kind.String()))
+			v.members = append(v.members, unknown(now, r))
 		}
 		return v
 	}
@@ -125,7 +109,7 @@ func (v verdict) refused(now time.Time, batch []ledger.Record, e *clerk.Error, c
 		return v
 	}
 	for _, r := range v.suspect {
-		v.members = append(v.members, innocent(now, r, e.Kind.String()))
+		v.members = append(v.members, innocent(now, r))
 	}
 	v.suspect = nil
 	return v
@@ -136,10 +120,10 @@ func (v verdict) refused(now time.Time, batch []ledger.Record, e *clerk.Error, c
 // and what the list did not show yet, Clerk's refusal of a duplicate tells. With
 // ignore_existing it refuses none, so there the reading is done with care, first.
 // Who has been in doubt before goes by itself from now on: two bulks are enough.
-func innocent(now time.Time, r ledger.Record, why string) ledger.Settlement {
-	s := settled(r, tasks.Queued, why, "")
+func innocent(now time.Time, r ledger.Record) ledger.Settlement {
+	s := settled(r, tasks.Queued, tasks.ReasonBulkRefused, "")
 	if r.Invite.IgnoreExisting {
-		s = settled(r, tasks.Unknown, reasonUnconfirmed, "")
+		s = settled(r, tasks.Unknown, tasks.ReasonChecking, "")
 		s.At = now.Add(firstLook)
 	}
 	s.Solo = r.Doubt
@@ -152,38 +136,29 @@ func refusal(now time.Time, r ledger.Record, kind clerk.Kind, param string, cfg 
 	case clerk.KindDuplicate:
 		// A call before this one may have made the invitation that is in the way,
 		// even one that the ledger has forgotten because Redis lost its last second.
-		return settled(r, tasks.Unknown, ledger.ReasonDuplicate, "")
+		return settled(r, tasks.Unknown, tasks.ReasonInvitationExists, "")
 	case clerk.KindExists:
 		if r.Doubt {
-			return settled(r, tasks.Unknown, ledger.ReasonUser, "") // Perhaps they came by an invitation of ours.
+			return settled(r, tasks.Unknown, tasks.ReasonExistingUser, "") // Perhaps they came by an invitation of ours.
 		}
-		return settled(r, tasks.Rejected, reasonUser, "")
+		return settled(r, tasks.Rejected, tasks.ReasonExistingUser, "")
 	case clerk.KindBlocked:
-		return settled(r, tasks.Rejected, reasonBlocked, "")
+		return settled(r, tasks.Rejected, tasks.ReasonBlocked, "")
 	case clerk.KindInvalid:
-		return settled(r, tasks.Rejected, invalidReason(param), "")
+		return settled(r, tasks.Rejected, tasks.InvalidField(param), "")
 	case clerk.KindBusy:
-		return again(now, r, reasonBusy, cfg)
+		return again(now, r, tasks.ReasonClerkBusy, cfg)
 	default:
-		return again(now, r, kind.String(), cfg)
+		return again(now, r, tasks.ReasonRefused, cfg)
 	}
-}
-
-// invalidReason is one of a bounded set, whatever Clerk says.
-func invalidReason(param string) string {
-	switch param {
-	case "email_address", "public_metadata", "redirect_url", "expires_in_days", "template_slug", "notify", "ignore_existing":
-		return "invalid_" + param
-	}
-	return "invalid"
 }
 
 // again charges an attempt and waits, or gives up.
-func again(now time.Time, r ledger.Record, reason string, cfg *Config) ledger.Settlement {
+func again(now time.Time, r ledger.Record, reason tasks.Reason, cfg *Config) ledger.Settlement {
 	s := settled(r, tasks.Queued, reason, "")
 	s.Charge = ledger.ChargeOne
 	if r.Attempts+1 >= cfg.MaxAttempts {
-		s.To, s.Reason = tasks.Failed, reasonAttempts
+		s.To, s.Reason = tasks.Failed, tasks.ReasonAttempts
 		return s
 	}
 	s.At = now.Add(backoff(r.Attempts))
@@ -191,13 +166,13 @@ func again(now time.Time, r ledger.Record, reason string, cfg *Config) ledger.Se
 }
 
 // unknown keeps an attempt in hand until a read has settled the invite.
-func unknown(now time.Time, r ledger.Record, reason string) ledger.Settlement {
-	s := settled(r, tasks.Unknown, reason, "")
+func unknown(now time.Time, r ledger.Record) ledger.Settlement {
+	s := settled(r, tasks.Unknown, tasks.ReasonNoClearAnswer, "")
 	s.At, s.Charge = now.Add(firstLook), ledger.ChargeHeld
 	return s
 }
 
-func settled(r ledger.Record, to tasks.State, reason, invitationID string) ledger.Settlement {
+func settled(r ledger.Record, to tasks.State, reason tasks.Reason, invitationID string) ledger.Settlement {
 	return ledger.Settlement{ID: r.Invite.ID, Turn: r.Turn, To: to, Reason: reason, InvitationID: invitationID}
 }
 

@@ -17,7 +17,7 @@ type judged struct {
 	Token  ledger.Token
 	Gate   string // endpoint: word and until when, or "open"
 	To     tasks.State
-	Reason string
+	Reason tasks.Reason
 	Charge ledger.Charge
 	Wait   bool // not at once
 }
@@ -48,16 +48,16 @@ func TestJudge(t *testing.T) {
 		{"wrong key", status(clerk.KindUnauthorized), judged{ledger.StampToken, "all: unauthorized for 30s", tasks.Queued, "unauthorized", ledger.NoCharge, false}},
 		{"edge", status(clerk.KindEdgeBlocked), judged{ledger.StampToken, "all: edge_blocked for 30s", tasks.Queued, "edge_blocked", ledger.NoCharge, false}},
 		{"redirect", status(clerk.KindRedirected), judged{ledger.StampToken, "all: redirected for 30s", tasks.Queued, "redirected", ledger.NoCharge, false}},
-		{"no answer", &clerk.Error{Kind: clerk.KindUnknown}, judged{ledger.KeepToken, "", tasks.Unknown, "unknown", ledger.ChargeHeld, true}},
-		{"500", &clerk.Error{Kind: clerk.KindUnknown, Status: 500}, judged{ledger.StampToken, "", tasks.Unknown, "unknown", ledger.ChargeHeld, true}},
-		{"duplicate", status(clerk.KindDuplicate), judged{ledger.StampToken, "", tasks.Unknown, ledger.ReasonDuplicate, ledger.NoCharge, false}},
+		{"no answer", &clerk.Error{Kind: clerk.KindUnknown}, judged{ledger.KeepToken, "", tasks.Unknown, tasks.ReasonNoClearAnswer, ledger.ChargeHeld, true}},
+		{"500", &clerk.Error{Kind: clerk.KindUnknown, Status: 500}, judged{ledger.StampToken, "", tasks.Unknown, tasks.ReasonNoClearAnswer, ledger.ChargeHeld, true}},
+		{"duplicate", status(clerk.KindDuplicate), judged{ledger.StampToken, "", tasks.Unknown, tasks.ReasonInvitationExists, ledger.NoCharge, false}},
 		{"a user", status(clerk.KindExists), judged{ledger.StampToken, "", tasks.Rejected, "existing_user", ledger.NoCharge, false}},
 		{"blocked", status(clerk.KindBlocked), judged{ledger.StampToken, "", tasks.Rejected, "blocked", ledger.NoCharge, false}},
 		{"invalid", &clerk.Error{Kind: clerk.KindInvalid, Status: 422, Param: "redirect_url"}, judged{ledger.StampToken, "", tasks.Rejected, "invalid_redirect_url", ledger.NoCharge, false}},
-		{"busy", status(clerk.KindBusy), judged{ledger.StampToken, "", tasks.Queued, "busy", ledger.ChargeOne, true}},
+		{"busy", status(clerk.KindBusy), judged{ledger.StampToken, "", tasks.Queued, tasks.ReasonClerkBusy, ledger.ChargeOne, true}},
 		{"refused", status(clerk.KindRefused), judged{ledger.StampToken, "", tasks.Queued, "refused", ledger.ChargeOne, true}},
 		{"malformed", status(clerk.KindMalformed), judged{ledger.StampToken, "", tasks.Parked, "malformed_request", ledger.NoCharge, false}},
-		{"a kind of tomorrow", status(clerk.Kind(200)), judged{ledger.StampToken, "", tasks.Unknown, "kind_200", ledger.ChargeHeld, true}},
+		{"a kind of tomorrow", status(clerk.Kind(200)), judged{ledger.StampToken, "", tasks.Unknown, tasks.ReasonNoClearAnswer, ledger.ChargeHeld, true}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			batch := []ledger.Record{{Invite: tasks.Invite{ID: "inq_1"}, Turn: "turn_1"}}

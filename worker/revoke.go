@@ -41,20 +41,20 @@ func (w *Worker) revoke(ctx context.Context, r ledger.Record) error {
 	}
 	start := time.Now()
 	_, err := w.clerk.Revoke(ctx, r.InvitationID)
-	to, reason := tasks.Revoked, "revoked"
+	to, reason := tasks.Revoked, tasks.ReasonRevokeRequested
 	if err != nil {
 		switch asError(err).Kind {
 		case clerk.KindAlreadyRevoked:
 		case clerk.KindAlreadyAccepted:
-			to, reason = tasks.Accepted, "too_late_to_revoke"
+			to, reason = tasks.Accepted, tasks.ReasonTooLateToRevoke
 		case clerk.KindNotFound:
-			reason = "not_found"
+			reason = tasks.ReasonGoneAtClerk
 		case clerk.KindRefused, clerk.KindInvalid:
 			// Perhaps it has expired: Clerk's list knows.
 			if to, err = w.statusOf(ctx, r.InvitationID); err != nil || to == tasks.Pending {
 				return err
 			}
-			reason = "too_late_to_revoke"
+			reason = tasks.ReasonTooLateToRevoke
 		default:
 			return err
 		}

@@ -66,14 +66,14 @@ func (w *Worker) hasQuotaLimits() bool {
 // isolate finds out who is to blame for a refused bulk when Clerk does not say.
 // Those the reads find are settled; the others go again, and if nobody is found,
 // one by one.
-func (w *Worker) isolate(ctx context.Context, suspects []ledger.Record, e *clerk.Error) []ledger.Settlement {
+func (w *Worker) isolate(ctx context.Context, suspects []ledger.Record) []ledger.Settlement {
 	out, err := w.ruledOut(ctx, suspects)
 	found := err == nil && len(out) > 0
 	var members []ledger.Settlement
 	for _, r := range suspects {
 		s, ok := out[r.Invite.ID]
 		if !ok {
-			s = innocent(time.Now(), r, e.Kind.String())
+			s = innocent(time.Now(), r)
 			s.Solo = s.Solo || !found
 		}
 		members = append(members, s)
@@ -148,7 +148,7 @@ func (w *Worker) recall(ctx context.Context, t ledger.Turn) []ledger.Record {
 			defer mu.Unlock()
 			switch {
 			case err != nil:
-				s = settled(r, tasks.Queued, clerk.KindNotSent.String(), "")
+				s = settled(r, tasks.Queued, tasks.ReasonNotSent, "")
 				s.At = time.Now().Add(lookLease)
 				gone = append(gone, s)
 			case found:

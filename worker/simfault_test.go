@@ -179,21 +179,21 @@ func TestPoisonDoesNotHarmItsNeighbours(t *testing.T) {
 // own: every third a user, every third invited by somebody else, every third
 // blocked.
 func poison(t *testing.T, w *world, screening bool, bad int) {
-	want := map[int]string{}
+	want := map[int]tasks.Reason{}
 	for n := range bad {
 		address := fmt.Sprintf("person%d@example.com", n)
 		switch n % 3 {
 		case 0:
 			w.sim.AddUser(address)
-			want[n] = reasonUser
+			want[n] = tasks.ReasonExistingUser
 		case 1:
 			if _, err := w.sim.CreateForeign(address); err != nil {
 				t.Fatal(err)
 			}
-			want[n] = reasonInvited
+			want[n] = tasks.ReasonAlreadyInvited
 		default:
 			w.sim.BlockAddress(address)
-			want[n] = reasonBlocked
+			want[n] = tasks.ReasonBlocked
 		}
 	}
 	time.Sleep(time.Minute)
@@ -282,7 +282,7 @@ func TestParkedInviteIsLookedForBeforeItIsCanceled(t *testing.T) {
 		w.sim.Inject(clerksim.OpCreate, clerksim.Fault{Delay: 45 * time.Minute}, 1)
 		id := w.give(i)[0]
 		time.Sleep(40 * time.Minute)
-		if r := w.records(id)[0]; r.State != tasks.Parked || r.Reason != reasonResend {
+		if r := w.records(id)[0]; r.State != tasks.Parked || r.Reason != tasks.ReasonMayHaveBeenSent {
 			t.Fatalf("it is %s (%s), want parked", r.State, r.Reason)
 		}
 		time.Sleep(10 * time.Minute)
@@ -386,13 +386,13 @@ func TestPoisonIsParked(t *testing.T) {
 		}
 		last := w.mustStart()
 		r := w.settle(5*time.Minute, id)[0]
-		if r.State != tasks.Parked || r.Reason != reasonCrashes || r.Attempts != 0 || r.Crashes != 3 {
+		if r.State != tasks.Parked || r.Reason != tasks.ReasonWorkersDied || r.Attempts != 0 || r.Crashes != 3 {
 			t.Fatalf("it is %s (%s) after %d attempts and %d crashes", r.State, r.Reason, r.Attempts, r.Crashes)
 		}
 		if !strings.Contains(w.logs(), id) {
 			t.Error("no log line names it")
 		}
-		back, err := w.calm.Requeue(t.Context(), time.Now(), "by_hand", []tasks.State{tasks.Parked}, id)
+		back, err := w.calm.Requeue(t.Context(), time.Now(), tasks.ReasonQueuedByHand, []tasks.State{tasks.Parked}, id)
 		if err != nil || !back[0] {
 			t.Fatal(back, err)
 		}

@@ -10,7 +10,6 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"github.com/inviteq/inviteq/clerk"
 	"github.com/inviteq/inviteq/clerk/clerksim"
 	"github.com/inviteq/inviteq/tasks"
 	"github.com/inviteq/inviteq/tasks/ledger"
@@ -138,16 +137,16 @@ func (o *oracle) invite(i *simInvite) {
 		known := slices.ContainsFunc(address, func(inv clerksim.Invitation) bool { return inviteOf(inv) != i.ID })
 		accepted := slices.ContainsFunc(address, func(inv clerksim.Invitation) bool { return inv.Status == clerksim.StatusAccepted })
 		switch r.Reason {
-		case reasonInvited:
+		case tasks.ReasonAlreadyInvited:
 			user := o.s.users[i.EmailAddress.Key()] && o.s.plan.clerk.Switches.BulkUser == clerksim.BulkUserDuplicate
 			if !known && !user {
 				bad("nobody else has ever invited them")
 			}
-		case reasonUser:
+		case tasks.ReasonExistingUser:
 			if !o.s.users[i.EmailAddress.Key()] && !accepted {
 				bad("they are no user")
 			}
-		case reasonBlocked:
+		case tasks.ReasonBlocked:
 			if !o.s.blocked[i.EmailAddress.Key()] {
 				bad("they are not blocked")
 			}
@@ -162,14 +161,14 @@ func (o *oracle) invite(i *simInvite) {
 		if len(made) > 0 && made[0].CreatedAt.Before(r.UpdatedAt.Add(-10*time.Second-o.s.slow)) {
 			bad("but Clerk has made its invitation")
 		}
-		if !(r.Reason == reasonAttempts && r.Attempts >= o.s.attempts || r.Reason == "too_old" && i.within > 0) {
+		if !(r.Reason == tasks.ReasonAttempts && r.Attempts >= o.s.attempts || r.Reason == tasks.ReasonTooOld && i.within > 0) {
 			bad("for no reason that this world has")
 		}
 	case tasks.Parked:
 		if i.revoked {
 			bad("somebody was told that it will be revoked")
 		}
-		if !(r.Reason == reasonResend && i.IgnoreExisting && !o.s.resend || r.Reason == reasonCrashes && r.Crashes >= maxCrashes) {
+		if !(r.Reason == tasks.ReasonMayHaveBeenSent && i.IgnoreExisting && !o.s.resend || r.Reason == tasks.ReasonWorkersDied && r.Crashes >= maxCrashes) {
 			bad("for no reason that this world has")
 		}
 	}
@@ -188,7 +187,7 @@ func (o *oracle) chargeable(i *simInvite) int {
 		}
 	}
 	for _, m := range o.s.redis.XRange(context.Background(), "inviteq:{default}:events", "-", "+").Val() {
-		if m.Values["id"] == i.ID && m.Values["to"] == "unknown" && m.Values["reason"] == clerk.KindUnknown.String() {
+		if m.Values["id"] == i.ID && m.Values["to"] == "unknown" && m.Values["reason"] == string(tasks.ReasonNoClearAnswer) {
 			n++
 		}
 	}

@@ -98,19 +98,16 @@ func whole(page clerk.Page, offset int) error {
 	return nil
 }
 
-// reasonCrashed is why turn.lua made an invite unknown: its claim ran out.
-const reasonCrashed = "claim_expired"
-
 // look decides about one unknown invite, given the invitations that Clerk shows
 // for its address.
 func look(now time.Time, r ledger.Record, shown []clerk.Invitation, owners map[string]string, cfg *Config) ledger.Settlement {
 	if s, ok := find(r, shown, owners); ok {
 		return s
 	}
-	if r.Reason == ledger.ReasonDuplicate && slices.ContainsFunc(shown, isPending) {
-		return settled(r, tasks.Rejected, reasonInvited, "") // Somebody else's.
+	if r.Reason == tasks.ReasonInvitationExists && slices.ContainsFunc(shown, isPending) {
+		return settled(r, tasks.Rejected, tasks.ReasonAlreadyInvited, "") // Somebody else's.
 	}
-	noFence := r.Invite.IgnoreExisting && r.Reason != reasonUnconfirmed
+	noFence := r.Invite.IgnoreExisting && r.Reason != tasks.ReasonChecking
 	if r.Absent+1 < cleanReads {
 		s := settled(r, tasks.Unknown, r.Reason, "")
 		s.At, s.Absent = now.Add(secondLook), r.Absent+1
@@ -119,22 +116,22 @@ func look(now time.Time, r ledger.Record, shown []clerk.Invitation, owners map[s
 		}
 		return s
 	}
-	switch r.Reason { // Clerk says so, and shows nothing of ours.
-	case ledger.ReasonDuplicate:
-		return settled(r, tasks.Rejected, reasonInvited, "")
-	case ledger.ReasonUser:
-		return settled(r, tasks.Rejected, reasonUser, "")
+	switch { // Clerk says so, and shows nothing of ours.
+	case r.Reason == tasks.ReasonInvitationExists:
+		return settled(r, tasks.Rejected, tasks.ReasonAlreadyInvited, "")
+	case r.Reason == tasks.ReasonExistingUser:
+		return settled(r, tasks.Rejected, tasks.ReasonExistingUser, "")
 	}
-	s := settled(r, tasks.Queued, "not_found", "")
+	s := settled(r, tasks.Queued, tasks.ReasonNotAtClerk, "")
 	s.Charge = ledger.ChargeRelease
 	switch {
-	case r.Reason == reasonUnconfirmed: // It goes on as if nothing had happened.
+	case r.Reason == tasks.ReasonChecking: // It goes on as if nothing had happened.
 	case noFence && !cfg.ResendUnknown:
-		s.To, s.Reason = tasks.Parked, reasonResend
+		s.To, s.Reason = tasks.Parked, tasks.ReasonMayHaveBeenSent
 	case r.Crashes >= maxCrashes:
-		s.To, s.Reason = tasks.Parked, reasonCrashes
-	case r.Reason != reasonCrashed && r.Attempts+1 >= cfg.MaxAttempts: // A crash costs no attempt.
-		s.To, s.Reason = tasks.Failed, reasonAttempts
+		s.To, s.Reason = tasks.Parked, tasks.ReasonWorkersDied
+	case r.Reason != tasks.ReasonWorkerDied && r.Attempts+1 >= cfg.MaxAttempts: // A crash costs no attempt.
+		s.To, s.Reason = tasks.Failed, tasks.ReasonAttempts
 	default:
 		s.At = now.Add(backoff(r.Attempts) / 4)
 	}
@@ -147,7 +144,7 @@ func find(r ledger.Record, shown []clerk.Invitation, owners map[string]string) (
 	for _, inv := range shown {
 		owner, taken := owners[inv.ID]
 		if r.MayBe(inv.CreatedAt) && (!taken || owner == r.Invite.ID) {
-			return settled(r, stateOf(inv.Status), "found", inv.ID), true
+			return settled(r, stateOf(inv.Status), tasks.ReasonAlreadyAtClerk, inv.ID), true
 		}
 	}
 	return ledger.Settlement{}, false

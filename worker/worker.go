@@ -141,7 +141,7 @@ type asynqLogger struct {
 }
 
 func (l asynqLogger) at(level zerolog.Level) *zerolog.Event {
-	if l.health.has(unwellRedis) {
+	if l.health.has(tasks.ProblemRedis) {
 		level = zerolog.DebugLevel
 	}
 	return l.log.WithLevel(level)

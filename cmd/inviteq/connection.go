@@ -79,7 +79,7 @@ func (p *program) hint(ctx context.Context, conn *connection) {
 		}
 	}
 	if o.Closed.Closed() {
-		p.console.note("Clerk refuses the workers (%s): check their CLERK_SECRET_KEY. They try again by themselves.", o.Closed.Why)
+		p.console.note("Nothing is sent (%s). %s %s", o.Closed.Why, o.Closed.Why.Entry().Means, o.Closed.Why.Entry().Do)
 	}
 }
 

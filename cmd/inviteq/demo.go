@@ -200,7 +200,7 @@ type show struct {
 	clicks []click
 	list   enqueue.Import
 
-	reasons map[string]int // why rows were not delivered, at the end
+	reasons map[tasks.Reason]int // why rows were not delivered, at the end
 }
 
 // click is an interactive invite.
@@ -303,7 +303,7 @@ func (s *stage) step(ctx context.Context, sh *show) (err error) {
 
 // reasons counts why people of the list were not delivered.
 func (s *stage) reasons(ctx context.Context, sh *show) error {
-	sh.reasons = map[string]int{}
+	sh.reasons = map[tasks.Reason]int{}
 	for st, err := range s.conn.client.All(ctx, enqueue.ListOptions{ImportID: demoImport, States: undelivered}) {
 		if err != nil {
 			return err

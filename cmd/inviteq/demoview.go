@@ -100,28 +100,28 @@ func brief(d time.Duration) string {
 
 // demoJSON is the end of the demo in --json. The keys are stable and always there.
 type demoJSON struct {
-	Rows            int            `json:"rows"`
-	Delivered       int64          `json:"delivered"`
-	AlreadyInvited  int64          `json:"already_invited"`
-	ExistingUsers   int64          `json:"existing_users"`
-	OtherReasons    map[string]int `json:"other_reasons"` // refused by Clerk, failed or parked for another reason
-	LeftOut         map[string]int `json:"left_out"`      // rows that were not enqueued, by reason
-	Open            int64          `json:"open"`          // not settled: 0, unless something is wrong
-	Clicks          int            `json:"clicks"`        // interactive invites, all delivered beside the list
-	ClickMeanMS     int64          `json:"click_mean_ms"`
-	ClickLongestMS  int64          `json:"click_longest_ms"`
-	PerHour         int            `json:"invitations_per_hour"` // in the first simulated hour
-	Ceiling         int            `json:"ceiling"`              // what Clerk's limits allow at most
-	TooManyRequests int            `json:"too_many_requests"`    // 429s met
-	MostMails       int            `json:"most_mails"`           // to one address
-	Seconds         float64        `json:"seconds"`
+	Rows            int                  `json:"rows"`
+	Delivered       int64                `json:"delivered"`
+	AlreadyInvited  int64                `json:"already_invited"`
+	ExistingUsers   int64                `json:"existing_users"`
+	OtherReasons    map[tasks.Reason]int `json:"other_reasons"` // refused by Clerk, failed or parked for another reason
+	LeftOut         map[string]int       `json:"left_out"`      // rows that were not enqueued, by reason
+	Open            int64                `json:"open"`          // not settled: 0, unless something is wrong
+	Clicks          int                  `json:"clicks"`        // interactive invites, all delivered beside the list
+	ClickMeanMS     int64                `json:"click_mean_ms"`
+	ClickLongestMS  int64                `json:"click_longest_ms"`
+	PerHour         int                  `json:"invitations_per_hour"` // in the first simulated hour
+	Ceiling         int                  `json:"ceiling"`              // what Clerk's limits allow at most
+	TooManyRequests int                  `json:"too_many_requests"`    // 429s met
+	MostMails       int                  `json:"most_mails"`           // to one address
+	Seconds         float64              `json:"seconds"`
 }
 
 // result asks the simulated Clerk, not the ledger, wherever it can be asked.
 func (s *stage) result(sh show) demoJSON {
 	clicked, mean, longest := sh.waits()
 	r := demoJSON{
-		Rows: sh.rows, LeftOut: sh.faults, OtherReasons: map[string]int{}, Open: sh.list.Open, Clicks: clicked,
+		Rows: sh.rows, LeftOut: sh.faults, OtherReasons: map[tasks.Reason]int{}, Open: sh.list.Open, Clicks: clicked,
 		ClickMeanMS: mean.Milliseconds(), ClickLongestMS: longest.Milliseconds(),
 		Ceiling:         ledger.ClerkLimits.Single.Calls + ledger.ClerkLimits.Bulk.Calls*ledger.BulkSize,
 		TooManyRequests: s.sim.CountStatus("", http.StatusTooManyRequests), MostMails: s.sim.MaxMails(),
@@ -130,9 +130,9 @@ func (s *stage) result(sh show) demoJSON {
 	r.Delivered, _, _ = tally(sh.list.States)
 	for reason, n := range sh.reasons {
 		switch reason {
-		case "already_invited":
+		case tasks.ReasonAlreadyInvited:
 			r.AlreadyInvited += int64(n)
-		case "existing_user":
+		case tasks.ReasonExistingUser:
 			r.ExistingUsers += int64(n)
 		default:
 			r.OtherReasons[reason] += n
@@ -155,7 +155,7 @@ func (r demoJSON) print(p *program) error {
 	t.row(text("already invited").in(c.yellow), number(r.AlreadyInvited), text("had a pending invitation: not mailed again"))
 	t.row(text("existing users").in(c.yellow), number(r.ExistingUsers), text("have an account: refused by Clerk"))
 	for _, reason := range slices.Sorted(maps.Keys(r.OtherReasons)) {
-		t.row(text(reason).in(c.red), number(int64(r.OtherReasons[reason])), text(advice(reason)))
+		t.row(text(string(reason)).in(c.red), number(int64(r.OtherReasons[reason])), text(reason.Entry().Means))
 	}
 	for _, reason := range slices.Sorted(maps.Keys(r.LeftOut)) {
 		t.row(text(reason), number(int64(r.LeftOut[reason])), text("left out, never sent to Clerk"))

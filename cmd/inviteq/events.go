@@ -28,16 +28,16 @@ Examples:
 
 // eventJSON is an event in --json. The keys are stable and always there.
 type eventJSON struct {
-	ID           string    `json:"id"`
-	InviteID     string    `json:"invite_id"`
-	Sequence     int       `json:"sequence"`
-	From         string    `json:"from"`
-	To           string    `json:"to"`
-	Reason       string    `json:"reason"`
-	InvitationID string    `json:"invitation_id"`
-	ImportID     string    `json:"import_id"`
-	At           time.Time `json:"at"`
-	Position     string    `json:"position"`
+	ID           string       `json:"id"`
+	InviteID     string       `json:"invite_id"`
+	Sequence     int          `json:"sequence"`
+	From         string       `json:"from"`
+	To           string       `json:"to"`
+	Reason       tasks.Reason `json:"reason"`
+	InvitationID string       `json:"invitation_id"`
+	ImportID     string       `json:"import_id"`
+	At           time.Time    `json:"at"`
+	Position     string       `json:"position"`
 }
 
 // Run prints events.
@@ -98,7 +98,7 @@ func (p *program) printEvent(e tasks.Event, asJSON bool) error {
 		what, who = "import completed", e.ImportID
 	}
 	if e.Reason != "" {
-		what += " (" + e.Reason + ")"
+		what += " (" + string(e.Reason) + ")"
 	}
 	_, err := fmt.Fprintf(p.console.out, "%s  %-28s  %s\n", p.console.onOut.dim(moment(e.At)), who, what)
 	return err

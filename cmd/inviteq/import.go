@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -353,7 +354,7 @@ func (r *importRun) printOutcomes(ctx context.Context, i enqueue.Import) error {
 	if err := p.outcomes(i).print(p.console.out, p.console.onOut); err != nil {
 		return err
 	}
-	reasons := map[string]int64{}
+	reasons := map[tasks.Reason]int64{}
 	for s, err := range r.conn.client.All(ctx, enqueue.ListOptions{ImportID: r.ImportID, States: undelivered}) {
 		if err != nil {
 			return err
@@ -371,20 +372,20 @@ func (r *importRun) printOutcomes(ctx context.Context, i enqueue.Import) error {
 var undelivered = []tasks.State{tasks.Rejected, tasks.Canceled, tasks.Failed, tasks.Parked}
 
 // reasonTable counts reasons, the most frequent first.
-func reasonTable(reasons map[string]int64) table {
+func reasonTable(reasons map[tasks.Reason]int64) table {
 	var t table
 	t.header("reason", "invites", "")
-	for _, word := range slices.SortedFunc(maps.Keys(reasons), func(a, b string) int {
+	for _, word := range slices.SortedFunc(maps.Keys(reasons), func(a, b tasks.Reason) int {
 		if reasons[a] != reasons[b] {
 			return int(reasons[b] - reasons[a])
 		}
-		return strings.Compare(a, b)
+		return cmp.Compare(a, b)
 	}) {
-		shown := word
+		shown := string(word)
 		if shown == "" {
 			shown = "–"
 		}
-		t.row(text(shown), number(reasons[word]), text(advice(word)))
+		t.row(text(shown), number(reasons[word]), text(word.Entry().Means))
 	}
 	return t
 }

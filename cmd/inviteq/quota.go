@@ -65,9 +65,9 @@ type endpointJSON struct {
 }
 
 type gateJSON struct {
-	Until        time.Time  `json:"until"`
-	Why          string     `json:"why"`
-	CarefulUntil *time.Time `json:"careful_until"`
+	Until        time.Time       `json:"until"`
+	Why          tasks.GateCause `json:"why"`
+	CarefulUntil *time.Time      `json:"careful_until"`
 }
 
 func quotaOf(instance string, o ledger.Overview) quotaJSON {
@@ -116,8 +116,8 @@ func (p *program) printQuota(o ledger.Overview) error {
 		fmt.Fprintln(&b, line)
 	}
 	if o.Closed.Closed() {
-		fmt.Fprintf(&b, "\n%s\n", c.red(fmt.Sprintf("Nothing is sent: Clerk refuses the workers (%s), next try %s. Check their CLERK_SECRET_KEY.",
-			o.Closed.Why, in(o.At, o.Closed.Until))))
+		fmt.Fprintf(&b, "\n%s\n", c.red(fmt.Sprintf("Nothing is sent (%s), next try %s. %s %s",
+			o.Closed.Why, in(o.At, o.Closed.Until), o.Closed.Why.Entry().Means, o.Closed.Why.Entry().Do)))
 	}
 	fmt.Fprintln(&b)
 	for _, line := range p.waiting(o).lines(c) {

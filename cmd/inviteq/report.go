@@ -130,7 +130,7 @@ func writeRows(ctx context.Context, w *csv.Writer, l *ledger.Ledger, batch []rep
 	for _, row := range batch {
 		fields := []string{strconv.Itoa(row.number), row.address, row.outcome, row.reason, row.id, "", ""}
 		if record, ok := byID[row.id]; ok && row.outcome == "" {
-			fields[2], fields[3], fields[5] = record.State.String(), record.Reason, record.InvitationID
+			fields[2], fields[3], fields[5] = record.State.String(), string(record.Reason), record.InvitationID
 			fields[6] = record.UpdatedAt.UTC().Format("2006-01-02T15:04:05.000Z")
 		}
 		for i := range fields {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/inviteq/inviteq/enqueue"
 	"github.com/inviteq/inviteq/tasks"
+	"github.com/inviteq/inviteq/tasks/ledger"
 )
 
 type retryCommand struct {
@@ -48,6 +49,10 @@ func (c *retryCommand) Run(ctx context.Context, p *program) error {
 	if len(c.What) > 0 && (c.ImportID != "" || len(states) > 0 || c.Reason != "") {
 		p.complaints.add(usagef("give either addresses and ids, or --import-id, --state and --reason"))
 	}
+	reason := ledger.ReadReason(tasks.Parked, c.Reason) // Scripts may give the word of an earlier version.
+	if _, err := tasks.ParseReason(string(reason)); err != nil && reason != "" {
+		p.complaints.add(usagef("--reason: %w", err))
+	}
 	conn, err := p.connect(ctx, c.Instance)
 	if err != nil {
 		return err
@@ -61,7 +66,7 @@ func (c *retryCommand) Run(ctx context.Context, p *program) error {
 		states = []tasks.State{tasks.Failed, tasks.Parked}
 	}
 	w.from = states
-	return w.all(ctx, enqueue.ListOptions{ImportID: c.ImportID, States: states}, c.Reason)
+	return w.all(ctx, enqueue.ListOptions{ImportID: c.ImportID, States: states}, reason)
 }
 
 type releaseCommand struct {
@@ -137,7 +142,7 @@ func (w *requeuer) targets(ctx context.Context, targets []string) error {
 
 // all requeues a whole list. It is read to its end first, because requeueing
 // would change it while it is read.
-func (w *requeuer) all(ctx context.Context, o enqueue.ListOptions, reason string) error {
+func (w *requeuer) all(ctx context.Context, o enqueue.ListOptions, reason tasks.Reason) error {
 	var found []enqueue.Status
 	for s, err := range w.conn.client.All(ctx, o) {
 		if err != nil {
@@ -167,7 +172,7 @@ func (w *requeuer) requeue(ctx context.Context, batch []enqueue.Status) error {
 			ids[i] = s.ID
 		}
 		var err error
-		if done, err = w.conn.ledger.Requeue(ctx, time.Now(), "by_hand", w.from, ids...); err != nil {
+		if done, err = w.conn.ledger.Requeue(ctx, time.Now(), tasks.ReasonQueuedByHand, w.from, ids...); err != nil {
 			return err
 		}
 	}

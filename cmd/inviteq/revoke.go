@@ -95,7 +95,7 @@ func said(r enqueue.Revocation) string {
 	case enqueue.AlreadyExpired:
 		return "it had already expired"
 	case enqueue.NeverInvited:
-		return "Clerk had refused it (" + r.Reason + "), so there is nothing to revoke"
+		return "Clerk had refused it (" + string(r.Reason) + "), so there is nothing to revoke"
 	}
 	return string(r.Verdict)
 }

@@ -126,7 +126,7 @@ func (p *program) statesTable(states map[tasks.State]int64) table {
 	order := slices.Concat(tasks.States[tasks.Pending:], tasks.States[:tasks.Pending])
 	for _, s := range order {
 		if n := states[s]; n > 0 {
-			t.row(p.state(s), number(n), text(meaning(s)).in(p.console.onOut.dim))
+			t.row(p.state(s), number(n), text(s.Entry().Means).in(p.console.onOut.dim))
 		}
 	}
 	return t

@@ -66,7 +66,7 @@ func TestTerminal(t *testing.T) {
 	if code := run(t.Context(), args, append(w.env, "TERM=xterm"), strings.NewReader(""), tty, tty); code != exitDone {
 		t.Fatalf("exit code %d: %s", code, screen)
 	}
-	eventually(t, "the screen shows the end", func() bool { return strings.Contains(screen.String(), "Clerk has sent") })
+	eventually(t, "the screen shows the end", func() bool { return strings.Contains(screen.String(), "Clerk has the invitation") })
 	got := screen.String()
 	wants(t, got, "█", "\x1b[32m", "\x1b[J", "settled", "enqueued")
 	frames := strings.Split(got, "\x1b[J")

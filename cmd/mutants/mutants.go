@@ -30,13 +30,13 @@ var mutants = []mutant{
 	},
 	{
 		name: "queue an expired claim again, without reading", file: turn,
-		old: "move(r, 'unknown', now, 'claim_expired', now)",
-		new: "r.turn = ''; move(r, 'queued', now, 'claim_expired')",
+		old: "move(r, 'unknown', now, R.worker_died, now)",
+		new: "r.turn = ''; move(r, 'queued', now, R.worker_died)",
 	},
 	{
 		name: "take a lost answer for a call that was never sent", file: retry,
-		old: "v.members = append(v.members, unknown(now, r, kind.String()))",
-		new: "v.members = append(v.members, settled(r, tasks.Queued, clerk.KindNotSent.String(), \"\"))",
+		old: "default: // KindUnknown, and whatever a later version may add.\n\t\tif e.Status == 0 {\n\t\t\t// No answer: the call may reach Clerk as late as its deadline.\n\t\t\tv.token, v.gate = ledger.KeepToken, ledger.GateChange{}\n\t\t}\n\t\tfor _, r := range batch {\n\t\t\tv.members = append(v.members, unknown(now, r))",
+		new: "default:\n\t\tfor _, r := range batch {\n\t\t\tv.members = append(v.members, settled(r, tasks.Queued, tasks.ReasonNotSent, \"\"))",
 	},
 	{
 		name: "repeat the POST when its answer is lost", file: delivery,
@@ -83,13 +83,13 @@ var mutants = []mutant{
 	},
 	{
 		name: "let a turn settle a second time what it has made unknown", file: settle,
-		old: "return r.s == 's' or (r.s == 'u' and r.reason == 'claim_expired')",
+		old: "return r.s == 's' or (r.s == 'u' and (r.reason == R.worker_died or r.reason == 'claim_expired'))",
 		new: "return r.s == 's' or r.s == 'u'", test: "TestSettledTwice", dir: "./tasks/ledger",
 	},
 	{
 		name: "charge an attempt for a 429", file: retry,
-		old:  "return all(ledger.Settlement{To: tasks.Queued, Reason: kind.String()})\n\n\tcase clerk.KindOverload:",
-		new:  "return all(ledger.Settlement{To: tasks.Queued, Reason: kind.String(), Charge: ledger.ChargeOne})\n\n\tcase clerk.KindOverload:",
+		old:  "return all(ledger.Settlement{To: tasks.Queued, Reason: gateCauses[kind].Reason()})\n\n\tcase clerk.KindOverload:",
+		new:  "return all(ledger.Settlement{To: tasks.Queued, Reason: gateCauses[kind].Reason(), Charge: ledger.ChargeOne})\n\n\tcase clerk.KindOverload:",
 		test: "TestJudge",
 	},
 	{
@@ -109,8 +109,8 @@ var mutants = []mutant{
 	},
 	{
 		name: "reject a duplicate without looking whose it is", file: retry,
-		old:  "return settled(r, tasks.Unknown, ledger.ReasonDuplicate, \"\")",
-		new:  "return settled(r, tasks.Rejected, reasonInvited, \"\")",
+		old:  "return settled(r, tasks.Unknown, tasks.ReasonInvitationExists, \"\")",
+		new:  "return settled(r, tasks.Rejected, tasks.ReasonAlreadyInvited, \"\")",
 		test: "TestJudge",
 	},
 	{

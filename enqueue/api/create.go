@@ -103,14 +103,14 @@ func refusedByClerk(r ledger.Record) *answer {
 	var p problem
 	status := http.StatusUnprocessableEntity
 	switch r.Reason {
-	case "existing_user":
+	case tasks.ReasonExistingUser:
 		p = paramProblem(codeExists, "email_address", "is taken. Please try another.")
-	case "already_invited":
+	case tasks.ReasonAlreadyInvited:
 		status = http.StatusBadRequest
 		// Clerk names the address in meta. Clients log errors, and this one knows whom it asked for.
 		p = problem{Message: "duplicate invitation", LongMessage: "There is already a pending invitation for this email address.",
 			Code: codeDuplicate, Meta: map[string]any{}}
-	case "blocked":
+	case tasks.ReasonBlocked:
 		status = http.StatusForbidden
 		p = problem{Message: "Access not allowed.", LongMessage: "The identifier is not allowed access.", Code: codeBlocked, Meta: map[string]any{}}
 	default:

@@ -27,14 +27,14 @@ type invitation struct {
 
 // extra is what Clerk's Invitation has no room for.
 type extra struct {
-	ID       string `json:"id"` // Ours.
-	State    string `json:"state"`
-	Reason   string `json:"reason"`
-	Lane     string `json:"lane"`
-	ImportID string `json:"import_id"`
-	Attempts int    `json:"attempts"`
-	ETA      *int64 `json:"eta"`      // While queued: when it will be sent, as things stand.
-	Revoking bool   `json:"revoking"` // A worker will ask Clerk to revoke it, or has asked.
+	ID       string       `json:"id"` // Ours.
+	State    string       `json:"state"`
+	Reason   tasks.Reason `json:"reason"`
+	Lane     string       `json:"lane"`
+	ImportID string       `json:"import_id"`
+	Attempts int          `json:"attempts"`
+	ETA      *int64       `json:"eta"`      // While queued: when it will be sent, as things stand.
+	Revoking bool         `json:"revoking"` // A worker will ask Clerk to revoke it, or has asked.
 }
 
 // String does not say whom it is for.

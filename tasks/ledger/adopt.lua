@@ -24,7 +24,7 @@ for i = 3, #ARGV, 7 do
     local bucket = K.addr .. ARGV[i + 2]
     local ids = redis.call('HGET', bucket, r.addr)
     redis.call('HSET', bucket, r.addr, ids and (ids .. ' ' .. id) or id)
-    move(r, ARGV[i + 5], now, 'adopted')
+    move(r, ARGV[i + 5], now, R.adopted)
     out[#out + 1] = 1
   end
 end

@@ -6,13 +6,6 @@ import (
 	"github.com/inviteq/inviteq/tasks"
 )
 
-// These reasons stand in an unknown invite whose call Clerk has refused because
-// of something that may be our own doing. A read tells.
-const (
-	ReasonDuplicate = "duplicate"     // an invitation is in the way
-	ReasonUser      = "existing_user" // they have an account
-)
-
 const (
 	// ClockSlack is how far Clerk's clock may be behind ours.
 	ClockSlack = 30 * time.Second
@@ -37,5 +30,5 @@ func (r Record) AnswerSince() time.Time {
 // second. Somebody else may have made an invitation just before, so there the
 // clocks get no slack but MaxSkew.
 func (r Record) AnyCall() bool {
-	return r.Doubt || r.State == tasks.Unknown && (r.Reason == ReasonDuplicate || r.Reason == ReasonUser)
+	return r.Doubt || r.State == tasks.Unknown && (r.Reason == tasks.ReasonInvitationExists || r.Reason == tasks.ReasonExistingUser)
 }

@@ -12,11 +12,11 @@ local r = load(id)
 if not r then return '' end
 local state = NAME[r.s]
 if state == 'queued' or state == 'parked' or state == 'failed' then
-  if r.doubt ~= '1' then return move(r, 'canceled', now, 'revoked') end
+  if r.doubt ~= '1' then return move(r, 'canceled', now, R.revoke_requested) end
   -- A read comes first; when nobody else is under way to the address. Until then the caller asks again.
   r.revoke = '1'
   if taken(r) then return line(r) .. r.body end
-  return move(r, 'unknown', now, 'unconfirmed', now)
+  return move(r, 'unknown', now, R.checking_earlier_call, now)
 elseif state == 'sending' or state == 'unknown' then
   r.revoke = '1'
   return save(r)

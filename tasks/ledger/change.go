@@ -30,7 +30,7 @@ func (l *Ledger) Cancel(ctx context.Context, now time.Time, id string) (Record, 
 
 // Requeue puts invites back that are in one of the given states, with their
 // attempts at zero. It says which were put back.
-func (l *Ledger) Requeue(ctx context.Context, now time.Time, reason string, from []tasks.State, ids ...string) ([]bool, error) {
+func (l *Ledger) Requeue(ctx context.Context, now time.Time, reason tasks.Reason, from []tasks.State, ids ...string) ([]bool, error) {
 	if len(ids) == 0 {
 		return nil, nil
 	}
@@ -38,7 +38,7 @@ func (l *Ledger) Requeue(ctx context.Context, now time.Time, reason string, from
 	for i, s := range from {
 		names[i] = s.String()
 	}
-	args := []any{now.UnixMilli(), reason, strings.Join(names, ",")}
+	args := []any{now.UnixMilli(), string(reason), strings.Join(names, ",")}
 	for _, id := range ids {
 		args = append(args, id)
 	}
@@ -49,7 +49,7 @@ func (l *Ledger) Requeue(ctx context.Context, now time.Time, reason string, from
 type Observation struct {
 	ID       string
 	From, To tasks.State
-	Reason   string
+	Reason   tasks.Reason
 
 	// InvitationID is Clerk's, for an invite that had been given up: its call took
 	// effect late. If it was canceled, a revoke is wanted from now on.
@@ -64,7 +64,7 @@ func (l *Ledger) Observe(ctx context.Context, now time.Time, seen ...Observation
 	}
 	args := []any{now.UnixMilli()}
 	for _, o := range seen {
-		args = append(args, o.ID, o.From.String(), o.To.String(), o.Reason, o.InvitationID)
+		args = append(args, o.ID, o.From.String(), o.To.String(), string(o.Reason), o.InvitationID)
 	}
 	return l.run(ctx, "observe", args...).BoolSlice()
 }

@@ -99,14 +99,14 @@ func TestETAMovesWithGatesAndReadiness(t *testing.T) {
 		t.Errorf("free quota: got %v and %v, want 0 and 3h", a, b)
 	}
 	for _, e := range []Endpoint{Single, Bulk} {
-		if err := l.SetGate(t.Context(), start, GateChange{Endpoint: e, Until: start.Add(10 * time.Minute), Why: "overload"}); err != nil {
+		if err := l.SetGate(t.Context(), start, GateChange{Endpoint: e, Until: start.Add(10 * time.Minute), Why: tasks.CauseOverload}); err != nil {
 			t.Fatal(err)
 		}
 	}
 	if a, _ := ask(); a != 10*time.Minute {
 		t.Errorf("gates closed for 10 min: got %v", a)
 	}
-	if err := l.SetGate(t.Context(), start, GateChange{Endpoint: All, Until: start.Add(time.Hour), Why: "key"}); err != nil {
+	if err := l.SetGate(t.Context(), start, GateChange{Endpoint: All, Until: start.Add(time.Hour), Why: tasks.CauseUnauthorized}); err != nil {
 		t.Fatal(err)
 	}
 	if a, _ := ask(); a != time.Hour {

@@ -146,8 +146,9 @@ func ignoreNil(err error) error {
 
 func parseEvent(m redis.XMessage) tasks.Event {
 	field := func(name string) string { s, _ := m.Values[name].(string); return s }
+	to, _ := tasks.ParseState(field("to"))
 	e := tasks.Event{
-		InviteID: field("id"), Version: int(number(field("ver"))), From: field("from"), To: field("to"), Reason: field("reason"),
+		InviteID: field("id"), Version: int(number(field("ver"))), From: field("from"), To: field("to"), Reason: ReadReason(to, field("reason")),
 		InvitationID: field("invitation_id"), ImportID: field("import_id"), At: moment(field("at")), Position: m.ID,
 	}
 	e.ID = e.InviteID + ":" + strconv.Itoa(e.Version)

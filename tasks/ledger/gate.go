@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"time"
 
+	"github.com/inviteq/inviteq/tasks"
 	"github.com/inviteq/inviteq/tasks/ledger/policy"
 )
 
@@ -14,7 +15,7 @@ type GateChange struct {
 	Endpoint Endpoint
 	Open     bool
 	Until    time.Time // Close until then.
-	Why      string    // A stable word: quota, overload, key, edge.
+	Why      tasks.GateCause
 
 	// Surprise says that Clerk refused the call for its quota although the log had
 	// a token: the limiter is stricter than we know, or somebody else spends the
@@ -41,7 +42,7 @@ type gateJSON struct {
 	Endpoint Endpoint                  `json:"endpoint"`
 	Open     bool                      `json:"open,omitzero"`
 	Until    int64                     `json:"closed_until"` // ms
-	Why      string                    `json:"why"`
+	Why      tasks.GateCause           `json:"why"`
 	Surprise map[Endpoint]policy.Limit `json:"surprise,omitzero"`
 }
 

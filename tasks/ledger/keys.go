@@ -3,7 +3,6 @@ package ledger
 import (
 	"cmp"
 	"fmt"
-	"regexp"
 	"strings"
 
 	"github.com/inviteq/inviteq/tasks"
@@ -74,26 +73,6 @@ func (keys) prelude() string {
 	}
 	b.WriteString("}\n")
 	return b.String()
-}
-
-var keyWord = regexp.MustCompile(`\bK\.\w+`)
-
-// spell writes the full name of every key into a script, in place of K.name: it
-// is a constant then, and a producer does not wait for its making. The table
-// comes too if the script also chooses keys as it runs.
-func (k keys) spell(src string) (string, error) {
-	var err error
-	src = keyWord.ReplaceAllStringFunc(src, func(word string) string {
-		name := k.of(word[len("K."):])
-		if strings.HasPrefix(name, k.prefix+misspelt) {
-			err = fmt.Errorf("there is no key %s", word)
-		}
-		return "'" + name + "'"
-	})
-	if strings.Contains(src, "K[") {
-		src = k.prelude() + src
-	}
-	return src, err
 }
 
 const misspelt = "misspelt:"

@@ -78,7 +78,7 @@ func TestOneInviteFromAdmissionToPending(t *testing.T) {
 	if tn.Endpoint != Single || len(tn.Batch) != 1 || tn.Batch[0].State != tasks.Sending || tn.Batch[0].Invite.EmailAddress != i.EmailAddress {
 		t.Fatalf("got turn %+v", tn)
 	}
-	if again := turn(t, l, start); len(again.Batch) != 0 || again.Why != "idle" || !again.Wake.Equal(tn.Deadline) {
+	if again := turn(t, l, start); len(again.Batch) != 0 || again.Why != WaitIdle || !again.Wake.Equal(tn.Deadline) {
 		t.Errorf("got %+v, want to wait for the claim to run out", again)
 	}
 	got := delivered(t, l, start.Add(200*time.Millisecond), tn)

@@ -1,4 +1,4 @@
--- lib.lua: what the scripts share. The table K of keys stands before it.
+-- lib.lua: what the scripts share. Keys (K), reasons (R) and what a turn waits for (W) are spelt in by spell.go.
 --
 -- A record is one line of tab-separated fields, a newline, and the invite's
 -- content (JSON that only Go reads). Ids hold no tab (tasks.CheckID).

@@ -127,7 +127,7 @@ func (w *world) answer() {
 	case 0:
 		got = w.settle(t, RefundToken, Settlement{To: tasks.Queued, Reason: "not_sent"})
 	case 1:
-		got = w.settle(t, StampToken, Settlement{To: tasks.Queued, Reason: "busy", Charge: ChargeOne, At: w.now.Add(time.Minute)})
+		got = w.settle(t, StampToken, Settlement{To: tasks.Queued, Reason: tasks.ReasonClerkBusy, Charge: ChargeOne, At: w.now.Add(time.Minute)})
 	case 2:
 		got = w.settle(t, StampToken, Settlement{To: tasks.Queued, Solo: true})
 	case 3:
@@ -247,7 +247,7 @@ func (w *world) change() {
 		return
 	}
 	to := []tasks.State{tasks.Accepted, tasks.Expired, tasks.Revoked}[w.r.IntN(3)]
-	moved, err := w.l.Observe(w.t.Context(), w.now, Observation{ID: id, From: tasks.Pending, To: to, Reason: "seen"})
+	moved, err := w.l.Observe(w.t.Context(), w.now, Observation{ID: id, From: tasks.Pending, To: to, Reason: tasks.ReasonSeenAtClerk})
 	w.must(err)
 	if moved[0] {
 		w.settled[id] = to

@@ -54,7 +54,7 @@ func (q Quota) Free() int {
 // Gate is closed until a time, for a reason.
 type Gate struct {
 	Until        time.Time
-	Why          string
+	Why          tasks.GateCause
 	CarefulUntil time.Time // Calls are spaced evenly until then.
 }
 
@@ -185,7 +185,7 @@ func execute(ctx context.Context, pipe redis.Pipeliner) error {
 }
 
 func gateOf(h map[string]string, e Endpoint, now time.Time) Gate {
-	g := Gate{Until: moment(h[string(e)+".until"]), Why: h[string(e)+".why"]}
+	g := Gate{Until: moment(h[string(e)+".until"]), Why: tasks.GateCause(h[string(e)+".why"])}
 	if careful := moment(h[string(e)+".careful"]); careful.After(now) {
 		g.CarefulUntil = careful
 	}

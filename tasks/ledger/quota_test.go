@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"testing"
 	"time"
+
+	"github.com/inviteq/inviteq/tasks"
 )
 
 // TestReadsLeaveRoomForCreates spends the read quota to its end: four fifths of
@@ -59,7 +61,7 @@ func TestReadsStopAtGates(t *testing.T) {
 	for _, e := range []Endpoint{All, Other} {
 		l := open(t, Config{Limits: ClerkLimits})
 		until := start.Add(time.Minute)
-		if err := l.SetGate(t.Context(), start, GateChange{Endpoint: e, Until: until, Why: "overload"}); err != nil {
+		if err := l.SetGate(t.Context(), start, GateChange{Endpoint: e, Until: until, Why: tasks.CauseOverload}); err != nil {
 			t.Fatal(err)
 		}
 		if d, err := l.Spend(t.Context(), start); err != nil || d.Allowed || !d.RetryAt.Equal(until) {
@@ -70,7 +72,7 @@ func TestReadsStopAtGates(t *testing.T) {
 		}
 	}
 	l := open(t, Config{Limits: ClerkLimits})
-	if err := l.SetGate(t.Context(), start, GateChange{Endpoint: Bulk, Until: start.Add(time.Minute), Why: "quota"}); err != nil {
+	if err := l.SetGate(t.Context(), start, GateChange{Endpoint: Bulk, Until: start.Add(time.Minute), Why: tasks.CauseQuota}); err != nil {
 		t.Fatal(err)
 	}
 	if d, err := l.Spend(t.Context(), start); err != nil || !d.Allowed {

@@ -15,10 +15,10 @@ import (
 type Record struct {
 	Invite   tasks.Invite
 	State    tasks.State
-	Reason   string // Why it is in this state: a stable word such as "already_invited"; may be empty.
-	Attempts int    // Calls that Clerk answered with "not now". Waiting does not count.
-	Crashes  int    // Claims whose worker never came back.
-	Version  int    // Grows by one with every change of state.
+	Reason   tasks.Reason // Why it is in this state; may be empty.
+	Attempts int          // Calls that Clerk answered with "not now". Waiting does not count.
+	Crashes  int          // Claims whose worker never came back.
+	Version  int          // Grows by one with every change of state.
 
 	InvitationID string    // Clerk's id, once it has one.
 	CreatedAt    time.Time // When it was admitted.
@@ -92,7 +92,7 @@ func parseRecord(id, s string) (Record, error) {
 	invite.ImportID = f[fImport]
 	invite.Deadline = moment(f[fDeadline])
 	r := Record{
-		Invite: invite, State: state, Reason: f[fReason],
+		Invite: invite, State: state, Reason: ReadReason(state, f[fReason]),
 		Attempts: int(number(f[fAttempts])), Crashes: int(number(f[fCrashes])), Version: int(number(f[fVersion])),
 		InvitationID: f[fInvitation], CreatedAt: created(f[fCreated]), UpdatedAt: moment(f[fUpdated]),
 		ReadyAt: moment(f[fReady]), SentAt: moment(f[fSent]), RevokeWanted: f[fRevoke] == "1",

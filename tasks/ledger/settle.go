@@ -23,7 +23,7 @@ type Settlement struct {
 	ID           string
 	Turn         string // The turn that claimed it: Record.Turn.
 	To           tasks.State
-	Reason       string
+	Reason       tasks.Reason
 	InvitationID string
 	At           time.Time // Queued: not before. Unknown: the next read.
 	Charge       Charge
@@ -82,15 +82,15 @@ type turnJSON struct {
 }
 
 type memberJSON struct {
-	ID         string `json:"id"`
-	Turn       string `json:"turn"`
-	To         string `json:"to"`
-	Reason     string `json:"reason,omitzero"`
-	Invitation string `json:"invitation,omitzero"`
-	At         int64  `json:"at,omitzero"` // ms
-	Charge     Charge `json:"charge,omitzero"`
-	Absent     int    `json:"absent,omitzero"`
-	Solo       bool   `json:"solo,omitzero"`
+	ID         string       `json:"id"`
+	Turn       string       `json:"turn"`
+	To         string       `json:"to"`
+	Reason     tasks.Reason `json:"reason,omitzero"`
+	Invitation string       `json:"invitation,omitzero"`
+	At         int64        `json:"at,omitzero"` // ms
+	Charge     Charge       `json:"charge,omitzero"`
+	Absent     int          `json:"absent,omitzero"`
+	Solo       bool         `json:"solo,omitzero"`
 }
 
 func (l *Ledger) settle(ctx context.Context, now time.Time, args settleJSON, members []Settlement) ([]Record, error) {

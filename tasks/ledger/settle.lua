@@ -17,14 +17,14 @@ local now, a = num(ARGV[1]), cjson.decode(ARGV[2])
 
 -- The ends of a call that made nothing for certain. After any other, even a refusal (that a refused bulk makes
 -- nothing is only inferred) or two readings in vain (the call may arrive late), the invite stays in doubt.
-local NOTHING_MADE = {not_sent = true, quota = true, overload = true, unauthorized = true, edge_blocked = true,
-  redirected = true}
+local NOTHING_MADE = {[R.not_sent] = true, [R.quota] = true, [R.overload] = true, [R.unauthorized] = true,
+  [R.edge_blocked] = true, [R.redirected] = true}
 
 -- held tells whether the member is still the turn's, which may come late, after its claim has run out; or the reading's.
 local function held(r, m)
   if not r or r.turn ~= m.turn then return false end
   if not a.turn then return r.s == 'u' end
-  return r.s == 's' or (r.s == 'u' and r.reason == 'claim_expired')
+  return r.s == 's' or (r.s == 'u' and (r.reason == R.worker_died or r.reason == 'claim_expired'))
 end
 
 local function settle(r, m)
@@ -42,9 +42,9 @@ local function settle(r, m)
     if r.revoke == '1' then
       -- A read comes first, unless this was one.
       if r.doubt == '1' and r.s == 's' then
-        to, reason, at = 'unknown', 'unconfirmed', now
+        to, reason, at = 'unknown', R.checking_earlier_call, now
       else
-        to, reason = 'canceled', 'revoked'
+        to, reason = 'canceled', R.revoke_requested
       end
     end
   end

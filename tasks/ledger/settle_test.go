@@ -60,7 +60,7 @@ func TestSettledTwice(t *testing.T) {
 	})
 	for _, s := range []Settlement{
 		{To: tasks.Pending, InvitationID: "inv_1"},
-		{To: tasks.Queued, Reason: "busy", Charge: ChargeOne, At: start.Add(time.Minute)},
+		{To: tasks.Queued, Reason: tasks.ReasonClerkBusy, Charge: ChargeOne, At: start.Add(time.Minute)},
 		{To: tasks.Unknown, Charge: ChargeHeld, At: start.Add(time.Second)},
 		{To: tasks.Rejected, Reason: "blocked"},
 		{To: tasks.Parked}, {To: tasks.Failed},

@@ -23,7 +23,7 @@ func (m Move) Delivers() bool {
 // Outcome is a state that is not open, and why an invite came into it.
 type Outcome struct {
 	State  tasks.State
-	Reason string // A stable word; may be empty.
+	Reason tasks.Reason // May be empty.
 }
 
 // Totals count what has happened since the ledger was made. They only grow, and
@@ -53,7 +53,7 @@ func (l *Ledger) Totals(ctx context.Context) (Totals, error) {
 			t.Moves[m] = number(count)
 		} else if state, reason, ok := strings.Cut(field, ":"); ok {
 			if s, err := tasks.ParseState(state); err == nil {
-				t.Outcomes[Outcome{s, reason}] = number(count)
+				t.Outcomes[Outcome{s, ReadReason(s, reason)}] += number(count)
 			}
 		}
 	}

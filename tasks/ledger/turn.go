@@ -30,8 +30,21 @@ type Turn struct {
 	Batch    []Record
 
 	Wake time.Time // Without a claim: when to ask again. Zero: when something comes.
-	Why  string    // Without a claim: idle, quota, gate, paused or key.
+	Why  Wait      // Without a claim: what it waits for.
 }
+
+// Wait says what a turn without a claim waits for.
+type Wait string
+
+const (
+	WaitIdle   Wait = "idle"   // an invite: none is waiting
+	WaitQuota  Wait = "quota"  // a token
+	WaitGate   Wait = "gate"   // an endpoint that is closed
+	WaitPaused Wait = "paused" // a lane that is paused
+	WaitKey    Wait = "key"    // the gate over everything: Clerk, or the edge, turns the workers away
+)
+
+var waits = []Wait{WaitIdle, WaitQuota, WaitGate, WaitPaused, WaitKey}
 
 // Turn takes a token and claims the invites to spend it on, in one atomic step.
 // The same id asked again within the claim's time returns the same claim.
@@ -51,14 +64,14 @@ func (l *Ledger) Turn(ctx context.Context, now time.Time, id string) (Turn, erro
 		case "again":
 			continue
 		case "wait":
-			return Turn{ID: id, Wake: moment(reply[1]), Why: reply[2]}, nil
+			return Turn{ID: id, Wake: moment(reply[1]), Why: Wait(reply[2])}, nil
 		case "claim":
 			batch, err := parseRecords(reply[4:])
 			return Turn{ID: id, Endpoint: Endpoint(reply[1]), Deadline: moment(reply[2]), Probe: reply[3] == "1", Batch: batch}, err
 		}
 		return Turn{}, fmt.Errorf("turn answered %q", reply[0])
 	}
-	return Turn{ID: id, Wake: now.Add(time.Second), Why: "idle"}, nil
+	return Turn{ID: id, Wake: now.Add(time.Second), Why: WaitIdle}, nil
 }
 
 // TopUp claims up to places more invites under a bulk turn whose token is

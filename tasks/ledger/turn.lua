@@ -4,7 +4,7 @@
 -- ARGV     1 now, 2 turn id, 3 time for a claim (ms), 4 size of a full bulk, 5 reserve (-1: follow the demand),
 --          6-8 single, 9-11 bulk, 12-14 other: limit (0: none), window, span = window + guard (ms)
 -- returns  {'claim', endpoint, deadline, probe 0|1, id, record, id, record, ...}
---          {'wait', when (ms, 0: when something comes), why}    why: idle quota gate paused key
+--          {'wait', when (ms, 0: when something comes), why}    why: a word of W
 --          {'again'}    much stood in the way and was put aside; ask again at once
 --
 -- Keeps: an invite is claimed only together with a token, and a token is taken only together with invites; the
@@ -51,7 +51,7 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', K.state .. 'sending', '-inf', no
   local r = load(id)
   r.crashes = num(r.crashes) + 1
   r.absent, r.charge = '', ''
-  move(r, 'unknown', now, 'claim_expired', now)
+  move(r, 'unknown', now, R.worker_died, now)
 end
 
 local gates = pairsof(redis.call('HGETALL', K.gate))
@@ -100,14 +100,14 @@ local function wait(at, why)
 end
 
 -- The key is probed by reads, so a worker is told the time itself, even if it has passed.
-if num(gates['all.until']) > 0 then return {'wait', gates['all.until'], 'key'} end
+if num(gates['all.until']) > 0 then return {'wait', gates['all.until'], W.key} end
 
 -- aside tells whether an invite at the head of a lane must not go now, and takes it out of the lane.
 local function aside(key, id, r, aboard)
   if not r or r.s ~= 'q' then
     redis.call('ZREM', key, id)
   elseif num(r.deadline) > 0 and num(r.deadline) < now then
-    move(r, 'failed', now, 'too_old')
+    move(r, 'failed', now, R.too_old)
   elseif aboard[r.addr] or taken(r) then
     redis.call('ZREM', key, id)
     redis.call('ZADD', K.later, now + BUSY_DELAY, id)
@@ -154,11 +154,11 @@ for round = 1, 20 do
   action, at = Decide(s)
   if action == Idle then
     local held = redis.call('ZCARD', K.wait0) + redis.call('ZCARD', K.wait1) + redis.call('ZCARD', K.solo) > 0
-    return wait(at, held and 'paused' or 'idle')
+    return wait(at, held and W.paused or W.idle)
   end
   if action == Wait then
     local closed = single.Until + bulk.Until + other.Until > 0
-    return wait(at, closed and 'gate' or 'quota')
+    return wait(at, closed and W.gate or W.quota)
   end
   -- Interactive invites board first, an import tops up.
   batch = {}

@@ -124,7 +124,7 @@ func (p *pair) settle() {
 		p.m.Refund(c.claim)
 	case 1:
 		until := p.now.Add(time.Duration(p.r.IntN(1000)) * time.Second)
-		gate, to = GateChange{Endpoint: c.turn.Endpoint, Until: until, Surprise: true, Why: "quota"}, tasks.Queued
+		gate, to = GateChange{Endpoint: c.turn.Endpoint, Until: until, Surprise: true, Why: tasks.CauseQuota}, tasks.Queued
 		p.m.Refused(p.ms(), c.claim, float64(until.UnixMilli()))
 	case 2:
 		token, to = KeepToken, tasks.Unknown

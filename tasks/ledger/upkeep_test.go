@@ -72,7 +72,7 @@ func TestNothingRemainsButTombstones(t *testing.T) {
 		}
 		var out []Settlement
 		for _, r := range tn.Batch {
-			s := Settlement{ID: r.Invite.ID, Turn: r.Turn, To: tasks.Rejected, Reason: "exists"}
+			s := Settlement{ID: r.Invite.ID, Turn: r.Turn, To: tasks.Rejected, Reason: tasks.ReasonExistingUser}
 			if n++; n%3 > 0 {
 				s.To, s.InvitationID = tasks.Pending, "inv_"+r.Invite.ID
 			}

@@ -16,10 +16,10 @@ import (
 // Config says what there is to show, and to whom. Ledger and Probes are required.
 type Config struct {
 	Ledger  *ledger.Ledger
-	Probes  http.Handler             // Serves /healthz and /readyz.
-	Health  func() map[string]string // What keeps the worker from delivering, and what to do. Defaults to nothing.
-	Clerk   *clerk.Client            // For the state of its breaker. Defaults to none.
-	Metrics *Metrics                 // What this process has counted. Defaults to a new one.
+	Probes  http.Handler                          // Serves /healthz and /readyz.
+	Health  func() map[tasks.HealthProblem]string // What keeps the worker from delivering, and what to do. Defaults to nothing.
+	Clerk   *clerk.Client                         // For the state of its breaker. Defaults to none.
+	Metrics *Metrics                              // What this process has counted. Defaults to a new one.
 	Access  Access
 	Actions bool // asynqmon may pause, run, archive and delete. Defaults to false.
 	Version string
@@ -55,7 +55,7 @@ func New(cfg Config) (*Handler, error) {
 		return nil, err
 	}
 	if cfg.Health == nil {
-		cfg.Health = func() map[string]string { return nil }
+		cfg.Health = func() map[tasks.HealthProblem]string { return nil }
 	}
 	if cfg.Metrics == nil {
 		cfg.Metrics = NewMetrics(cfg.Ledger.Instance(), cfg.Version)

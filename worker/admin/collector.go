@@ -104,12 +104,10 @@ func until(now, at time.Time) float64 {
 
 // process tells what is this process's own.
 func (c *collector) process(s scrape) {
-	problems := map[string]bool{"redis": false, "clerk_key": false, "clock": false, "draining": false}
-	for what := range c.h.cfg.Health() {
-		problems[what] = true
-	}
-	for what, is := range problems {
-		s.gauge(descProblem, truth(is), what)
+	problems := c.h.cfg.Health()
+	for _, what := range tasks.HealthProblems() {
+		_, is := problems[what]
+		s.gauge(descProblem, truth(is), string(what))
 	}
 	if c.h.cfg.Clerk != nil {
 		now := c.h.cfg.Clerk.State()
@@ -162,7 +160,7 @@ func (c *collector) ledger(ctx context.Context, s scrape) error {
 	}
 	s.counter(descDone, totals.Delivered())
 	for key, n := range bounded(totals.Outcomes) {
-		s.counter(descOutcomes, n, key.State.String(), key.Reason)
+		s.counter(descOutcomes, n, key.State.String(), string(key.Reason))
 	}
 	return c.reports(ctx, s)
 }
@@ -200,7 +198,7 @@ func bounded(outcomes map[ledger.Outcome]int64) map[ledger.Outcome]int64 {
 		}
 	}
 	for o, n := range outcomes {
-		if !reasonWord.MatchString(o.Reason) || len(all) >= 100 {
+		if !reasonWord.MatchString(string(o.Reason)) || len(all) >= 100 {
 			o.Reason = "other"
 		}
 		if o.Reason == "" {

@@ -22,27 +22,15 @@ type concern struct {
 	Link   string // Where to look; may be empty.
 }
 
-// problemTitles say what a problem of the worker is called on the page.
-var problemTitles = map[string]string{
-	"redis":     "Redis does not answer, or refuses writes.",
-	"clerk_key": "Nothing can be sent.",
-	"clock":     "A clock is wrong.",
-	"draining":  "This worker is shutting down.",
-}
-
 // concerns decides what needs a person, from a view; err is why there is none.
 func (h *Handler) concerns(v view, err error) []concern {
 	var all []concern
 	add := func(c concern) { all = append(all, c) }
 	for _, what := range slices.Sorted(maps.Keys(v.Problems)) {
-		title, ok := problemTitles[what]
-		if !ok {
-			title = what
-		}
-		add(concern{Grave: what != "draining", What: title, Advice: v.Problems[what] + "."})
+		add(concern{Grave: what != tasks.ProblemDraining, What: what.Entry().Means, Advice: v.Problems[what] + "."})
 	}
 	if err != nil {
-		if v.Problems["redis"] == "" {
+		if v.Problems[tasks.ProblemRedis] == "" {
 			add(concern{Grave: true, What: "The ledger cannot be read.", Advice: "Check REDIS_URL and the server. Nothing is lost: what waits stays in Redis."})
 		}
 		return all
@@ -52,8 +40,8 @@ func (h *Handler) concerns(v view, err error) []concern {
 	if name := h.cfg.Ledger.Instance(); name != tasks.DefaultInstance {
 		flag = " --instance " + name
 	}
-	if o.Closed.Closed() && v.Problems["clerk_key"] == "" {
-		add(concern{Grave: true, What: "Nothing can be sent.", Advice: "Clerk refuses the workers (" + o.Closed.Why + "): check their CLERK_SECRET_KEY. The next try is " + in(v.Now, o.Closed.Until) + "."})
+	if o.Closed.Closed() && v.Problems[tasks.ProblemClerkKey] == "" {
+		add(concern{Grave: true, What: "Nothing can be sent.", Advice: o.Closed.Why.Entry().Means + " " + o.Closed.Why.Entry().Do + " The next try is " + in(v.Now, o.Closed.Until) + "."})
 	}
 	if v.Breaker.State == clerk.Open {
 		add(concern{What: "Clerk does not answer, so this worker does not call it.", Advice: "The next try is " + in(v.Now, v.Breaker.RetryAt) + ". Waiting costs nothing; see status.clerk.com."})
@@ -141,7 +129,7 @@ func (h *Handler) reconcileConcerns(v view, flag string) (all []concern) {
 func reasonsOf(records []ledger.Record) string {
 	counts := map[string]int{}
 	for _, r := range records {
-		counts[strings.ReplaceAll(r.Reason, "_", " ")]++
+		counts[words(r.Reason)]++
 	}
 	words := slices.SortedFunc(maps.Keys(counts), func(a, b string) int {
 		if counts[a] != counts[b] {

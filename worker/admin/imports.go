@@ -216,7 +216,7 @@ func (h *Handler) outcomes(w http.ResponseWriter, r *http.Request) {
 		}
 		for _, rec := range records {
 			number := at + 1 + slices.Index(ids, rec.Invite.ID)
-			err = errors.Join(err, write(strconv.Itoa(number), rec.Invite.EmailAddress.Raw(), rec.State.String(), rec.Reason,
+			err = errors.Join(err, write(strconv.Itoa(number), rec.Invite.EmailAddress.Raw(), rec.State.String(), string(rec.Reason),
 				rec.Invite.ID, rec.InvitationID, rec.UpdatedAt.UTC().Format("2006-01-02T15:04:05.000Z")))
 		}
 		at += len(ids)

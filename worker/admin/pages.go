@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"embed"
+	"fmt"
 	"html/template"
 	"net/http"
 	"net/url"
@@ -23,7 +24,7 @@ type pages struct{ status, imports, one, plain *template.Template }
 func parsePages() (p pages, err error) {
 	funcs := template.FuncMap{
 		"in": in, "ago": ago, "humane": humane, "thousands": thousands, "count": count,
-		"words": func(s string) string { return strings.ReplaceAll(s, "_", " ") },
+		"words": words,
 		"rfc":   func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
 		"clock": func(t time.Time) string { return t.UTC().Format("15:04") + " UTC" },
 		"date":  func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04") + " UTC" },
@@ -37,6 +38,9 @@ func parsePages() (p pages, err error) {
 	}
 	return p, nil
 }
+
+// words writes a word of a vocabulary as people do.
+func words(word any) string { return strings.ReplaceAll(fmt.Sprint(word), "_", " ") }
 
 // frame is what every page has.
 type frame struct {
@@ -61,7 +65,7 @@ func (h *Handler) frame(title, here, events string, v view, concerns []concern) 
 	switch {
 	case len(concerns) > 0 && concerns[0].Grave:
 		f.Pill = pill{"bad", "Not delivering"}
-	case v.Problems["draining"] != "":
+	case v.Problems[tasks.ProblemDraining] != "":
 		f.Pill = pill{"warn", "Shutting down"}
 	case len(concerns) > 0:
 		f.Pill = pill{"warn", "Needs a look"}

@@ -25,7 +25,7 @@ type view struct {
 	Doubtful []ledger.Record  // unknown for longer than reading takes; some of them
 	Broken   map[string]int64 // tasks that asynq has archived, by queue
 	Breaker  breakerView
-	Problems map[string]string
+	Problems map[tasks.HealthProblem]string
 }
 
 type breakerView struct {

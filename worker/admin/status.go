@@ -67,7 +67,7 @@ type outcomeView struct {
 }
 
 type reasonView struct {
-	Reason string
+	Reason tasks.Reason
 	Count  int64
 }
 
@@ -131,7 +131,7 @@ func endpointOf(o ledger.Overview, e ledger.Endpoint, now time.Time) endpointVie
 	}
 	switch g := q.Gate; {
 	case g.Closed() && g.Until.After(now):
-		v.Gate, v.GateClass = "closed for "+humane(g.Until.Sub(now))+" ("+g.Why+")", "bad"
+		v.Gate, v.GateClass = "closed for "+humane(g.Until.Sub(now))+" ("+words(g.Why)+")", "bad"
 	case g.Closed():
 		v.Gate, v.GateClass = "one probe, then open", "warn"
 	case !g.CarefulUntil.IsZero():

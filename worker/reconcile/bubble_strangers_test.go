@@ -33,7 +33,7 @@ func TestAnswerUnderWayIsNotForeign(t *testing.T) {
 		_, before := w.claim("before@example.com", now) // sent long after that invitation was made
 		_, sending := w.claim("sending@example.com", now)
 		_, again := w.claim("again@example.com", now)
-		w.settle(now, again, ledger.Settlement{To: tasks.Queued, Reason: "no_answer", At: now.Add(time.Hour)})
+		w.settle(now, again, ledger.Settlement{To: tasks.Queued, Reason: tasks.ReasonNoClearAnswer, At: now.Add(time.Hour)})
 		w.foreign("sending@example.com")
 		w.foreign("again@example.com")
 		got := w.run(Pass{Full: true, Adopt: true})

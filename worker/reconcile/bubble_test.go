@@ -237,7 +237,7 @@ func TestPassFindsTheAnswerToAnUnknown(t *testing.T) {
 		}
 		unknown := func(address string, sent time.Time) string {
 			id, turn := w.claim(address, sent)
-			w.settle(sent, turn, ledger.Settlement{To: tasks.Unknown, Reason: "unknown", At: time.Now().Add(time.Hour)})
+			w.settle(sent, turn, ledger.Settlement{To: tasks.Unknown, Reason: tasks.ReasonNoClearAnswer, At: time.Now().Add(time.Hour)})
 			return id
 		}
 		answer := unknown("answer@example.com", time.Now().Add(-11*time.Minute))

@@ -65,7 +65,7 @@ func (p *Pass) gone(ctx context.Context, invitationID string) error {
 		return err
 	}
 	changed, err := p.Ledger.Observe(ctx, time.Now(), ledger.Observation{
-		ID: owners[invitationID], From: tasks.Pending, To: tasks.Revoked, Reason: "extra",
+		ID: owners[invitationID], From: tasks.Pending, To: tasks.Revoked, Reason: tasks.ReasonReplaced,
 	})
 	if len(changed) == 1 && changed[0] {
 		p.report.settled(tasks.Pending, tasks.Revoked)

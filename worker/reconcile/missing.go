@@ -77,7 +77,7 @@ func (p *Pass) missing(ctx context.Context) error {
 			}
 			if f, to := compare(r.State, inv.Status); f == settle && !p.DryRun {
 				p.report.settled(r.State, to)
-				if _, err := p.Ledger.Observe(ctx, time.Now(), ledger.Observation{ID: r.Invite.ID, From: r.State, To: to, Reason: "seen_at_clerk"}); err != nil {
+				if _, err := p.Ledger.Observe(ctx, time.Now(), ledger.Observation{ID: r.Invite.ID, From: r.State, To: to, Reason: tasks.ReasonSeenAtClerk}); err != nil {
 					return err
 				}
 			}
@@ -97,7 +97,7 @@ func (p *Pass) declare(ctx context.Context, missing []ledger.Record) error {
 		if !p.RequeueMissing || p.DryRun {
 			continue
 		}
-		again, err := p.Ledger.Requeue(ctx, time.Now(), "missing_at_clerk", []tasks.State{tasks.Pending}, r.Invite.ID)
+		again, err := p.Ledger.Requeue(ctx, time.Now(), tasks.ReasonMissingAtClerk, []tasks.State{tasks.Pending}, r.Invite.ID)
 		if err != nil {
 			return err
 		}

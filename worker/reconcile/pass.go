@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/inviteq/inviteq/clerk"
+	"github.com/inviteq/inviteq/tasks"
 	"github.com/inviteq/inviteq/tasks/ledger"
 )
 
@@ -201,7 +202,7 @@ func (p *Pass) settle(ctx context.Context, batch []clerk.Invitation) error {
 			p.report.Lagging++
 		case settle:
 			p.report.settled(r.State, to)
-			changes = append(changes, ledger.Observation{ID: r.Invite.ID, From: r.State, To: to, Reason: "seen_at_clerk"})
+			changes = append(changes, ledger.Observation{ID: r.Invite.ID, From: r.State, To: to, Reason: tasks.ReasonSeenAtClerk})
 		}
 		if r.RevokeWanted && inv.Status == clerk.Pending && !p.DryRun {
 			// A worker asks Clerk; this only makes sure that the wish is on its list.

@@ -97,11 +97,11 @@ func (p *Pass) takeUp(ctx context.Context, r ledger.Record, inv clerk.Invitation
 		return nil
 	}
 	if r.State != tasks.Unknown {
-		_, err := p.Ledger.Observe(ctx, time.Now(), ledger.Observation{ID: r.Invite.ID, From: r.State, To: to, Reason: "found", InvitationID: inv.ID})
+		_, err := p.Ledger.Observe(ctx, time.Now(), ledger.Observation{ID: r.Invite.ID, From: r.State, To: to, Reason: tasks.ReasonAlreadyAtClerk, InvitationID: inv.ID})
 		return err
 	}
 	_, err := p.Ledger.Settle(ctx, time.Now(), ledger.Settlement{
-		ID: r.Invite.ID, Turn: r.Turn, To: to, Reason: "found", InvitationID: inv.ID,
+		ID: r.Invite.ID, Turn: r.Turn, To: to, Reason: tasks.ReasonAlreadyAtClerk, InvitationID: inv.ID,
 	})
 	return err
 }

@@ -66,14 +66,14 @@ type Message struct {
 
 // Data is the event itself.
 type Data struct {
-	EventID      string `json:"event_id"`
-	InviteID     string `json:"invite_id,omitzero"`
-	Sequence     int    `json:"sequence"`
-	From         string `json:"from,omitzero"`
-	To           string `json:"to,omitzero"`
-	Reason       string `json:"reason,omitzero"`
-	InvitationID string `json:"invitation_id,omitzero"`
-	ImportID     string `json:"import_id,omitzero"`
+	EventID      string       `json:"event_id"`
+	InviteID     string       `json:"invite_id,omitzero"`
+	Sequence     int          `json:"sequence"`
+	From         string       `json:"from,omitzero"`
+	To           string       `json:"to,omitzero"`
+	Reason       tasks.Reason `json:"reason,omitzero"`
+	InvitationID string       `json:"invitation_id,omitzero"`
+	ImportID     string       `json:"import_id,omitzero"`
 }
 
 // MessageOf returns the message of an event.

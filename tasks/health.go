@@ -1,0 +1,27 @@
+package tasks
+
+// HealthProblem is something that keeps a worker from delivering. It is a stable
+// word: /readyz, the metric inviteq_problem and the alerts use it.
+type HealthProblem string
+
+const (
+	ProblemRedis    HealthProblem = "redis"
+	ProblemClerkKey HealthProblem = "clerk_key"
+	ProblemClock    HealthProblem = "clock"
+	ProblemDraining HealthProblem = "draining"
+)
+
+// healthProblems explains every problem.
+var healthProblems = vocabulary[HealthProblem]{
+	{ProblemRedis, Entry{"Redis does not answer, or refuses writes.", "Check REDIS_URL and the server: its memory, its disk, and the rights of its user. Nothing is lost: what waits stays in Redis."}},
+	{ProblemClerkKey, Entry{"Nothing can be sent. Clerk, or the network in front of it, turns the workers away.", "Check CLERK_SECRET_KEY, CLERK_API_URL and the way out to the internet. What waits keeps its place."}},
+	{ProblemClock, Entry{"The clocks of this machine and of Redis differ by more than a second.", "Synchronise both clocks (NTP)."}},
+	{ProblemDraining, Entry{"The worker is shutting down.", "Nothing."}},
+}
+
+// HealthProblems lists every problem.
+func HealthProblems() []HealthProblem { return healthProblems.words() }
+
+// Entry explains the problem. It is empty for a word that this version does not
+// know.
+func (p HealthProblem) Entry() Entry { return healthProblems.entry(p) }
