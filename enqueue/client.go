@@ -93,9 +93,6 @@ func (c *Client) open(ctx context.Context) (*ledger.Ledger, error) {
 	if l := c.opened.Load(); l != nil {
 		return l, nil
 	}
-	if err := redisconn.Check(ctx, c.rdb, redisconn.PlaceOf(c.rdb)); err != nil {
-		return nil, err
-	}
 	// The limits are those for estimates until a worker has told its own.
 	l, err := ledger.Open(ctx, c.rdb, ledger.Config{
 		Instance: c.instance, Limits: ledger.ClerkLimits, Reserve: ledger.AutoReserve,

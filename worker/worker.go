@@ -56,9 +56,6 @@ func New(ctx context.Context, cfg Config) (*Worker, error) {
 	if redisconn.Unverified(cfg.Redis) {
 		w.log.Warn().Msg(redisconn.UnverifiedWarning)
 	}
-	if err := redisconn.Check(ctx, w.rdb, w.health.place); err != nil {
-		return nil, errors.Join(err, w.close())
-	}
 	if w.ledger, err = ledger.Open(ctx, w.rdb, cfg.Ledger); err != nil {
 		return nil, errors.Join(err, w.close())
 	}

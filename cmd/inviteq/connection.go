@@ -36,10 +36,6 @@ func (p *program) connect(ctx context.Context, instance string) (*connection, er
 
 func open(ctx context.Context, opts *redis.UniversalOptions, cfg ledger.Config) (*connection, error) {
 	rdb := redisconn.New(opts)
-	if err := redisconn.Check(ctx, rdb, redisconn.Place(opts)); err != nil {
-		_ = rdb.Close() // nothing was written
-		return nil, err
-	}
 	l, err := ledger.Open(ctx, rdb, cfg)
 	if err != nil {
 		_ = rdb.Close() // nothing was written

@@ -71,7 +71,7 @@ func (l *Ledger) Observe(ctx context.Context, now time.Time, seen ...Observation
 
 // Pause stops turns for a lane until Resume. It survives restarts.
 func (l *Ledger) Pause(ctx context.Context, now time.Time, lane tasks.Lane) error {
-	return l.rdb.HSet(ctx, l.keys.of("paused"), lane.String(), now.UnixMilli()).Err()
+	return l.note(ctx, "paused", lane.String(), now.UnixMilli())
 }
 
 // Resume undoes Pause.

@@ -9,17 +9,15 @@ package ledger
 
 import (
 	"context"
-	"embed"
 	"errors"
 	"fmt"
-	"slices"
 	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 
 	"github.com/inviteq/inviteq/tasks"
-	"github.com/inviteq/inviteq/tasks/ledger/policy"
+	"github.com/inviteq/inviteq/tasks/redisconn"
 )
 
 // Config says which ledger to open and under which limits it is spent. Producers
@@ -47,12 +45,10 @@ type Ledger struct {
 	code map[string]*redis.Script
 }
 
-//go:embed *.lua
-var scripts embed.FS
-
-// Open prepares the ledger of one instance. It makes one call to Redis, for the
-// salt that hides addresses in indexes and logs, and creates it if there is
-// none. The connection stays the caller's to close.
+// Open prepares the ledger of one instance. It asks Redis what it is (see
+// redisconn.Check), and for the salt that hides addresses in indexes and logs; it
+// writes one only if there is none, so that a full Redis can be opened. The
+// connection stays the caller's to close.
 func Open(ctx context.Context, rdb redis.UniversalClient, cfg Config) (*Ledger, error) {
 	if cfg.Instance == "" {
 		cfg.Instance = tasks.DefaultInstance
@@ -74,53 +70,18 @@ func Open(ctx context.Context, rdb redis.UniversalClient, cfg Config) (*Ledger, 
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
+	server, err := redisconn.Check(ctx, rdb, redisconn.PlaceOf(rdb))
+	if err != nil {
+		return nil, fmt.Errorf("open ledger: %w", err)
+	}
 	l := &Ledger{rdb: rdb, cfg: cfg, keys: newKeys(cfg.Instance), code: map[string]*redis.Script{}}
-	if err := l.loadScripts(); err != nil {
+	if err := l.loadScripts(server.AtLeast(7, 0)); err != nil {
 		return nil, err
 	}
 	if err := l.loadSalt(ctx, newSalt()); err != nil {
 		return nil, fmt.Errorf("open ledger: %w", err)
 	}
 	return l, nil
-}
-
-// parts says which shared files stand before each script, in this order.
-var parts = map[string][]string{
-	"admit": nil, // It has no record to parse, and a producer waits for it.
-	"turn":  {"lib", policyPart}, "settle": {"lib", policyPart, "libgate", "libtoken"}, "gate": {"lib", policyPart, "libgate"},
-	"topup": {"lib"}, "cancel": {"lib"}, "requeue": {"lib"}, "due": {"lib"}, "observe": {"lib"}, "spend": {"lib"}, "adopt": {"lib"}, "trim": {"lib"},
-}
-
-const policyPart = "policy"
-
-func (l *Ledger) loadScripts() error {
-	read := func(name string) string {
-		if name == policyPart {
-			return policy.Lua
-		}
-		b, _ := scripts.ReadFile(name + ".lua")
-		return string(b)
-	}
-	for name, before := range parts {
-		src := ""
-		for _, part := range append(slices.Clone(before), name) {
-			body := read(part)
-			if body == "" {
-				return fmt.Errorf("script %s: %s.lua is missing", name, part)
-			}
-			src += body
-		}
-		src, err := l.keys.spell(src)
-		if err != nil {
-			return fmt.Errorf("script %s: %w", name, err)
-		}
-		l.code[name] = redis.NewScript(src)
-	}
-	return nil
-}
-
-func (l *Ledger) run(ctx context.Context, script string, args ...any) *redis.Cmd {
-	return l.code[script].Run(ctx, l.rdb, []string{l.keys.prefix}, args...)
 }
 
 // Instance returns the name of the instance.

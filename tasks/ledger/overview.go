@@ -76,7 +76,7 @@ func (l *Ledger) Publish(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return l.rdb.HSet(ctx, l.keys.of("meta"), "worker", b).Err()
+	return l.note(ctx, "meta", "worker", b)
 }
 
 func (l *Ledger) publication() ([]byte, error) {

@@ -22,5 +22,5 @@ func (l *Ledger) ReceiverGone(ctx context.Context) (fingerprint string, err erro
 
 // SetReceiverGone writes down that a receiver of webhooks wants no more.
 func (l *Ledger) SetReceiverGone(ctx context.Context, fingerprint string) error {
-	return l.rdb.HSet(ctx, l.keys.of("meta"), receiverGone, fingerprint).Err()
+	return l.note(ctx, "meta", receiverGone, fingerprint)
 }

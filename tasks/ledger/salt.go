@@ -71,15 +71,17 @@ func (l *Ledger) Person(e tasks.Email) string { return l.currentSalt().person(e)
 
 func (l *Ledger) currentSalt() salt { return *l.salt.Load() }
 
-// loadSalt takes the salt that is in Redis, or puts mine there.
+// loadSalt takes the salt that is in Redis, or puts mine there. Where there is one
+// it only reads, so that a full Redis can be opened.
 func (l *Ledger) loadSalt(ctx context.Context, mine salt) error {
-	pipe := l.rdb.Pipeline()
-	pipe.HSetNX(ctx, l.keys.of("meta"), "salt", []byte(mine))
-	got := pipe.HGet(ctx, l.keys.of("meta"), "salt")
-	if _, err := pipe.Exec(ctx); err != nil {
-		return err
+	meta := l.keys.of("meta")
+	b, err := l.rdb.HGet(ctx, meta, "salt").Bytes()
+	if errors.Is(err, redis.Nil) {
+		if err := l.rdb.HSetNX(ctx, meta, "salt", []byte(mine)).Err(); err != nil {
+			return err
+		}
+		b, err = l.rdb.HGet(ctx, meta, "salt").Bytes()
 	}
-	b, err := got.Bytes()
 	if err == nil {
 		l.salt.Store(new(salt(b)))
 	}
@@ -99,8 +101,13 @@ func (l *Ledger) Restore(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := l.rdb.HSetNX(ctx, l.keys.of("meta"), "worker", worker).Err(); err != nil {
+	switch is, err := l.rdb.HExists(ctx, l.keys.of("meta"), "worker").Result(); {
+	case err != nil:
 		return err
+	case !is:
+		if err := l.rdb.HSetNX(ctx, l.keys.of("meta"), "worker", worker).Err(); err != nil {
+			return err
+		}
 	}
 	return l.loadSalt(ctx, l.currentSalt())
 }

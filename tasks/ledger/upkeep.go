@@ -73,7 +73,7 @@ func (l *Ledger) SaveReport(ctx context.Context, kind string, report any) error 
 	if err != nil {
 		return err
 	}
-	return l.rdb.HSet(ctx, l.keys.of("meta"), "report:"+kind, b).Err()
+	return l.note(ctx, "meta", "report:"+kind, b)
 }
 
 // LastReport reads the last report of its kind, or returns ErrNotFound.

@@ -124,7 +124,8 @@ func dialed(t *testing.T, url string, files redisconn.Files) error {
 	o.MaxRetries, o.DialTimeout = -1, 2*time.Second
 	rdb := redisconn.New(o)
 	t.Cleanup(func() { _ = rdb.Close() })
-	return redisconn.Check(t.Context(), rdb, redisconn.Place(o))
+	_, err = redisconn.Check(t.Context(), rdb, redisconn.Place(o))
+	return err
 }
 
 // TestEachMistakeHasItsSentence makes the mistakes that people make, with servers
