@@ -96,7 +96,7 @@ func (w *Worker) revokeTarget(ctx context.Context, p tasks.Revoke) (done bool, r
 	if strings.HasPrefix(p.ID, "rvk_") {
 		request, err := w.ledger.RevokeRequest(ctx, p.ID)
 		if errors.Is(err, ledger.ErrNotFound) {
-			return true, map[string]string{p.ID: "done before"}, nil
+			return true, map[string]string{p.ID: "done before"}, w.ledger.CloseRevokeRequest(ctx, p.ID) // Its hint may stand.
 		} else if err != nil {
 			return false, nil, err
 		}

@@ -42,9 +42,10 @@ func (l *Ledger) RequestRevoke(ctx context.Context, now time.Time, target string
 	if err != nil {
 		return "", err
 	}
-	pipe := l.rdb.TxPipeline()
-	pipe.HSet(ctx, l.keys.of("revreq"), id, body)
+	// The hint comes first: without its request it does nothing.
+	pipe := l.rdb.Pipeline()
 	pipe.ZAdd(ctx, l.keys.of("untasked"), scored(revokeHint(id), now.Add(taskGrace)))
+	pipe.HSet(ctx, l.keys.of("revreq"), id, body)
 	_, err = pipe.Exec(ctx)
 	return id, err
 }
@@ -68,7 +69,7 @@ func (l *Ledger) RevokeRequest(ctx context.Context, id string) (RevokeRequest, e
 // CloseRevokeRequest forgets a request that has been dealt with, its target
 // included. To close one twice is harmless.
 func (l *Ledger) CloseRevokeRequest(ctx context.Context, id string) error {
-	pipe := l.rdb.TxPipeline()
+	pipe := l.rdb.Pipeline()
 	pipe.HDel(ctx, l.keys.of("revreq"), id)
 	pipe.ZRem(ctx, l.keys.of("untasked"), revokeHint(id))
 	_, err := pipe.Exec(ctx)
