@@ -2,6 +2,7 @@ package clerk
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"net/http"
 	"slices"
@@ -31,10 +32,7 @@ func classify(op Op, x *exchange, cause Cause, now time.Time) *Error {
 	}
 
 	answer := parseAnswer(x)
-	e.TraceID = mayLog(x.header.Get("Clerk-Trace-Id"))
-	if e.TraceID == "" {
-		e.TraceID = mayLog(answer.TraceID)
-	}
+	e.TraceID = traceID(x.header, answer.TraceID)
 	if d, ok := retryAfter(x.header, now); ok {
 		e.RetryAfter, e.HasRetryAfter, e.RetryAt = d, true, now.Add(d)
 	}
@@ -63,6 +61,12 @@ func classify(op Op, x *exchange, cause Cause, now time.Time) *Error {
 		e.Kind = unresolved(op)
 	}
 	return e
+}
+
+// traceID finds what Clerk's support asks for. Clerk's SDK reads one header, real
+// answers have had the other, and errors repeat it in their body.
+func traceID(h http.Header, inBody string) string {
+	return cmp.Or(mayLog(h.Get("Clerk-Trace-Id")), mayLog(h.Get("X-Clerk-Trace-Id")), mayLog(inBody))
 }
 
 // unresolved is the Kind of a call whose effect is not known.

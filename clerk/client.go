@@ -203,7 +203,7 @@ func (c *Client) exchange(ctx context.Context, op Op, send func(context.Context)
 	if sdkErr == nil {
 		return nil
 	}
-	e := &Error{Op: op, Kind: unresolved(op), Status: x.status, TraceID: mayLog(x.header.Get("Clerk-Trace-Id")), Cause: CauseUnread}
+	e := &Error{Op: op, Kind: unresolved(op), Status: x.status, TraceID: traceID(x.header, ""), Cause: CauseUnread}
 	if errors.Is(sdkErr, errMismatch) {
 		e.Cause = CauseMismatch
 	}

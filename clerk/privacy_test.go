@@ -106,6 +106,8 @@ func TestErrorsShowNobody(t *testing.T) {
 			c := newClient(t, func(w http.ResponseWriter, _ *http.Request) {
 				w.Header().Set("Location", "https://x.example/"+canaryAddress)
 				w.Header().Set("Clerk-Trace-Id", canaryAddress)
+				w.Header().Set("X-Clerk-Trace-Id", canaryAddress)
+				w.Header().Set("Date", canaryAddress)
 				w.Header().Set("Retry-After", canaryAddress)
 				w.WriteHeader(status)
 				_, _ = io.WriteString(w, body)
@@ -142,7 +144,8 @@ func everyCall(t *testing.T, c *Client) map[string]error {
 	_, revoke := c.Revoke(t.Context(), "inv_1")
 	_, path := c.Revoke(t.Context(), canaryAddress)
 	_, users := c.UsersByEmail(t.Context(), []string{canaryAddress})
-	return map[string]error{"create": create, "bulk": bulk, "bulk argument": argument, "list": list, "revoke": revoke, "revoke argument": path, "users": users}
+	return map[string]error{"create": create, "bulk": bulk, "bulk argument": argument, "list": list, "revoke": revoke, "revoke argument": path, "users": users,
+		"delete": c.Delete(t.Context(), "inv_1"), "delete argument": c.Delete(t.Context(), canaryAddress)}
 }
 
 func TestSecretKey(t *testing.T) {

@@ -454,6 +454,22 @@ func TestAnswerThatIsNotJSON(t *testing.T) {
 	}
 }
 
+func TestTraceID(t *testing.T) {
+	for _, tc := range []struct {
+		header       http.Header
+		inBody, want string
+	}{
+		{http.Header{"Clerk-Trace-Id": {"aa"}, "X-Clerk-Trace-Id": {"bb"}}, "cc", "aa"},
+		{http.Header{"X-Clerk-Trace-Id": {"bb"}}, "cc", "bb"},
+		{http.Header{"X-Clerk-Trace-Id": {"a@b.example"}}, "cc", "cc"},
+		{nil, "", ""},
+	} {
+		if got := traceID(tc.header, tc.inBody); got != tc.want {
+			t.Errorf("%v, %q in the body: %q, want %q", tc.header, tc.inBody, got, tc.want)
+		}
+	}
+}
+
 func TestObserve(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := &peer{serve: func(n int, c net.Conn, _ *http.Request) bool {

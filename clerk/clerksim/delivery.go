@@ -25,9 +25,9 @@ func (x *exchange) deliver(w http.ResponseWriter, a *answer) {
 	h := w.Header()
 	h.Set("Date", x.sim.Now().UTC().Format(http.TimeFormat))
 	h.Set("Content-Type", "application/json")
-	h.Set("Clerk-Trace-Id", x.trace)
-	if a.raw != nil {
-		h.Del("Clerk-Trace-Id")
+	if a.raw == nil { // SDKs read the one, real answers have had the other
+		h.Set("Clerk-Trace-Id", x.trace)
+		h.Set("X-Clerk-Trace-Id", x.trace)
 	}
 	maps.Copy(h, a.header)
 	if a.status == http.StatusNoContent {

@@ -54,42 +54,10 @@
 // # What is not known about Clerk
 //
 // Clerk's documents leave much open. [Switches] answer each question one way or
-// the other, and a client must be right with all of them:
-//
-//	unknown                                                     switch                  default
-//	fixed window, sliding, counter or bucket?                   limiter                 sliding log
-//	do refused requests count?                                  refused-count           no
-//	what does Retry-After say, seconds or a date, how much?     retry-after             seconds until it opens
-//	status and code of a bulk call with a user's address        bulk-user               422 form_identifier_exists
-//	does that error name the address?                           bulk-user-naming        no
-//	does a validation error in bulk name the member?            bulk-invalid-naming     no
-//	does not_allowed_access name the blocked address?           blocked-naming          all of them
-//	is a refused bulk call all-or-nothing?                      bulk-partial            yes, nothing is created
-//	are bulk answers in the order of the request?               bulk-in-order           no, shuffled
-//	status of bulk_size_exceeded                                bulk-size-status        400
-//	how many may a bulk call really have?                       bulk-max                10, as published
-//	status of a bulk call without members                       empty-bulk-status       400
-//	two equal addresses in one bulk body                        equal-in-body           accepted: two mails
-//	does ignore_existing override an existing user?             user-bypass             single yes, bulk no
-//	does an expired invitation count as existing?               duplicate-sees-expired  no
-//	may an expired invitation be revoked?                       refuse-revoke-expired   yes, it becomes revoked
-//	which published code has a revoke of a revoked one?         revoked-code            invitation_already_revoked
-//	what does a deletion answer?                                delete-answer           a deleted object
-//	are the error codes right that were only inferred?          unfamiliar-codes        yes
-//	are addresses kept as sent, lower-cased, or otherwise?      echo-address            lower-cased
-//	is public_metadata answered as it was sent?                 echo-metadata           yes, apart from blanks
-//	does query match exactly, by prefix, by part?               query                   exactly
-//	is the order of rows with equal keys stable?                unstable-ties           yes, by id
-//	how far do reads lag behind writes, and evenly?             lag, lag-varies         not at all
-//	are parameters unknown to a list refused?                   unknown-query           yes
-//	is an empty status=, limit= or order_by= refused?           empty-query             yes
-//	is a path with a slash at its end another path?             trailing-slash          no
-//	is a body without a Content-Type refused?                   no-content-type         yes, 415
-//	status of a method that the path does not have              wrong-method-status     405
-//	does the edge refuse a default User-Agent?                  edge-agent              no
-//
-// The names are those that [ParseSwitches] reads; [AllSwitches] lists their
-// values, and [DrawSwitches] draws a combination for a simulation.
+// the other, and a client must be right with all of them. [AllSwitches] lists the
+// questions with their answers, [ParseSwitches] reads them, and [DrawSwitches]
+// draws a combination for a simulation. The page README.md beside this file has
+// them as a table.
 //
 // What it cannot show: how Clerk behaves under true load, its web pages, its
 // webhooks (there is none for these invitations), HTTP/2, and anything that

@@ -13,6 +13,7 @@ import (
 // A Switch is one field of Switches as text, for command lines, logs and draws.
 type Switch struct {
 	Name string
+	Asks string // what it decides, as a question
 	// Values are the values to choose from, the default first. For a duration
 	// they are the ones to draw from.
 	Values []string
@@ -25,29 +26,29 @@ type Switch struct {
 func AllSwitches() []Switch { return slices.Clone(switchTable) }
 
 var switchTable = []Switch{
-	enum("limiter", func(s *Switches) *Limiter { return &s.Limiter },
+	enum("limiter", "How do the limits count?", func(s *Switches) *Limiter { return &s.Limiter },
 		LimiterSliding, LimiterFixedAligned, LimiterFixedAnchored, LimiterWeighted, LimiterBucket, LimiterHalfBucket),
-	boolean("refused-count", func(s *Switches) *bool { return &s.RefusedCount }),
-	enum("retry-after", func(s *Switches) *RetryAfter { return &s.RetryAfter },
+	boolean("refused-count", "Do requests that were refused count, too?", func(s *Switches) *bool { return &s.RefusedCount }),
+	enum("retry-after", "What does Retry-After say?", func(s *Switches) *RetryAfter { return &s.RetryAfter },
 		RetryAfterSeconds, RetryAfterDate, RetryAfterWindow, RetryAfterShort, RetryAfterNone),
-	enum("bulk-user", func(s *Switches) *BulkUser { return &s.BulkUser }, BulkUser422, BulkUser400, BulkUserDuplicate),
-	enum("bulk-user-naming", func(s *Switches) *Naming { return &s.BulkUserNaming }, Unnamed, NamedFirst, NamedAll),
-	enum("bulk-invalid-naming", func(s *Switches) *Naming { return &s.BulkInvalidNaming }, Unnamed, NamedFirst, NamedAll),
-	enum("blocked-naming", func(s *Switches) *Naming { return &s.BlockedNaming }, NamedAll, NamedFirst, Unnamed),
-	boolean("bulk-partial", func(s *Switches) *bool { return &s.BulkPartial }),
-	boolean("bulk-in-order", func(s *Switches) *bool { return &s.BulkInOrder }),
-	number("bulk-size-status", func(s *Switches) *int { return &s.BulkSizeStatus }, 400, 422),
-	enum("equal-in-body", func(s *Switches) *EqualInBody { return &s.EqualInBody }, EqualAccepted, EqualDuplicate, EqualInvalid),
-	enum("user-bypass", func(s *Switches) *UserBypass { return &s.UserBypass }, UserBypassDocumented, UserBypassNever, UserBypassAlways),
-	boolean("duplicate-sees-expired", func(s *Switches) *bool { return &s.DuplicateSeesExpired }),
-	boolean("refuse-revoke-expired", func(s *Switches) *bool { return &s.RefuseRevokeExpired }),
-	boolean("unfamiliar-codes", func(s *Switches) *bool { return &s.UnfamiliarCodes }),
-	enum("echo-address", func(s *Switches) *EchoAddress { return &s.EchoAddress },
+	enum("bulk-user", "How is a bulk call with a user's address refused?", func(s *Switches) *BulkUser { return &s.BulkUser }, BulkUser422, BulkUser400, BulkUserDuplicate),
+	enum("bulk-user-naming", "Does that refusal name the address?", func(s *Switches) *Naming { return &s.BulkUserNaming }, Unnamed, NamedFirst, NamedAll),
+	enum("bulk-invalid-naming", "Does a validation error in bulk name the member?", func(s *Switches) *Naming { return &s.BulkInvalidNaming }, Unnamed, NamedFirst, NamedAll),
+	enum("blocked-naming", "Does not_allowed_access name the blocked address?", func(s *Switches) *Naming { return &s.BlockedNaming }, NamedAll, NamedFirst, Unnamed),
+	boolean("bulk-partial", "Does a refused bulk call create its good members all the same?", func(s *Switches) *bool { return &s.BulkPartial }),
+	boolean("bulk-in-order", "Is the answer to a bulk call in the order of the request?", func(s *Switches) *bool { return &s.BulkInOrder }),
+	number("bulk-size-status", "What is the status of bulk_size_exceeded?", func(s *Switches) *int { return &s.BulkSizeStatus }, 400, 422),
+	enum("equal-in-body", "What happens to two equal addresses in one bulk call?", func(s *Switches) *EqualInBody { return &s.EqualInBody }, EqualAccepted, EqualDuplicate, EqualInvalid),
+	enum("user-bypass", "When does ignore_existing override that the address is a user's?", func(s *Switches) *UserBypass { return &s.UserBypass }, UserBypassDocumented, UserBypassNever, UserBypassAlways),
+	boolean("duplicate-sees-expired", "Does an expired invitation count as existing?", func(s *Switches) *bool { return &s.DuplicateSeesExpired }),
+	boolean("refuse-revoke-expired", "Is it refused to revoke an expired invitation?", func(s *Switches) *bool { return &s.RefuseRevokeExpired }),
+	boolean("unfamiliar-codes", "Are the error codes wrong that were only inferred?", func(s *Switches) *bool { return &s.UnfamiliarCodes }),
+	enum("echo-address", "In which form are addresses kept and answered?", func(s *Switches) *EchoAddress { return &s.EchoAddress },
 		EchoAddressLower, EchoAddressAsSent, EchoAddressUndotted, EchoAddressUnicode),
-	enum("query", func(s *Switches) *Query { return &s.Query }, QueryExact, QueryPrefix, QuerySubstring),
-	boolean("unstable-ties", func(s *Switches) *bool { return &s.UnstableTies }),
+	enum("query", "How does the query of a list match?", func(s *Switches) *Query { return &s.Query }, QueryExact, QueryPrefix, QuerySubstring),
+	boolean("unstable-ties", "Does the order of rows with equal keys change?", func(s *Switches) *bool { return &s.UnstableTies }),
 	{
-		Name: "lag", Values: []string{"0s", "500ms", "3s"},
+		Name: "lag", Asks: "How far do reads lag behind writes?", Values: []string{"0s", "500ms", "3s"},
 		get: func(s *Switches) string { return shortDuration(s.Lag) },
 		set: func(s *Switches, v string) (err error) {
 			s.Lag, err = time.ParseDuration(v)
@@ -57,13 +58,13 @@ var switchTable = []Switch{
 			return err
 		},
 	},
-	boolean("lag-varies", func(s *Switches) *bool { return &s.LagVaries }),
-	boolean("edge-agent", func(s *Switches) *bool { return &s.EdgeAgent }),
-	enum("echo-metadata", func(s *Switches) *EchoMetadata { return &s.EchoMetadata }, EchoMetadataAsSent, EchoMetadataReordered, EchoMetadataChanged),
-	enum("revoked-code", func(s *Switches) *RevokedCode { return &s.RevokedCode }, RevokedCodeAlready, RevokedCodeRevoked),
-	enum("delete-answer", func(s *Switches) *DeleteAnswer { return &s.DeleteAnswer }, DeleteAnswerObject, DeleteAnswerInvitation, DeleteAnswerEmpty),
+	boolean("lag-varies", "Does that differ from read to read?", func(s *Switches) *bool { return &s.LagVaries }),
+	boolean("edge-agent", "Does the edge refuse a default User-Agent?", func(s *Switches) *bool { return &s.EdgeAgent }),
+	enum("echo-metadata", "How is public_metadata answered?", func(s *Switches) *EchoMetadata { return &s.EchoMetadata }, EchoMetadataAsSent, EchoMetadataReordered, EchoMetadataChanged),
+	enum("revoked-code", "Which code has the revoke of a revoked invitation? Both are published.", func(s *Switches) *RevokedCode { return &s.RevokedCode }, RevokedCodeAlready, RevokedCodeRevoked),
+	enum("delete-answer", "What is a deletion answered with?", func(s *Switches) *DeleteAnswer { return &s.DeleteAnswer }, DeleteAnswerObject, DeleteAnswerInvitation, DeleteAnswerEmpty),
 	{
-		Name: "bulk-max", Values: []string{"10", "5", "1"}, // any number from 1 to 10 will do
+		Name: "bulk-max", Asks: "How many may a bulk call really have?", Values: []string{"10", "5", "1"}, // any number from 1 to 10 will do
 		get: func(s *Switches) string { return strconv.Itoa(s.BulkMax) },
 		set: func(s *Switches, v string) (err error) {
 			s.BulkMax, err = strconv.Atoi(v)
@@ -73,16 +74,16 @@ var switchTable = []Switch{
 			return err
 		},
 	},
-	number("empty-bulk-status", func(s *Switches) *int { return &s.EmptyBulkStatus }, 400, 422),
-	number("wrong-method-status", func(s *Switches) *int { return &s.WrongMethodStatus }, 405, 404),
-	enum("unknown-query", func(s *Switches) *Strictness { return &s.UnknownQuery }, Refused, Ignored),
-	enum("empty-query", func(s *Switches) *Strictness { return &s.EmptyQuery }, Refused, Ignored),
-	enum("trailing-slash", func(s *Switches) *Strictness { return &s.TrailingSlash }, Ignored, Refused),
-	enum("no-content-type", func(s *Switches) *Strictness { return &s.NoContentType }, Refused, Ignored),
+	number("empty-bulk-status", "What is the status of a bulk call without members?", func(s *Switches) *int { return &s.EmptyBulkStatus }, 400, 422),
+	number("wrong-method-status", "What is the status of a method that a path does not have?", func(s *Switches) *int { return &s.WrongMethodStatus }, 405, 404),
+	enum("unknown-query", "Are unknown parameters of a list refused?", func(s *Switches) *Strictness { return &s.UnknownQuery }, Refused, Ignored),
+	enum("empty-query", "Is an empty status=, limit= or order_by= refused?", func(s *Switches) *Strictness { return &s.EmptyQuery }, Refused, Ignored),
+	enum("trailing-slash", "Is a path that ends with a slash refused as another path?", func(s *Switches) *Strictness { return &s.TrailingSlash }, Ignored, Refused),
+	enum("no-content-type", "Is a body without Content-Type refused?", func(s *Switches) *Strictness { return &s.NoContentType }, Refused, Ignored),
 }
 
-func enum[T ~string](name string, field func(*Switches) *T, values ...T) Switch {
-	sw := Switch{Name: name}
+func enum[T ~string](name, asks string, field func(*Switches) *T, values ...T) Switch {
+	sw := Switch{Name: name, Asks: asks}
 	for _, v := range values {
 		sw.Values = append(sw.Values, string(v))
 	}
@@ -97,16 +98,16 @@ func enum[T ~string](name string, field func(*Switches) *T, values ...T) Switch 
 	return sw
 }
 
-func boolean(name string, field func(*Switches) *bool) Switch {
+func boolean(name, asks string, field func(*Switches) *bool) Switch {
 	return Switch{
-		Name: name, Values: []string{"false", "true"},
+		Name: name, Asks: asks, Values: []string{"false", "true"},
 		get: func(s *Switches) string { return strconv.FormatBool(*field(s)) },
 		set: func(s *Switches, v string) (err error) { *field(s), err = strconv.ParseBool(v); return err },
 	}
 }
 
-func number(name string, field func(*Switches) *int, values ...int) Switch {
-	sw := Switch{Name: name}
+func number(name, asks string, field func(*Switches) *int, values ...int) Switch {
+	sw := Switch{Name: name, Asks: asks}
 	for _, v := range values {
 		sw.Values = append(sw.Values, strconv.Itoa(v))
 	}

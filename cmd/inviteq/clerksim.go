@@ -114,9 +114,9 @@ func parseLatency(s string) (clerksim.Latency, error) {
 
 func (c *clerksimCommand) listSwitches(p *program) error {
 	var t table
-	t.header("switch", "values, the default first")
+	t.header("switch", "values, the default first", "what it decides")
 	for _, s := range clerksim.AllSwitches() {
-		t.row(text(s.Name), text(strings.Join(s.Values, " | ")))
+		t.row(text(s.Name), text(strings.Join(s.Values, " | ")), text(s.Asks))
 	}
 	return t.print(p.console.out, p.console.onOut)
 }

@@ -1,9 +1,12 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"io/fs"
 	"maps"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -13,6 +16,9 @@ import (
 
 	"github.com/alecthomas/kong"
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/inviteq/inviteq/clerk/clerksim"
+	"github.com/inviteq/inviteq/clerk/clerksim/control"
 )
 
 // root is the top of the repository.
@@ -25,6 +31,7 @@ func TestREADME(t *testing.T) {
 	app := model(t)
 	parts := map[string]string{
 		"commands": commandTable(app), "worker": flagTable(app, "worker"), "alerts": alertTable(t),
+		"switches": switchTable(), "reads": controlTable(t, "GET"), "actions": controlTable(t, "POST"),
 	}
 	all := pages(t)
 	sources, known := testSources(t), variables(t, app)
@@ -210,6 +217,44 @@ func commandTable(app *kong.Application) string {
 	b.WriteString("| command | what |\n|---|---|\n")
 	for _, c := range app.Children {
 		fmt.Fprintf(&b, "| `inviteq %s` | %s |\n", c.Name, cellOf(c.Help))
+	}
+	return b.String()
+}
+
+func switchTable() string {
+	var b strings.Builder
+	b.WriteString("| switch | question | answers, the default first |\n|---|---|---|\n")
+	for _, s := range clerksim.AllSwitches() {
+		fmt.Fprintf(&b, "| `%s` | %s | %s |\n", s.Name, cellOf(s.Asks), "`"+strings.Join(s.Values, "` `")+"`")
+	}
+	return b.String()
+}
+
+// controlTable is what the control API says of itself.
+func controlTable(t *testing.T, method string) string {
+	t.Helper()
+	sim, err := clerksim.New(clerksim.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer sim.Close()
+	w := httptest.NewRecorder()
+	control.Handler(sim).ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/control/", http.NoBody))
+	var index map[string][]struct {
+		Path, Does string
+		Params     map[string]string
+	}
+	if err := json.Unmarshal(w.Body.Bytes(), &index); err != nil {
+		t.Fatal(err)
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "| %s | what | parameters |\n|---|---|---|\n", method)
+	for _, e := range index[method] {
+		var params []string
+		for _, name := range slices.Sorted(maps.Keys(e.Params)) {
+			params = append(params, "`"+name+"`: "+e.Params[name])
+		}
+		fmt.Fprintf(&b, "| `%s` | %s | %s |\n", e.Path, cellOf(e.Does), cellOf(strings.Join(params, "; ")))
 	}
 	return b.String()
 }

@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -318,5 +320,38 @@ func TestPage(t *testing.T) {
 	}
 	if status, css := d.send("GET", "/control/style.css", ""); status != 200 || !strings.Contains(css, "table") {
 		t.Errorf("style: %d", status)
+	}
+}
+
+// TestREADMETells runs the page's curl commands in their order, and looks for its
+// Go code in the tests.
+func TestREADMETells(t *testing.T) {
+	text, err := os.ReadFile("../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := newDesk(t, clerksim.Config{})
+	ran := 0
+	for _, m := range regexp.MustCompile(`(?m)^curl (?:-s|-d (\S+)) http://127.0.0.1:9090(\S+)$`).FindAllStringSubmatch(string(text), -1) {
+		ran++
+		method, body := "GET", strings.Trim(m[1], "'")
+		if m[1] != "" {
+			method = "POST"
+		}
+		if status, got := d.send(method, m[2], body, "Content-Type", "application/x-www-form-urlencoded"); status != 200 {
+			t.Errorf("%s: %d %s", m[0], status, got)
+		}
+	}
+	if lines := strings.Count(string(text), "\ncurl "); ran != lines || ran < 5 {
+		t.Errorf("%d of %d curl commands were understood", ran, lines)
+	}
+	example, err := os.ReadFile("../example_test.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, code, _ := strings.Cut(string(text), "```go\n")
+	code, _, _ = strings.Cut(code, "```")
+	if indented := "\t" + strings.ReplaceAll(strings.TrimSuffix(code, "\n"), "\n", "\n\t"); code == "" || !strings.Contains(string(example), indented) {
+		t.Errorf("no test has this code:\n%s", code)
 	}
 }
