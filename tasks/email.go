@@ -2,6 +2,7 @@ package tasks
 
 import (
 	"errors"
+	"fmt"
 	"net/mail"
 	"strings"
 	"unicode"
@@ -24,32 +25,48 @@ const MaxEmailLen = 320
 // zerolog print the strings inside unexported fields by reflection.
 type Email struct{ h unique.Handle[string] }
 
-// ParseEmail accepts one bare address: no display name, no comment, no quoted
-// mailbox, no control or invisible character, a domain with at least one dot,
-// at most MaxEmailLen bytes. Surrounding spaces are dropped. Letters and digits
-// of every script are accepted on both sides of the @; emoji and other symbols
-// are not, because a refused address costs a scarce call and no mail provider
-// hands them out. An error never quotes the address.
+// ParseEmail accepts one address, as people and their programs write it. It is
+// the one place that decides this, for every way into the queue.
+//
+// What is around an address is dropped where that leaves one answer: white space
+// and invisible characters on either side, mailto:, quotation marks, a display
+// name with the address in angle brackets, the same address twice. Two addresses
+// are refused, and so is the apostrophe by which spreadsheets mark text.
+//
+// The address itself has no comment, no quoted mailbox, no control or invisible
+// character, a domain with at least one dot, and at most MaxEmailLen bytes.
+// Letters and digits of every script are accepted on both sides of the @; emoji
+// and other symbols are not, because a refused address costs a scarce call and no
+// mail provider hands them out. An error never quotes the address, only the code
+// point of a character that cannot be seen.
 func ParseEmail(s string) (Email, error) {
-	s = strings.Trim(s, " ")
+	if len(s) > 4*MaxEmailLen { // Room enough for what is around it.
+		return Email{}, errLong
+	}
+	s, err := bareAddress(s)
+	if err != nil {
+		return Email{}, err
+	}
 	if err := checkEmail(s); err != nil {
 		return Email{}, err
 	}
 	return Email{unique.Make(s)}, nil
 }
 
+var errLong = errors.New("is longer than 320 bytes")
+
 func checkEmail(s string) error {
 	switch {
 	case s == "":
 		return errors.New("is missing")
 	case len(s) > MaxEmailLen:
-		return errors.New("is longer than 320 bytes")
+		return errLong
 	case !utf8.ValidString(s):
 		return errors.New("is not valid UTF-8")
 	case strings.ContainsFunc(s, unicode.IsControl):
-		return errors.New("contains a control character")
+		return fmt.Errorf("contains a control character (%s)", codePoint(s, unicode.IsControl))
 	case strings.ContainsFunc(s, isOdd):
-		return errors.New("contains an invisible character, a symbol or a look-alike")
+		return fmt.Errorf("contains an invisible character, a symbol or a look-alike (%s)", codePoint(s, isOdd))
 	case !norm.NFC.IsNormalString(s):
 		// Clerk may answer with the composed form, and then we would look for
 		// an address that is not there.
@@ -76,6 +93,12 @@ func isOdd(r rune) bool {
 	return r > unicode.MaxASCII && (!unicode.In(r, unicode.L, unicode.M, unicode.N) ||
 		unicode.ToLower(r) <= unicode.MaxASCII ||
 		unicode.In(r, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector))
+}
+
+// codePoint names the first character of a kind, such as "U+200B".
+func codePoint(s string, kind func(rune) bool) string {
+	r, _ := utf8.DecodeRuneInString(s[strings.IndexFunc(s, kind):])
+	return fmt.Sprintf("U+%04X", r)
 }
 
 var errDomain = errors.New("has a domain that is not valid")

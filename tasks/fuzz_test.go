@@ -11,15 +11,16 @@ import (
 
 func FuzzParseEmail(f *testing.F) {
 	for _, s := range []string{"", "ada@example.com", "Ada <ada@example.com>", `"a b"@example.com`, "用户@例子.广告", "a@xn--mller-kva.de",
-		"a@ｅxample.com", "a@b", "a\r\n@example.com", "İ@İx.com", "a@[::1]", "a@1אב.com", "a@xn--.com", "a@exa\u00admple.com", "\xff@example.com"} {
+		"a@ｅxample.com", "a@b", "a\r\n@example.com", "İ@İx.com", "a@[::1]", "a@1אב.com", "a@xn--.com", "a@exa\u00admple.com", "\xff@example.com",
+		"mailto:a@b.co?x", "a@b.co, A@b.co", "'+a@b.co", "\"a@b.co\" <mailto:a@b.co>;", "a@b.co ::: c@d.co"} {
 		f.Add(s)
 	}
-	known := []string{notPlain, decomposed, badDomain, invisible, control, standingIn, "is missing", "is longer than 320 bytes", "is not valid UTF-8",
+	known := []string{notPlain, decomposed, badDomain, invisible, control, apostrophe, "holds ", standingIn, "is missing", "is longer than 320 bytes", "is not valid UTF-8",
 		"has more than 64 bytes before the @", "has a domain without a dot", "has a number for a domain"}
 	f.Fuzz(func(t *testing.T, in string) {
 		e, err := ParseEmail(in)
 		if err != nil {
-			if !slices.Contains(known, err.Error()) || !e.IsZero() {
+			if !slices.ContainsFunc(known, func(k string) bool { return strings.HasPrefix(err.Error(), k) }) || !e.IsZero() {
 				t.Fatalf("ParseEmail(%q) = %q, %v", in, e.Raw(), err)
 			}
 			return

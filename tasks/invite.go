@@ -139,12 +139,13 @@ func checkMetadata(m json.RawMessage) string {
 			return fmt.Sprintf("has %d bytes; at most %d are allowed", len(compact), MaxMetadataLen)
 		}
 	}
-	depth, duplicate := inspect(m)
-	if depth > maxMetadataDepth {
+	switch found := inspect(m); {
+	case found.depth > maxMetadataDepth:
 		return fmt.Sprintf("is nested more than %d levels deep", maxMetadataDepth)
-	}
-	if duplicate {
+	case found.duplicate:
 		return "has the same key twice"
+	case found.half != "":
+		return halfCharacter(found.half)
 	}
 	return ""
 }

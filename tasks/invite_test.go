@@ -224,12 +224,12 @@ func ExampleParseEmail() {
 	fmt.Println(email)
 	fmt.Println(email.Key())
 
-	_, err = ParseEmail("Ada Lovelace <ada@example.com>")
+	_, err = ParseEmail("ada@example.com, grace@example.com")
 	fmt.Println("address", err)
 	// Output:
 	// A***@E***
 	// ada@example.com
-	// address is not one plain address such as ada@example.com
+	// address holds 2 addresses; keep the one to invite
 }
 
 func ExampleInvite_Validate() {

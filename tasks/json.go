@@ -2,12 +2,16 @@ package tasks
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"reflect"
+	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf16"
 	"unicode/utf8"
 )
 
@@ -65,8 +69,11 @@ func DecodeStrict(r io.Reader, v any) error {
 	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
 		return errors.New("has something after the JSON value")
 	}
-	if _, duplicate := inspect(b); duplicate {
+	switch found := inspect(b); {
+	case found.duplicate:
 		return errors.New("has the same field twice")
+	case found.half != "":
+		return errors.New(halfCharacter(found.half))
 	}
 	return nil
 }
@@ -127,9 +134,15 @@ func jsonType(t reflect.Type) string {
 	}
 }
 
-// inspect walks valid JSON and reports how deep it is nested, and whether an
-// object in it has the same name twice (decoders differ in which one counts).
-func inspect(b []byte) (depth int, duplicate bool) {
+// inspection is what decoders differ in, or do without a word.
+type inspection struct {
+	depth     int    // how deep it is nested
+	duplicate bool   // an object has the same name twice
+	half      string // half of a surrogate pair, such as \ud800, which is no character
+}
+
+// inspect walks valid JSON.
+func inspect(b []byte) (found inspection) {
 	type member struct {
 		object int // the objects are numbered as they begin
 		name   string
@@ -161,16 +174,51 @@ func inspect(b []byte) (depth int, duplicate bool) {
 					i++
 				}
 			}
+			found.half = cmp.Or(found.half, halfPair(b[start:i]))
 			if atName {
 				m := member{open[len(open)-1], nameOf(b[start : i+1])}
-				duplicate = duplicate || seen[m]
+				found.duplicate = found.duplicate || seen[m]
 				seen[m] = true
 			}
 			atName = false
 		}
-		depth = max(depth, len(open))
+		found.depth = max(found.depth, len(open))
 	}
-	return depth, duplicate
+	return found
+}
+
+// halfPair returns the first \uD800 … \uDFFF in a quoted string that is not one
+// of a pair. A decoder puts U+FFFD in its place.
+func halfPair(quoted []byte) string {
+	for i := bytes.IndexByte(quoted, '\\'); i >= 0 && i+1 < len(quoted); i++ {
+		if quoted[i] != '\\' {
+			continue
+		}
+		if i++; quoted[i] != 'u' {
+			continue
+		}
+		unit := quoted[i-1 : i+5]
+		r := hexRune(unit)
+		if i += 4; !utf16.IsSurrogate(r) {
+			continue
+		}
+		if rest := quoted[i+1:]; len(rest) >= 6 && rest[0] == '\\' && rest[1] == 'u' && utf16.DecodeRune(r, hexRune(rest)) != unicode.ReplacementChar {
+			i += 6
+			continue
+		}
+		return string(unit)
+	}
+	return ""
+}
+
+// hexRune reads the digits behind \u.
+func hexRune(escape []byte) rune {
+	n, _ := strconv.ParseUint(string(escape[2:6]), 16, 16) // It is valid JSON.
+	return rune(n)
+}
+
+func halfCharacter(half string) string {
+	return "has half of a character (" + half + "), which stands for nothing by itself"
 }
 
 func nameOf(quoted []byte) string {
