@@ -59,10 +59,11 @@ func (r BulkResult) Done() int { return r.Admitted + r.Known + r.Conflicting }
 type Conflict struct {
 	Position int // Its place in the list, from 0.
 	ID       string
+	ImportID string // The import of the invite that has the id; "" if it belongs to none, or is forgotten.
 }
 
 // Err returns the conflict as an error.
-func (c Conflict) Err() error { return &ConflictError{c.ID} }
+func (c Conflict) Err() error { return &ConflictError{c.ID, c.ImportID} }
 
 // RowInvalidError says that an invite of a list is not valid.
 type RowInvalidError struct {
@@ -132,6 +133,7 @@ type encoded struct {
 type written struct {
 	chunk      []tasks.Invite
 	admissions []ledger.Admission
+	imports    map[string]string // Those of the conflicting ids.
 	taskErr    error
 	err        error
 }
@@ -206,7 +208,7 @@ func (r *BulkResult) count(w written) {
 			r.Known++
 		case ledger.Conflict:
 			if r.Conflicting++; len(r.Conflicts) < MaxConflicts {
-				r.Conflicts = append(r.Conflicts, Conflict{r.Done() - 1, w.chunk[n].ID})
+				r.Conflicts = append(r.Conflicts, Conflict{r.Done() - 1, w.chunk[n].ID, w.imports[w.chunk[n].ID]})
 			}
 		}
 	}
@@ -222,6 +224,9 @@ func (in *importer) write(ctx context.Context) {
 		w.admissions, fresh, w.err = in.ledger.AdmitEntry(ctx, time.Now(), e.entry)
 		if w.err == nil && fresh.Count > 0 {
 			w.taskErr = in.client.giveChunk(ctx, fresh, earliest(e.chunk))
+		}
+		if w.err == nil {
+			w.imports, w.err = in.client.reconsider(ctx, in.ledger, e.chunk, w.admissions)
 		}
 		in.written <- w
 	}

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"os"
-	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
@@ -193,8 +191,8 @@ func TestBulkInviteNamesConflicts(t *testing.T) {
 	changed[3].RedirectURL, changed[110].RedirectURL = "/other", "/other"
 	got, err := s.BulkInvite(t.Context(), listOf(changed), opts)
 	want := enqueue.BulkResult{ImportID: "spring", Known: 118, Conflicting: 2, Conflicts: []enqueue.Conflict{
-		{Position: 3, ID: tasks.ImportInviteID("spring", changed[3].EmailAddress)},
-		{Position: 110, ID: tasks.ImportInviteID("spring", changed[110].EmailAddress)},
+		{Position: 3, ID: tasks.ImportInviteID("spring", changed[3].EmailAddress), ImportID: "spring"},
+		{Position: 110, ID: tasks.ImportInviteID("spring", changed[110].EmailAddress), ImportID: "spring"},
 	}}
 	if err != nil || !cmp.Equal(got, want) {
 		t.Fatalf("got %+v, %v; want %+v", got, err, want)
@@ -373,31 +371,5 @@ func TestHugeListNeedsLittleMemory(t *testing.T) {
 	}
 	if n := len(s.queued(t, s.queues.Import)); n != rows/tasks.ChunkSize {
 		t.Errorf("got %d tasks, want one a chunk", n)
-	}
-}
-
-func TestFileToLedger(t *testing.T) {
-	s := newSide(t)
-	path := filepath.Join(t.TempDir(), "people.csv")
-	content := "email,id,lane,public_metadata.plan\nada@example.com,row-1,,pro\nnot-an-address,,,\nbob@example.com,,interactive,\nADA@example.com,,,\n"
-	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	file, err := os.Open(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer file.Close()
-	var skipped []error
-	rows := enqueue.CSV(file).Distinct().Invites(func(err error) { skipped = append(skipped, err) })
-	got, err := s.BulkInvite(t.Context(), rows, enqueue.BulkOptions{ImportID: "spring", KeepLanes: true})
-	if err != nil || got.Admitted != 2 || len(skipped) != 2 {
-		t.Fatalf("got %+v, %v, skipped %v; want 2 of each", got, err, skipped)
-	}
-	if r := s.record(t, "row-1"); r.Invite.Lane != tasks.Import || string(r.Invite.PublicMetadata) != `{"plan":"pro"}` {
-		t.Errorf("got lane %v, metadata %s", r.Invite.Lane, r.Invite.PublicMetadata)
-	}
-	if r := s.record(t, tasks.ImportInviteID("spring", email(t, "bob@example.com"))); r.Invite.Lane != tasks.Interactive {
-		t.Errorf("got lane %v, want that of the row", r.Invite.Lane)
 	}
 }

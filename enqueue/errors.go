@@ -6,23 +6,8 @@ import (
 	"github.com/inviteq/inviteq/tasks/ledger"
 )
 
-var (
-	// ErrConflict is inside every *ConflictError.
-	ErrConflict = ledger.ErrConflict
-
-	// ErrNotFound says that no invite or import of that name is known.
-	ErrNotFound = ledger.ErrNotFound
-)
-
-// ConflictError says that an id is taken by an invite with other content. The
-// invite that has it is as it was; the new one was not accepted.
-type ConflictError struct{ ID string }
-
-// Error names the id.
-func (e *ConflictError) Error() string { return fmt.Sprintf("invite %s: %v", e.ID, ErrConflict) }
-
-// Unwrap returns ErrConflict.
-func (e *ConflictError) Unwrap() error { return ErrConflict }
+// ErrNotFound says that no invite or import of that name is known.
+var ErrNotFound = ledger.ErrNotFound
 
 // ImportError says how far BulkInvite got before something stopped it. What it
 // had taken stays accepted; calling BulkInvite again with the same list and

@@ -42,3 +42,13 @@ func loadImport(ctx context.Context, l *ledger.Ledger, id string) (Import, error
 	i.ETA = utc(eta)
 	return i, err
 }
+
+// Waiting returns how many invites of the instance wait to be sent.
+func (c *Client) Waiting(ctx context.Context) (int64, error) {
+	l, err := c.open(ctx)
+	if err != nil {
+		return 0, err
+	}
+	o, err := l.Overview(ctx, time.Now())
+	return o.States[tasks.Queued], err
+}

@@ -72,9 +72,13 @@ func (c *Client) Invite(ctx context.Context, i tasks.Invite) (_ Result, err erro
 	if err != nil {
 		return named, fmt.Errorf("invite %s: %w", i.ID, err)
 	}
+	imports, err := c.reconsider(ctx, l, []tasks.Invite{i}, admissions)
+	if err != nil {
+		return named, fmt.Errorf("invite %s: %w", i.ID, err)
+	}
 	switch {
 	case admissions[0] == ledger.Conflict:
-		return named, &ConflictError{i.ID}
+		return named, &ConflictError{i.ID, imports[i.ID]}
 	case admissions[0] == ledger.Known && !isNew:
 		return c.existing(ctx, l, i.ID)
 	}

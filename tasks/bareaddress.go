@@ -93,7 +93,7 @@ func onlyAddress(s string) (string, error) {
 	people := map[string]bool{}
 	for _, word := range strings.FieldsFunc(s, func(r rune) bool { return isAround(r) || strings.ContainsRune("|/:<>", r) }) {
 		if checkEmail(word) != nil {
-			return s, nil // It is refused as no address.
+			return s, nil //nolint:nilerr // It is refused as no address.
 		}
 		if first == "" {
 			first = word

@@ -36,6 +36,17 @@ func ImportInviteID(importID string, e Email) string {
 	return "inq_" + idText.EncodeToString(h.Sum(nil)[:15])
 }
 
+// ImportRowID returns the id of the invite for a row of an import to which the list
+// gives a name of its own, such as a number. The same name in another import is
+// another invite.
+func ImportRowID(importID, name string) string {
+	h := sha256.New()
+	h.Write([]byte(importID))
+	h.Write([]byte("\x00row\x00")) // An address has no zero byte.
+	h.Write([]byte(name))
+	return "inq_" + idText.EncodeToString(h.Sum(nil)[:15])
+}
+
 // CheckID says what is wrong with an id that a caller chose: it must have 1 to
 // MaxIDLen printable ASCII characters, no space, no "/" (asynqmon puts it into a
 // path) and no "@" (ids are logged and shown, addresses are not).

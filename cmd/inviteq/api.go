@@ -38,13 +38,19 @@ Examples:
 type apiFlags struct {
 	APIRate        string `name:"api-rate" default:"50" placeholder:"N" help:"Requests per second that each token may make; none disables the limit."`
 	APIWait        string `name:"api-wait" default:"0s" placeholder:"DURATION" help:"How long the answer to a create waits for the delivery, so that it has Clerk's id; at most 30s. A request may set it itself with ?wait=."`
+	ImportMaxRows  int    `default:"1000000" placeholder:"ROWS" help:"The most rows of a list."`
+	MaxWaiting     int64  `default:"2000000" placeholder:"INVITES" help:"The most invites of the instance that may wait when a list comes, its own included."`
 	APITLSCertFile string `name:"api-tls-cert-file" placeholder:"FILE" help:"The certificate of the API, for TLS: PEM, the whole chain. It is read again when it has changed. Without one the API speaks plain http, which needs a TLS proxy in front unless it stays on this machine."`
 	APITLSKeyFile  string `name:"api-tls-key-file" placeholder:"FILE" help:"The certificate's key, PEM."`
 }
 
 // config understands the flags and adds to the complaints.
 func (f apiFlags) config(all *complaints, log zerolog.Logger) api.Config {
+	if f.ImportMaxRows < 1 || f.MaxWaiting < 1 {
+		all.add(errors.New("--import-max-rows ($INVITEQ_IMPORT_MAX_ROWS) and --max-waiting ($INVITEQ_MAX_WAITING) must be whole numbers of at least 1"))
+	}
 	return api.Config{
+		MaxRows: f.ImportMaxRows, MaxWaiting: f.MaxWaiting,
 		TLS: serverTLS(all, "api", f.APITLSCertFile, f.APITLSKeyFile, log),
 		RateLimit: setting(all, "api-rate", f.APIRate, func(s string) (float64, error) {
 			if s == "none" {

@@ -132,6 +132,7 @@ func TestProducersPullInLittle(t *testing.T) {
 		"github.com/rs/zerolog",
 		"github.com/schollz/progressbar",
 		"github.com/sony/gobreaker",
+		"github.com/xuri",
 		"go.opentelemetry.io/otel/sdk",
 		"testing",
 	}

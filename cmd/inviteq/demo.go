@@ -17,6 +17,7 @@ import (
 	"github.com/inviteq/inviteq/clerk/clerksim"
 	"github.com/inviteq/inviteq/cmd/inviteq/example"
 	"github.com/inviteq/inviteq/enqueue"
+	"github.com/inviteq/inviteq/enqueue/lists"
 	"github.com/inviteq/inviteq/tasks"
 	"github.com/inviteq/inviteq/tasks/ledger"
 	"github.com/inviteq/inviteq/worker"
@@ -253,21 +254,27 @@ func (s *stage) play(ctx context.Context, p *program) (show, error) {
 
 // importList hands the good rows over.
 func (s *stage) importList(ctx context.Context, sh *show) error {
-	skip := func(err error) {
-		if bad, ok := errors.AsType[*enqueue.RowError](err); ok {
-			word := "unreadable row"
+	list, err := lists.Open(ctx, strings.NewReader(example.CSV), lists.Options{})
+	if err != nil {
+		return err
+	}
+	defer list.Close()
+	found, err := list.Survey(ctx, func(err error) error {
+		word := "same address as an earlier row"
+		if bad, ok := errors.AsType[*lists.RowError](err); ok {
+			word = "unreadable row"
 			if field := bad.Problems[0].Field; field != "" {
 				word = "bad " + field
 			}
-			sh.faults[word]++
-		} else {
-			sh.faults["same address as an earlier row"]++
 		}
-		sh.rows++
+		sh.faults[word]++
+		return nil
+	})
+	if err != nil {
+		return err
 	}
-	rows := enqueue.CSV(strings.NewReader(example.CSV)).Distinct()
-	r, err := s.conn.client.BulkInvite(ctx, rows.Invites(skip), enqueue.BulkOptions{ImportID: demoImport})
-	sh.rows += r.Done()
+	sh.rows = found.Rows()
+	_, err = list.Accept(ctx, s.conn.client, found, lists.Acceptance{ImportID: demoImport})
 	return err
 }
 

@@ -5,22 +5,23 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/inviteq/inviteq/enqueue"
+	"github.com/inviteq/inviteq/enqueue/lists"
 	"github.com/inviteq/inviteq/tasks"
 )
 
 type importCommand struct {
-	File string `arg:"" help:"A CSV or JSON Lines file; - is standard input."`
+	File string `arg:"" help:"A CSV, JSON or JSON Lines file or an Excel workbook (.xlsx), perhaps compressed by gzip; - is standard input."`
 
-	Format      string `placeholder:"FORMAT" help:"csv or jsonl. Defaults to what the file's name or beginning tells."`
+	listFlags
 	Lane        string `enum:"interactive,import" default:"import" placeholder:"LANE" help:"The lane of rows that name none: import, or interactive for a short list that somebody waits for."`
-	ImportID    string `placeholder:"ID" help:"Names the import. Defaults to one made of the file's content, so that the same file again is the same import."`
+	ImportID    string `placeholder:"ID" help:"Names the import. Defaults to one made of the list's content, so that the same list again is the same import."`
+	MaxWaiting  int64  `default:"2000000" placeholder:"INVITES" help:"The most invites of the instance that may wait, the list's included."`
 	SkipInvalid bool   `help:"Leave bad rows out, instead of enqueueing nothing."`
 	DryRun      bool   `help:"Check every row and do nothing; needs no Redis."`
 	Wait        bool   `help:"Follow the import until every row is settled, and print the outcomes. The exit code is 1 if any row has failed or is parked."`
@@ -30,14 +31,14 @@ type importCommand struct {
 }
 
 func (importCommand) Help() string {
-	return `The first row of a CSV file names the columns, in any order: email_address (or email), public_metadata.KEY or public_metadata, redirect_url, notify, ignore_existing, expires_in_days, template_slug, id, lane, not_before, deadline. Commas, semicolons or tabs. A JSON Lines file has one object with these fields a line.
+	return `Hand it the file that another program has exported. The first row names the columns, in any order; email, E-mail Address and their like hold the address, and these mean the same as the flags of inviteq invite: public_metadata.KEY or public_metadata, redirect_url, notify, ignore_existing, expires_in_days, template_slug, id, lane, not_before, deadline. Other columns are ignored, and named. JSON has an object with these fields for each person.
 
 Every row is checked before anything is enqueued. Rows with the address of an earlier row are left out. Importing the same file again enqueues nothing twice: repeat the command after whatever went wrong.
 
 Examples:
 
   inviteq import team.csv --dry-run
-  inviteq import team.csv --wait --report outcomes.csv
+  inviteq import team.xlsx --column email_address="Work mail" --wait --report outcomes.csv
   sqlite3 -csv -header app.db 'select email from waitlist' | inviteq import - --import-id waitlist-may`
 }
 
@@ -48,30 +49,21 @@ func (c *importCommand) Run(ctx context.Context, p *program) error {
 			p.complaints.add(fmt.Errorf("--import-id ($INVITEQ_IMPORT_ID) %w", err))
 		}
 	}
-	if c.Format != "" {
-		_, err := enqueue.ParseFormat(c.Format)
-		p.complaints.add(err)
-	}
+	options := c.options(p)
+	options.Interactive = c.Lane == tasks.Interactive.String()
 	// Redis is not needed for this, but its address is: all complaints at once.
 	p.redisOptions()
 	p.instance(c.Instance)
 	if err := p.complaints.usage(); err != nil {
 		return err
 	}
-	lane, err := tasks.ParseLane(c.Lane)
-	if err != nil {
-		return &usageError{err}
-	}
-	if c.File == "-" && terminal(p.console.in) != nil {
-		p.console.note("Reading the list from this terminal; Ctrl-D ends it.")
-	}
-	file, err := openImport(ctx, c.File, c.Format, lane, p.console.in)
+	list, err := p.openList(ctx, c.File, options)
 	if err != nil {
 		return err
 	}
-	defer file.Close()
+	defer list.Close()
 
-	r := importRun{importCommand: c, p: p, file: file}
+	r := importRun{importCommand: c, p: p, list: list}
 	if err := r.check(ctx); err != nil {
 		return err
 	}
@@ -97,56 +89,48 @@ type importRun struct {
 	*importCommand
 	p      *program
 	conn   *connection
-	file   *importFile
+	list   *lists.List
 	report *report
-	found  survey
-	rows   []int32 // The line of each row that was handed over, for conflicts.
-	result enqueue.BulkResult
-
-	conflicts map[int]bool // The lines of the rows that were not accepted.
+	found  lists.Survey
+	result lists.Accepted
 }
 
 // badRowJSON is a bad row in --json; a row with several problems has several.
 type badRowJSON struct {
 	Row    int    `json:"row"`
-	Field  string `json:"field"` // "" if the whole row is at fault
+	Item   int    `json:"item,omitzero"` // of a JSON array
+	Field  string `json:"field"`         // "" if the whole row is at fault
 	Reason string `json:"reason"`
 }
 
 // check lists every bad row. Unless they are to be skipped, they end the run.
 func (r *importRun) check(ctx context.Context) (err error) {
 	p := r.p
-	bad := func(e *enqueue.RowError) error {
+	bad := func(e *lists.RowError) error {
 		if !r.JSON {
-			p.console.note("row %d: %s", e.Row, problemsOf(e))
+			p.console.note("%v", e)
 			return nil
 		}
 		for _, problem := range e.Problems {
-			if err := p.printJSON(badRowJSON{e.Row, problem.Field, problem.Reason}); err != nil {
+			if err := p.printJSON(badRowJSON{e.Row, e.Item, problem.Field, problem.Reason}); err != nil {
 				return err
 			}
 		}
 		return nil
 	}
-	duplicate := func(e *enqueue.DuplicateError) {
-		if !e.Same {
-			p.console.note("%v", e) // Something is lost by leaving it out.
-		}
-	}
-	if r.found, err = r.file.check(ctx, bad, duplicate); err != nil {
+	if r.found, err = p.survey(ctx, r.File, r.list, bad); err != nil {
 		return err
 	}
 	if r.ImportID == "" {
-		r.ImportID = r.found.id
+		r.ImportID = r.list.ImportID()
 	}
-	rows := r.found.good + r.found.bad + r.found.duplicates
-	switch {
-	case r.found.bad > 0 && !r.SkipInvalid:
-		return usagef("%s of %s rows are bad, so nothing was enqueued: mend them, or leave them out with --skip-invalid", thousands(int64(r.found.bad)), thousands(int64(rows)))
-	case rows == 0:
-		return usagef("%s has no rows, so there is nobody to invite", r.file.name)
-	case r.found.good == 0:
-		return usagef("%s has no good row, so there is nobody to invite", r.file.name)
+	switch name := listName(r.File); {
+	case r.found.Bad > 0 && !r.SkipInvalid:
+		return usagef("%s of %s rows are bad, so nothing was enqueued: fix them, or leave them out with --skip-invalid", thousands(int64(r.found.Bad)), thousands(int64(r.found.Rows())))
+	case r.found.Rows() == 0:
+		return usagef("%s has no rows, so there is nobody to invite", name)
+	case r.found.Good == 0:
+		return usagef("%s has no good row, so there is nobody to invite", name)
 	}
 	return nil
 }
@@ -161,13 +145,18 @@ type importResultJSON struct {
 	Known       int  `json:"known"`       // from an earlier run
 	Conflicting int  `json:"conflicting"` // the id has other content
 	DryRun      bool `json:"dry_run"`
+
+	Ignored  []string `json:"ignored"`  // columns that are not used
+	Preamble int      `json:"preamble"` // rows above the names of the columns
+	Comments int      `json:"comments"` // rows that begin with #
 	importJSON
 }
 
 func (r *importRun) json(i enqueue.Import) importResultJSON {
 	return importResultJSON{
-		Rows: r.found.good + r.found.bad + r.found.duplicates, Invalid: r.found.bad, Duplicates: r.found.duplicates,
+		Rows: r.found.Rows(), Invalid: r.found.Bad, Duplicates: r.found.Duplicates,
 		Admitted: r.result.Admitted, Known: r.result.Known, Conflicting: r.result.Conflicting, DryRun: r.DryRun,
+		Ignored: append([]string{}, r.found.Ignored...), Preamble: r.found.Preamble, Comments: r.found.Comments,
 		importJSON: importOf(i),
 	}
 }
@@ -175,11 +164,11 @@ func (r *importRun) json(i enqueue.Import) importResultJSON {
 // leftOut says which rows are not among the invites; "" if all are.
 func (r *importRun) leftOut() string {
 	var words []string
-	if r.found.duplicates > 0 {
-		words = append(words, thousands(int64(r.found.duplicates))+" with the address of an earlier row")
+	if r.found.Duplicates > 0 {
+		words = append(words, thousands(int64(r.found.Duplicates))+" with the address of an earlier row")
 	}
-	if r.found.bad > 0 {
-		words = append(words, thousands(int64(r.found.bad))+" bad")
+	if r.found.Bad > 0 {
+		words = append(words, thousands(int64(r.found.Bad))+" bad")
 	}
 	if len(words) == 0 {
 		return ""
@@ -192,31 +181,22 @@ func (r *importRun) dry() error {
 		return r.p.printJSON(r.json(enqueue.Import{ID: r.ImportID}))
 	}
 	_, err := fmt.Fprintf(r.p.console.out, "%s invites would be enqueued as %s%s. Nothing was done.\n",
-		thousands(int64(r.found.good)), r.ImportID, r.leftOut())
+		thousands(int64(r.found.Good)), r.ImportID, r.leftOut())
 	return err
 }
 
 // enqueue hands the good rows over.
-func (r *importRun) enqueue(ctx context.Context) error {
+func (r *importRun) enqueue(ctx context.Context) (err error) {
 	p := r.p
-	rows, err := r.file.rows(ctx, io.Discard)
-	if err != nil {
-		return err
-	}
 	screen := newLive(p.console)
 	defer screen.clear()
-	skip := func(error) {}
-	if !r.SkipInvalid {
-		skip = nil // Good a moment ago, bad now: the file is being written to.
-	}
-	r.rows = make([]int32, 0, r.found.good)
-	r.result, err = r.conn.client.BulkInvite(ctx, r.counted(rows).Invites(skip), enqueue.BulkOptions{
-		ImportID: r.ImportID, KeepLanes: true,
+	r.result, err = r.list.Accept(ctx, r.conn.client, r.found, lists.Acceptance{
+		ImportID: r.ImportID, MaxWaiting: r.MaxWaiting,
 		Progress: func(done enqueue.BulkResult) {
 			if screen != nil {
 				n := int64(done.Done())
-				screen.draw(bar(min(screen.width()-1, 72), int64(r.found.good), screen.paint, part{n, "█", screen.paint.blue}),
-					fmt.Sprintf("%s of %s enqueued", thousands(n), thousands(int64(r.found.good))))
+				screen.draw(bar(min(screen.width()-1, 72), int64(r.found.Good), screen.paint, part{n, "█", screen.paint.blue}),
+					fmt.Sprintf("%s of %s enqueued", thousands(n), thousands(int64(r.found.Good))))
 			}
 		},
 	})
@@ -225,11 +205,8 @@ func (r *importRun) enqueue(ctx context.Context) error {
 		return r.stopped(ctx, err)
 	}
 	p.warnTask(r.result.TaskErr)
-	r.conflicts = make(map[int]bool, len(r.result.Conflicts))
 	for _, conflict := range r.result.Conflicts {
-		row := int(r.rows[conflict.Position])
-		r.conflicts[row] = true
-		p.console.note("row %d: not enqueued: its id or address stands in %s already, with other content", row, r.ImportID)
+		p.console.note("%v: not enqueued: %s", conflict.Place, r.conflict(conflict))
 	}
 	if r.JSON {
 		return nil
@@ -245,22 +222,22 @@ func (r *importRun) enqueue(ctx context.Context) error {
 	return err
 }
 
-// counted notes the line of every row that goes through.
-func (r *importRun) counted(rows enqueue.Source) enqueue.Source {
-	return func(yield func(enqueue.Row, error) bool) {
-		for row, err := range rows {
-			if err == nil {
-				r.rows = append(r.rows, int32(row.Number))
-			}
-			if !yield(row, err) {
-				return
-			}
-		}
+// conflict says who has the id of a row.
+func (r *importRun) conflict(c lists.Conflict) string {
+	switch c.ImportID {
+	case r.ImportID:
+		return "its id or address is in this import (" + r.ImportID + ") already, with other content"
+	case "":
+		return "an invite that belongs to no import has its id (" + c.ID + "), with other content"
 	}
+	return "import " + c.ImportID + " has its id (" + c.ID + ") already, with other content"
 }
 
 // stopped says how to go on after the list was handed over in part.
 func (r *importRun) stopped(ctx context.Context, err error) error {
+	if _, full := errors.AsType[*lists.WaitingError](err); full {
+		return fmt.Errorf("%w (--max-waiting, $INVITEQ_MAX_WAITING)", err)
+	}
 	e, ok := errors.AsType[*enqueue.ImportError](err)
 	if !ok {
 		return err
@@ -269,12 +246,21 @@ func (r *importRun) stopped(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		why = errors.New("interrupted")
 	}
-	return fmt.Errorf("%w. %s of %s rows are enqueued; go on with `%s`", why, thousands(int64(e.Done)), thousands(int64(r.found.good)), r.again())
+	return fmt.Errorf("%w. %s of %s rows are enqueued; go on with `%s`", why, thousands(int64(e.Done)), thousands(int64(r.found.Good)), r.again())
 }
 
 // again is the command that goes on with this import.
 func (r *importRun) again() string {
 	words := []string{"inviteq import", quoted(r.File), "--import-id", r.ImportID}
+	for _, rule := range r.Column {
+		words = append(words, "--column", quoted(rule))
+	}
+	if r.Sheet != "" {
+		words = append(words, "--sheet", quoted(r.Sheet))
+	}
+	if r.GlobalIDs {
+		words = append(words, "--global-ids")
+	}
 	if r.SkipInvalid {
 		words = append(words, "--skip-invalid")
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"slices"
 	"strings"
@@ -12,6 +11,7 @@ import (
 
 	"github.com/inviteq/inviteq/clerk"
 	"github.com/inviteq/inviteq/enqueue"
+	"github.com/inviteq/inviteq/enqueue/lists"
 	"github.com/inviteq/inviteq/tasks"
 	"github.com/inviteq/inviteq/tasks/ledger"
 	"github.com/inviteq/inviteq/worker/reconcile"
@@ -208,38 +208,35 @@ func (c *reconcileCommand) desired(ctx context.Context, p *program, conn *connec
 // wanted reads the list. A bad row ends it, since the plan would revoke the
 // person whom that row was meant to name.
 func (c *reconcileCommand) wanted(ctx context.Context, p *program) ([]tasks.Invite, string, error) {
-	file, err := openImport(ctx, c.Desired, "", tasks.Import, p.console.in)
+	list, err := p.openList(ctx, c.Desired, lists.Options{})
 	if err != nil {
 		return nil, "", err
 	}
-	defer file.Close()
-	found, err := file.check(ctx, func(e *enqueue.RowError) error {
-		p.console.note("row %d: %s", e.Row, problemsOf(e))
+	defer list.Close()
+	found, err := p.survey(ctx, c.Desired, list, func(e *lists.RowError) error {
+		p.console.note("%v", e)
 		return nil
-	}, func(*enqueue.DuplicateError) {})
+	})
 	switch {
 	case err != nil:
 		return nil, "", err
-	case found.bad > 0:
-		return nil, "", usagef("%s rows of the list are bad, so there is no plan: fix them first", thousands(int64(found.bad)))
+	case found.Bad > 0:
+		return nil, "", usagef("%s rows of the list are bad, so there is no plan: fix them first", thousands(int64(found.Bad)))
 	}
-	rows, err := file.rows(ctx, io.Discard)
-	if err != nil {
-		return nil, "", err
-	}
-	wanted := make([]tasks.Invite, 0, found.good)
-	for row, err := range rows {
-		if _, dup := errors.AsType[*enqueue.DuplicateError](err); dup {
+	wanted := make([]tasks.Invite, 0, found.Good)
+	for row, err := range list.Rows(ctx, "") {
+		if _, dup := errors.AsType[*lists.DuplicateError](err); dup {
 			continue
 		}
 		if err != nil {
 			return nil, "", err
 		}
+		row.Invite.ID = "" // The import gives it one.
 		wanted = append(wanted, row.Invite)
 	}
 	// A list applied again next week is another import: a person on it may have
 	// been revoked since.
-	return wanted, found.id + "-" + time.Now().UTC().Format("20060102T150405"), nil
+	return wanted, list.ImportID() + "-" + time.Now().UTC().Format("20060102T150405"), nil
 }
 
 // peopleShown is how many of each kind a plan names on a terminal.

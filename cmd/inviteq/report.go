@@ -4,15 +4,12 @@ import (
 	"context"
 	"encoding/csv"
 	"errors"
-	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 
-	"github.com/inviteq/inviteq/enqueue"
-	"github.com/inviteq/inviteq/tasks"
+	"github.com/inviteq/inviteq/enqueue/lists"
 	"github.com/inviteq/inviteq/tasks/ledger"
 )
 
@@ -50,7 +47,7 @@ const reportBatch = 500
 
 // reportRow is one row of the list on its way into the report.
 type reportRow struct {
-	number  int
+	row     int
 	address string
 	id      string
 	outcome string // of a row that is no invite
@@ -61,15 +58,18 @@ type reportRow struct {
 func (r *report) write(ctx context.Context, run *importRun) error {
 	w := csv.NewWriter(r.file)
 	_ = w.Write([]string{"row", "email_address", "outcome", "reason", "id", "invitation_id", "updated_at"}) // Flush tells
-	rows, err := run.file.rows(ctx, io.Discard)
-	if err != nil {
-		return err
+	conflicts := map[string]lists.Conflict{}
+	for _, c := range run.result.Conflicts {
+		conflicts[c.ID] = c
 	}
 	batch := make([]reportRow, 0, reportBatch)
-	for row, err := range rows {
-		one, err := reportOf(row, err, run)
+	for row, err := range run.list.Rows(ctx, run.ImportID) {
+		one, err := reportOf(row, err)
 		if err != nil {
 			return err
+		}
+		if c, ok := conflicts[one.id]; ok && c.Place == row.Place {
+			one.outcome, one.reason = "conflict", run.conflict(c)
 		}
 		if batch = append(batch, one); len(batch) == reportBatch {
 			if err := writeRows(ctx, w, run.conn.ledger, batch); err != nil {
@@ -92,24 +92,14 @@ func (r *report) write(ctx context.Context, run *importRun) error {
 	return nil
 }
 
-func reportOf(row enqueue.Row, err error, run *importRun) (reportRow, error) {
-	if bad, ok := errors.AsType[*enqueue.RowError](err); ok {
-		return reportRow{number: bad.Row, outcome: "invalid", reason: problemsOf(bad)}, nil
+func reportOf(row lists.Row, err error) (reportRow, error) {
+	if bad, ok := errors.AsType[*lists.RowError](err); ok {
+		return reportRow{row: bad.Row, outcome: "invalid", reason: bad.Reasons()}, nil
 	}
-	if dup, ok := errors.AsType[*enqueue.DuplicateError](err); ok {
-		return reportRow{number: dup.Row, outcome: "duplicate", reason: fmt.Sprintf("same address as row %d", dup.First)}, nil
+	if dup, ok := errors.AsType[*lists.DuplicateError](err); ok {
+		return reportRow{row: dup.Row, outcome: "duplicate", reason: "same address as " + dup.First.String()}, nil
 	}
-	if err != nil {
-		return reportRow{}, err
-	}
-	one := reportRow{number: row.Number, address: row.Invite.EmailAddress.Raw(), id: row.Invite.ID}
-	if one.id == "" {
-		one.id = tasks.ImportInviteID(run.ImportID, row.Invite.EmailAddress)
-	}
-	if run.conflicts[row.Number] {
-		one.outcome, one.reason = "conflict", "the id or address stands in the import already, with other content"
-	}
-	return one, nil
+	return reportRow{row: row.Row, address: row.Invite.EmailAddress.Raw(), id: row.Invite.ID}, err
 }
 
 func writeRows(ctx context.Context, w *csv.Writer, l *ledger.Ledger, batch []reportRow) error {
@@ -128,7 +118,7 @@ func writeRows(ctx context.Context, w *csv.Writer, l *ledger.Ledger, batch []rep
 		byID[r.Invite.ID] = r
 	}
 	for _, row := range batch {
-		fields := []string{strconv.Itoa(row.number), row.address, row.outcome, row.reason, row.id, "", ""}
+		fields := []string{strconv.Itoa(row.row), row.address, row.outcome, row.reason, row.id, "", ""}
 		if record, ok := byID[row.id]; ok && row.outcome == "" {
 			fields[2], fields[3], fields[5] = record.State.String(), string(record.Reason), record.InvitationID
 			fields[6] = record.UpdatedAt.UTC().Format("2006-01-02T15:04:05.000Z")

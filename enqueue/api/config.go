@@ -39,6 +39,13 @@ type Config struct {
 	// them lie in the folder for temporary files at a time. Defaults to 64 MiB.
 	MaxImport int64
 
+	// MaxRows is the most rows of a list. Defaults to lists.DefaultMaxRows.
+	MaxRows int
+
+	// MaxWaiting is how many invites of the instance may wait when a list comes,
+	// its own included. Defaults to no limit.
+	MaxWaiting int64
+
 	// ReadTimeout is how long a client may take to send its headers, its body, and
 	// in an import any 64 KiB of it. Defaults to 15 s.
 	ReadTimeout time.Duration
@@ -75,8 +82,8 @@ func (c Config) withDefaults() (Config, error) {
 	if c.Wait < 0 || c.Wait > maxWait {
 		errs = append(errs, fmt.Errorf("Wait must be 0 to %s", maxWait))
 	}
-	if c.MaxImport < 0 || c.ReadTimeout < 0 || c.Grace < 0 {
-		errs = append(errs, errors.New("MaxImport, ReadTimeout and Grace must not be negative"))
+	if c.MaxImport < 0 || c.MaxRows < 0 || c.MaxWaiting < 0 || c.ReadTimeout < 0 || c.Grace < 0 {
+		errs = append(errs, errors.New("MaxImport, MaxRows, MaxWaiting, ReadTimeout and Grace must not be negative"))
 	}
 	if err := errors.Join(errs...); err != nil {
 		return c, fmt.Errorf("api: %w", err)

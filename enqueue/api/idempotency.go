@@ -87,6 +87,7 @@ func requestOf(kind string, invites ...tasks.Invite) string {
 	for n, i := range invites {
 		i.ID, i.ImportID, i.PublicMetadata = "", "", sortedKeys(i.PublicMetadata)
 		list[n] = i.JSON()
+		list[n].EmailAddress = i.EmailAddress.Key() // Capitals make no other request.
 	}
 	b, _ := json.Marshal(list) // valid invites
 	return fingerprintOf([]byte(kind), b)

@@ -1,18 +1,18 @@
 package api
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"mime"
 	"net/http"
-	"os"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/inviteq/inviteq/enqueue"
+	"github.com/inviteq/inviteq/enqueue/lists"
 	"github.com/inviteq/inviteq/tasks"
 )
 
@@ -53,10 +53,12 @@ type acceptedJSON struct {
 	Conflicts   []int         `json:"conflicts"`   // Their rows, at most a thousand.
 	DryRun      bool          `json:"dry_run"`
 	Problems    []rowProblems `json:"problems"` // Of the rows that were left out.
+	Ignored     []string      `json:"ignored"`  // Columns that are not used.
 }
 
 type rowProblems struct {
 	Row    int    `json:"row"`
+	Item   int    `json:"item,omitzero"` // of a JSON array
 	Field  string `json:"field"`
 	Reason string `json:"reason"`
 }
@@ -83,24 +85,19 @@ func (x *exchange) importState() *answer {
 // list is one POST /v1/imports on its way.
 type list struct {
 	*exchange
-	key    idempotencyKey
-	format enqueue.Format
-	lane   tasks.Lane
-	id     string
-	skip   bool
-	dry    bool
+	*lists.List
+	options lists.Options
+	key     idempotencyKey
+	id      string
+	skip    bool
+	dry     bool
 
-	file    *os.File
-	rows    int
-	good    int
-	invalid int
-	same    int
-	bad     []rowProblems
-	more    int // rows whose problems are not listed
-	lines   []int32
+	found lists.Survey
+	bad   []rowProblems
+	more  int // rows whose problems are not listed
 }
 
-// importList is POST /v1/imports: the list is spooled and checked to its end,
+// importList is POST /v1/imports: the list is copied and checked to its end,
 // and then accepted.
 func (x *exchange) importList() *answer {
 	l := &list{exchange: x}
@@ -112,47 +109,41 @@ func (x *exchange) importList() *answer {
 		return busy()
 	}
 	defer release()
-	content, refused := l.spool()
-	if l.file != nil {
-		defer l.file.Close()
-	}
-	if refused != nil {
+	if refused := l.open(); refused != nil {
 		return refused
 	}
+	defer l.Close()
 	switch {
 	case l.id == "" && !l.key.isZero():
 		l.id = l.key.importID()
 	case l.id == "":
-		// As the command line does it: the same list again is the same import.
-		l.id = "imp_" + idText.EncodeToString(content[:10])
+		l.id = l.ImportID()
 	}
 	x.entry.ID = l.id
 	if refused := l.check(); refused != nil {
 		return refused
 	}
 	if l.dry {
-		return ok(l.result(enqueue.Import{ID: l.id}, enqueue.BulkResult{}))
+		return ok(l.result(enqueue.Import{ID: l.id}, lists.Accepted{}))
 	}
 	ctx, cancel := x.toTheEnd(importFor)
 	defer cancel()
-	request := fingerprintOf([]byte("import"), content, []byte(l.id), []byte(l.lane.String()), []byte(strconv.FormatBool(l.skip)))
-	if refused := x.bind(ctx, l.key, request); refused != nil {
+	if refused := x.bind(ctx, l.key, l.fingerprint()); refused != nil {
 		return refused
 	}
 	return l.accept(ctx)
 }
 
-// formats are the media types of lists.
-var formats = map[string]enqueue.Format{
-	"text/csv": enqueue.FormatCSV, "text/tab-separated-values": enqueue.FormatCSV,
-	"application/x-ndjson": enqueue.FormatJSONLines, "application/jsonl": enqueue.FormatJSONLines,
-	"application/x-jsonlines": enqueue.FormatJSONLines, "application/json-lines": enqueue.FormatJSONLines,
+// mediaTypes are those of lists. What the list is, its content tells.
+var mediaTypes = []string{
+	"text/csv", "text/tab-separated-values", "text/plain", "application/json", "application/x-ndjson", "application/jsonl", "application/x-jsonlines",
+	"application/json-lines", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet", "application/gzip", "application/octet-stream",
 }
 
 // parse reads everything but the list.
 func (l *list) parse() (refused *answer) {
 	q := l.r.URL.Query()
-	if refused := refuseUnknown(q, "import_id", "lane", "skip_invalid", "dry_run"); refused != nil {
+	if refused := refuseUnknown(q, "import_id", "lane", "skip_invalid", "dry_run", "column", "sheet", "global_ids"); refused != nil {
 		return refused
 	}
 	if l.key, refused = l.exchange.key(); refused != nil {
@@ -163,14 +154,19 @@ func (l *list) parse() (refused *answer) {
 			return refuseParam(codeValue, "import_id", err.Error()+".")
 		}
 	}
-	l.lane = tasks.Import
+	l.options = lists.Options{Sheet: q.Get("sheet"), MaxBytes: l.cfg.MaxImport, MaxRows: l.cfg.MaxRows}
 	var err error
+	if l.options.Columns, err = lists.ParseColumns(q["column"]); err != nil {
+		return refuseParam(codeValue, "column", "must be FIELD=NAME, where FIELD is a parameter of an invitation, public_metadata.KEY, or ignore.")
+	}
 	if q.Has("lane") {
-		if l.lane, err = tasks.ParseLane(q.Get("lane")); err != nil {
+		lane, err := tasks.ParseLane(q.Get("lane"))
+		if err != nil {
 			return refuseParam(codeValue, "lane", "must be interactive or import.")
 		}
+		l.options.Interactive = lane == tasks.Interactive
 	}
-	for name, to := range map[string]*bool{"skip_invalid": &l.skip, "dry_run": &l.dry} {
+	for name, to := range map[string]*bool{"skip_invalid": &l.skip, "dry_run": &l.dry, "global_ids": &l.options.GlobalIDs} {
 		if q.Has(name) {
 			if *to, err = strconv.ParseBool(q.Get(name)); err != nil {
 				return refuseParam(codeValue, name, "must be a boolean.")
@@ -178,64 +174,66 @@ func (l *list) parse() (refused *answer) {
 		}
 	}
 	media, _, err := mime.ParseMediaType(l.r.Header.Get("Content-Type"))
-	format, known := formats[media]
-	if err != nil || !known {
-		return refuse(http.StatusUnsupportedMediaType, codeContentType, "Content-Type is unsupported", "The Content-Type must be text/csv or application/x-ndjson.")
+	if err != nil || !slices.Contains(mediaTypes, media) {
+		return refuse(http.StatusUnsupportedMediaType, codeContentType, "Content-Type is unsupported",
+			"The Content-Type must be that of CSV, JSON, JSON Lines or an Excel workbook, such as text/csv or application/x-ndjson.")
 	}
-	l.format = format
 	return nil
 }
 
-// source reads the spooled list from its beginning.
-func (l *list) source() (enqueue.Source, error) {
-	if _, err := l.file.Seek(0, io.SeekStart); err != nil {
-		return nil, err
+// fingerprint is that of the request: the list and how it is read.
+func (l *list) fingerprint() string {
+	lane := tasks.Import
+	if l.options.Interactive {
+		lane = tasks.Interactive
 	}
-	return l.format.Rows(bufio.NewReader(l.file)).Lane(l.lane).Distinct(), nil
+	parts := [][]byte{[]byte("import"), l.Digest(), []byte(l.id), []byte(lane.String()), []byte(strconv.FormatBool(l.skip))}
+	if q := l.r.URL.Query(); l.options.GlobalIDs || len(q["column"]) > 0 {
+		parts = append(parts, []byte(strconv.FormatBool(l.options.GlobalIDs)), []byte(strings.Join(q["column"], "\x00")))
+	}
+	return fingerprintOf(parts...)
 }
 
 // check reads the whole list and collects everything that is wrong with it.
-func (l *list) check() *answer {
-	source, err := l.source()
-	if err != nil {
-		return unavailable(errors.New("the spooled list cannot be read"))
-	}
-	for row, err := range source {
-		bad, isBad := errors.AsType[*enqueue.RowError](err)
-		_, isDuplicate := errors.AsType[*enqueue.DuplicateError](err)
-		l.rows++
-		switch {
-		case isBad:
+func (l *list) check() (refused *answer) {
+	var err error
+	l.found, err = l.Survey(l.ctx, func(err error) error {
+		if bad, ok := errors.AsType[*lists.RowError](err); ok {
 			l.note(bad)
-		case isDuplicate:
-			l.same++
-		case err != nil:
-			return refuse(http.StatusUnprocessableEntity, codeListInvalid, "The list is invalid", "The list cannot be read: "+err.Error()+".")
-		default:
-			l.good++
-			l.lines = append(l.lines, int32(row.Number))
 		}
-		if l.ctx.Err() != nil {
-			return unavailable(context.Cause(l.ctx))
-		}
-	}
+		return nil
+	})
 	switch {
-	case l.invalid > 0 && !l.skip:
+	case err != nil:
+		return l.unusable(err)
+	case l.found.Bad > 0 && !l.skip:
 		return l.refuseRows()
-	case l.good == 0:
+	case l.found.Good == 0:
 		return refuse(http.StatusUnprocessableEntity, codeListEmpty, "The list is empty", "The list has no good row, so there is nobody to invite.")
 	}
 	return nil
 }
 
-func (l *list) note(e *enqueue.RowError) {
-	l.invalid++
+// unusable is the answer to a list that cannot be used as a whole.
+func (l *list) unusable(err error) *answer {
+	switch {
+	case l.ctx.Err() != nil:
+		return unavailable(context.Cause(l.ctx))
+	case errors.Is(err, lists.ErrDisk):
+		return unavailable(lists.ErrDisk)
+	case errors.Is(err, lists.ErrTooLarge):
+		return refuse(http.StatusRequestEntityTooLarge, codeBodySize, "Request body too large", "The list cannot be taken: "+err.Error()+".")
+	}
+	return refuse(http.StatusUnprocessableEntity, codeListInvalid, "The list is invalid", "The list cannot be read: "+err.Error()+".")
+}
+
+func (l *list) note(e *lists.RowError) {
 	if len(l.bad)+len(e.Problems) > maxRowProblems {
 		l.more++
 		return
 	}
 	for _, p := range e.Problems {
-		l.bad = append(l.bad, rowProblems{e.Row, p.Field, p.Reason})
+		l.bad = append(l.bad, rowProblems{e.Row, e.Item, p.Field, p.Reason})
 	}
 }
 
@@ -244,15 +242,18 @@ func (l *list) refuseRows() *answer {
 	a := &answer{status: http.StatusUnprocessableEntity}
 	for _, b := range l.bad {
 		p := problem{
-			Message: "is invalid", Code: codeRow, LongMessage: fmt.Sprintf("Row %d: %s", b.Row, tasks.Problem{Field: b.Field, Reason: b.Reason}),
-			Meta: map[string]any{"row": b.Row, "param_name": b.Field},
+			Message: "is invalid", Code: codeRow, Meta: map[string]any{"row": b.Row, "param_name": b.Field},
+			LongMessage: fmt.Sprintf("Row %d: %s", b.Row, tasks.Problem{Field: b.Field, Reason: b.Reason}),
+		}
+		if b.Item > 0 {
+			p.Meta["item"] = b.Item
 		}
 		a.problems = append(a.problems, p)
 	}
 	if l.more > 0 {
 		a.problems = append(a.problems, problem{
 			Message: "and more", Code: codeMore, LongMessage: fmt.Sprintf("%d more rows are bad.", l.more),
-			Meta: map[string]any{"invalid": l.invalid},
+			Meta: map[string]any{"invalid": l.found.Bad},
 		})
 	}
 	return a
@@ -261,12 +262,11 @@ func (l *list) refuseRows() *answer {
 // accept puts the good rows into the ledger. It goes on when the client has gone:
 // whatever was begun is brought to its end.
 func (l *list) accept(ctx context.Context) *answer {
-	source, err := l.source()
-	if err != nil {
-		return unavailable(errors.New("the spooled list cannot be read"))
-	}
-	result, err := l.cfg.Client.BulkInvite(ctx, source.Invites(func(error) {}), enqueue.BulkOptions{ImportID: l.id, KeepLanes: true})
+	result, err := l.Accept(ctx, l.cfg.Client, l.found, lists.Acceptance{ImportID: l.id, MaxWaiting: l.cfg.MaxWaiting})
 	l.entry.Invites = result.Admitted + result.Known
+	if full, ok := errors.AsType[*lists.WaitingError](err); ok {
+		return refuse(http.StatusTooManyRequests, codeTooMany, "Too many invites wait", "The list was not accepted: "+full.Error()+".").after(time.Hour)
+	}
 	if err != nil {
 		a := unavailable(err)
 		a.problems[0].Meta = map[string]any{"accepted": result.Done(), "import_id": l.id}
@@ -275,7 +275,7 @@ func (l *list) accept(ctx context.Context) *answer {
 	}
 	now, err := l.cfg.Client.Import(ctx, l.id)
 	switch {
-	case errors.Is(err, enqueue.ErrNotFound): // Every row has an id of its own, which is in the ledger outside of this import.
+	case errors.Is(err, enqueue.ErrNotFound): // Every row has an id of the caller's, which is in the ledger outside of this import.
 		now = enqueue.Import{ID: l.id}
 	case err != nil:
 		return unavailable(err)
@@ -286,16 +286,14 @@ func (l *list) accept(ctx context.Context) *answer {
 	return got
 }
 
-func (l *list) result(i enqueue.Import, r enqueue.BulkResult) acceptedJSON {
+func (l *list) result(i enqueue.Import, r lists.Accepted) acceptedJSON {
 	out := acceptedJSON{
-		importJSON: newImport(i), Rows: l.rows, Admitted: r.Admitted, Known: r.Known,
-		Duplicates: l.same, Invalid: l.invalid, Conflicting: r.Conflicting, Conflicts: []int{}, DryRun: l.dry, Problems: l.bad,
-	}
-	if out.Problems == nil {
-		out.Problems = []rowProblems{}
+		importJSON: newImport(i), Rows: l.found.Rows(), Admitted: r.Admitted, Known: r.Known, Duplicates: l.found.Duplicates,
+		Invalid: l.found.Bad, Conflicting: r.Conflicting, Conflicts: []int{}, DryRun: l.dry,
+		Problems: append([]rowProblems{}, l.bad...), Ignored: append([]string{}, l.found.Ignored...),
 	}
 	for _, c := range r.Conflicts {
-		out.Conflicts = append(out.Conflicts, int(l.lines[c.Position]))
+		out.Conflicts = append(out.Conflicts, c.Row)
 	}
 	return out
 }

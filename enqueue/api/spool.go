@@ -1,38 +1,31 @@
 package api
 
 import (
-	"crypto/sha256"
 	"errors"
 	"io"
 	"net/http"
-	"os"
 	"time"
+
+	"github.com/inviteq/inviteq/enqueue/lists"
 )
 
-// spool writes the list into a temporary file that nobody else can read and that
-// has no name any more, so that it is gone with the process. The client may take
-// long, as long as it goes on sending.
-func (l *list) spool() (content []byte, refused *answer) {
-	var err error
-	if l.file, err = os.CreateTemp("", "inviteq-import-"); err != nil { // mode 0600
-		return nil, unavailable(errors.New("a list cannot be spooled: no temporary file can be made"))
-	}
-	_ = os.Remove(l.file.Name()) // where that is not possible the system tidies up
-	hash := sha256.New()
+// open copies the list. The client may take long, as long as it goes on sending.
+func (l *list) open() (refused *answer) {
 	body := &patient{
 		r: http.MaxBytesReader(l.w, l.r.Body, l.cfg.MaxImport), control: http.NewResponseController(l.w), each: l.cfg.ReadTimeout,
 		until: time.Now().Add(importFor),
 	}
-	if _, err = io.Copy(io.MultiWriter(l.file, hash), body); err != nil {
-		if body.err == nil {
-			return nil, unavailable(errors.New("a list cannot be spooled: the disk may be full"))
+	var err error
+	if l.List, err = lists.Open(l.ctx, body, l.options); err != nil {
+		if body.err != nil {
+			return unreadable(body.err, l.cfg.MaxImport)
 		}
-		return nil, unreadable(err, l.cfg.MaxImport)
+		return l.unusable(err)
 	}
 	// From here on it is Redis that takes its time.
 	_ = body.control.SetReadDeadline(time.Time{})
 	_ = body.control.SetWriteDeadline(time.Now().Add(importFor + time.Minute))
-	return hash.Sum(nil), nil
+	return nil
 }
 
 // patient gives a client time for each part of its body, and a time for all.

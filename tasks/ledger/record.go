@@ -170,6 +170,18 @@ func encodeContent(i *tasks.Invite) (string, error) {
 	return marshal(c)
 }
 
+// SameContent reports whether two requests are the same, capitals of the address
+// aside.
+func SameContent(a, b tasks.Invite) bool {
+	if a.EmailAddress.Key() != b.EmailAddress.Key() {
+		return false
+	}
+	a.EmailAddress = b.EmailAddress
+	one, err := encodeContent(&a)
+	other, err2 := encodeContent(&b)
+	return err == nil && err2 == nil && one == other
+}
+
 func marshal(v any) (string, error) {
 	var b strings.Builder
 	enc := json.NewEncoder(&b)

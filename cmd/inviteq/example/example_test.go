@@ -12,7 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/inviteq/inviteq/enqueue"
+	"github.com/inviteq/inviteq/enqueue/lists"
 )
 
 var update = flag.Bool("update", false, "write example.csv")
@@ -31,9 +31,14 @@ func TestCSVIsGenerated(t *testing.T) {
 // TestCSV counts the list with the program's own reader.
 func TestCSV(t *testing.T) {
 	got, seen := make(map[string]int), make(map[string]bool)
-	for row, err := range enqueue.CSV(strings.NewReader(CSV)).Distinct() {
-		bad, isBad := errors.AsType[*enqueue.RowError](err)
-		duplicate, isDuplicate := errors.AsType[*enqueue.DuplicateError](err)
+	list, err := lists.Open(t.Context(), strings.NewReader(CSV), lists.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer list.Close()
+	for row, err := range list.Rows(t.Context(), "") {
+		bad, isBad := errors.AsType[*lists.RowError](err)
+		duplicate, isDuplicate := errors.AsType[*lists.DuplicateError](err)
 		address := row.Invite.EmailAddress.Raw()
 		switch {
 		case isBad && bad.Problems[0].Field == "email_address":
@@ -54,12 +59,12 @@ func TestCSV(t *testing.T) {
 			got["mixed case"]++
 		}
 		if err == nil && row.Invite.PublicMetadata == nil {
-			t.Errorf("row %d has no metadata", row.Number)
+			t.Errorf("%v has no metadata", row.Place)
 		}
 	}
 	want := map[string]int{
-		"distinct": 460, "duplicate": 15, "duplicate with other columns": 5,
-		"invalid address": 15, "invalid cell": 5, "mixed case": 23,
+		"distinct": 463, "duplicate": 15, "duplicate with other columns": 5,
+		"invalid address": 12, "invalid cell": 5, "mixed case": 23,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)

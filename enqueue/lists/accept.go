@@ -1,0 +1,119 @@
+package lists
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"time"
+
+	"github.com/inviteq/inviteq/enqueue"
+	"github.com/inviteq/inviteq/tasks"
+)
+
+// Acceptance says how the good rows of a list are handed over. The zero value is
+// ready to use.
+type Acceptance struct {
+	// ImportID names the import. Defaults to List.ImportID.
+	ImportID string
+
+	// NotBefore holds the import: no row is sent earlier, so that it can still be
+	// taken back. The zero time means at once.
+	NotBefore time.Time
+
+	// MaxWaiting is how many invites of the instance may wait, the list's
+	// included. Defaults to no limit.
+	MaxWaiting int64
+
+	// Progress is told after each chunk how far it has got.
+	Progress func(enqueue.BulkResult)
+}
+
+// Accepted says what has become of the rows.
+type Accepted struct {
+	enqueue.BulkResult
+	Conflicts []Conflict // At most enqueue.MaxConflicts of them.
+}
+
+// Conflict is a row that was not accepted, since its id has other content.
+type Conflict struct {
+	Place
+	enqueue.Conflict
+}
+
+// WaitingError says that a list was not accepted because too many invites wait.
+type WaitingError struct{ Waiting, Asked, Most int64 }
+
+// Error says how many, and what to do.
+func (e *WaitingError) Error() string {
+	return fmt.Sprintf("%d invites wait already, and with the %d of the list there would be more than %d; wait, or raise the bound", e.Waiting, e.Asked, e.Most)
+}
+
+// Accept hands the good rows to a client, which must come after Survey; bad rows and
+// duplicates are left out. It may be repeated as often as needed, also for a list
+// that was handed over in part: an *enqueue.ImportError says how far it got.
+func (l *List) Accept(ctx context.Context, c *enqueue.Client, found Survey, a Acceptance) (Accepted, error) {
+	if a.ImportID == "" {
+		a.ImportID = l.ImportID()
+	}
+	if err := room(ctx, c, found, a); err != nil {
+		return Accepted{}, err
+	}
+	ordinals := make([]uint32, 0, found.Good)
+	result, err := c.BulkInvite(ctx, l.invites(ctx, a, &ordinals), enqueue.BulkOptions{ImportID: a.ImportID, KeepLanes: true, Progress: a.Progress})
+	done := Accepted{BulkResult: result}
+	for _, conflict := range result.Conflicts {
+		done.Conflicts = append(done.Conflicts, Conflict{l.seen.place(int(ordinals[conflict.Position])), conflict})
+	}
+	return done, err
+}
+
+// room checks the bound on what waits. What the import has brought before counts
+// once.
+func room(ctx context.Context, c *enqueue.Client, found Survey, a Acceptance) error {
+	if a.MaxWaiting <= 0 {
+		return nil
+	}
+	waiting, err := c.Waiting(ctx)
+	if err != nil {
+		return err
+	}
+	before, err := c.Import(ctx, a.ImportID)
+	if err != nil && !errors.Is(err, enqueue.ErrNotFound) {
+		return err
+	}
+	if asked := int64(found.Good) - before.Total; asked > 0 && waiting+asked > a.MaxWaiting {
+		return &WaitingError{waiting, asked, a.MaxWaiting}
+	}
+	return nil
+}
+
+// invites are the good rows, and on the way their ordinals are noted.
+func (l *List) invites(ctx context.Context, a Acceptance, ordinals *[]uint32) iter.Seq2[tasks.Invite, error] {
+	return func(yield func(tasks.Invite, error) bool) {
+		for row, err := range l.Rows(ctx, a.ImportID) {
+			if isAboutRow(err) {
+				continue
+			}
+			if err == nil {
+				*ordinals = append(*ordinals, row.ordinal)
+				row.Invite.NotBefore = held(row.Invite, a.NotBefore)
+			}
+			if !yield(row.Invite, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+// held is when an invite of an import that waits may go. A deadline before the end of
+// the wait stays one that can be kept.
+func held(i tasks.Invite, until time.Time) time.Time {
+	if i.NotBefore.After(until) {
+		return i.NotBefore
+	}
+	if !i.Deadline.IsZero() && i.Deadline.Before(until) {
+		return i.Deadline
+	}
+	return until
+}

@@ -1,0 +1,130 @@
+package lists
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"io"
+	"iter"
+)
+
+// Survey is what a list holds.
+type Survey struct {
+	Good       int // rows to be invited
+	Bad        int // rows that cannot be used
+	Duplicates int // rows with the address of an earlier one
+	Differing  int // of those, rows with other contents
+
+	Ignored  []string // Names of columns that are not used, as they may be shown.
+	Preamble int      // Rows above the names of the columns.
+	Comments int      // Rows that begin with # and name nobody.
+}
+
+// Rows is how many there are, bad ones and duplicates included.
+func (s Survey) Rows() int { return s.Good + s.Bad + s.Duplicates }
+
+// Survey reads the whole list. Every row that cannot be used is told as a
+// *RowError or a *DuplicateError; an error of tell ends it. An error of its own
+// says that the list as a whole cannot be used. No error quotes what is in a row.
+func (l *List) Survey(ctx context.Context, tell func(error) error) (Survey, error) {
+	var s Survey
+	for _, err := range l.rows(ctx, "", &s) {
+		_, isBad := errors.AsType[*RowError](err)
+		duplicate, isDuplicate := errors.AsType[*DuplicateError](err)
+		switch {
+		case err == nil:
+			s.Good++
+			continue
+		case isBad:
+			s.Bad++
+		case isDuplicate:
+			s.Duplicates++
+			if !duplicate.Same {
+				s.Differing++
+			}
+		default:
+			return s, err
+		}
+		if tell != nil {
+			if err := tell(err); err != nil {
+				return s, err
+			}
+		}
+	}
+	return s, nil
+}
+
+// Rows reads the list once more, with the ids that its rows have in an import.
+// Beside a *RowError and a *DuplicateError only the place of the row is there.
+func (l *List) Rows(ctx context.Context, importID string) iter.Seq2[Row, error] {
+	return l.rows(ctx, importID, new(Survey))
+}
+
+func (l *List) rows(ctx context.Context, importID string, said *Survey) iter.Seq2[Row, error] {
+	return func(yield func(Row, error) bool) {
+		source, err := l.source(ctx, said)
+		if err != nil {
+			yield(Row{}, err)
+			return
+		}
+		if l.seen == nil {
+			l.seen = &seen{seed: maphash.MakeSeed()}
+		}
+		for ordinal := 1; ; ordinal++ {
+			row, err := source.next()
+			switch {
+			case errors.Is(err, io.EOF):
+				return
+			case err != nil && !isAboutRow(err):
+				yield(Row{Place: row.Place}, err)
+				return
+			case ordinal > l.opts.MaxRows:
+				yield(Row{Place: row.Place}, fmt.Errorf("the list is %w: it has more than %d rows; split it, or raise the bound", ErrTooLarge, l.opts.MaxRows))
+				return
+			}
+			if err == nil {
+				if err = l.seen.judge(row, ordinal); err != nil {
+					row = Row{Place: row.Place}
+				} else {
+					row.ordinal = uint32(ordinal)
+					l.identify(importID, &row)
+				}
+			} else {
+				l.seen.skip(ordinal)
+			}
+			if !yield(row, err) {
+				return
+			}
+		}
+	}
+}
+
+// rowSource is a list in one of the formats.
+type rowSource interface {
+	next() (Row, error) // io.EOF after the last
+}
+
+func (l *List) source(ctx context.Context, said *Survey) (rowSource, error) {
+	in, err := l.reader(ctx)
+	if err != nil {
+		return nil, err
+	}
+	switch l.format {
+	case JSON:
+		return openValues(in, l.match, &l.opts, said)
+	case Workbook:
+		return l.openSheet(ctx, in, said)
+	case CSV:
+	}
+	at, err := findCSV(in, l.match)
+	if err != nil {
+		return nil, err
+	}
+	t, err := openTable(newCSVReader(in, at.comma), at, &l.opts, said)
+	if err != nil {
+		return nil, err
+	}
+	t.isText = true
+	return t, nil
+}

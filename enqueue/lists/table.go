@@ -1,0 +1,328 @@
+package lists
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"regexp"
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/inviteq/inviteq/tasks"
+)
+
+// records is a table row by row: CSV, or the sheet of a workbook.
+type records interface {
+	next() (record, error) // io.EOF after the last; a *RowError is about one record
+}
+
+// table is a table behind the row that names its columns.
+type table struct {
+	records
+	header
+	members *object
+	opts    *Options
+	said    *Survey
+
+	isText bool // A cell that spans lines may have swallowed a row.
+}
+
+// openTable reads as far as the names of the columns.
+func openTable(from records, at place, o *Options, said *Survey) (*table, error) {
+	t := &table{records: from, header: at.header, members: newObject(), opts: o, said: said}
+	said.Preamble, said.Ignored = at.above, at.ignored
+	for {
+		rec, err := from.next()
+		if isAboutRow(err) && rec.line < at.line {
+			continue // Above the names of the columns.
+		}
+		if err != nil {
+			return nil, err
+		}
+		if rec.line >= at.line {
+			return t, nil
+		}
+	}
+}
+
+// next returns the next row that is not blank; io.EOF after the last.
+func (t *table) next() (Row, error) {
+	for {
+		rec, err := t.records.next()
+		at := Place{Row: rec.line}
+		switch {
+		case err != nil:
+			return Row{Place: at}, err
+		case isBlank(rec.cells) || isRule(rec.cells):
+			continue
+		case isComment(rec.cells):
+			t.said.Comments++
+			continue
+		}
+		return t.row(at, rec)
+	}
+}
+
+func (t *table) row(at Place, rec record) (Row, error) {
+	var d draft
+	t.members.reset()
+	for n, cell := range rec.cells {
+		cell = trimmed(cell)
+		if n >= len(t.columns) {
+			if len(cell) > 0 {
+				return Row{Place: at}, rowErr(at, fmt.Sprintf("has %d cells, but there are only %d columns; a cell that holds the separator must stand in quotation marks",
+					len(rec.cells), len(t.columns)))
+			}
+			continue
+		}
+		c := &t.columns[n]
+		if t.isText && rec.last > rec.line && swallows(cell, c.isUsed()) {
+			return Row{Place: at}, rowErr(at, fmt.Sprintf("has a cell that spans lines (%d to %d) and holds an address, perhaps somebody's row: is a quotation mark missing or out of place?",
+				rec.line, rec.last))
+		}
+		if len(cell) == 0 || !c.isUsed() || string(cell) == `\N` {
+			continue
+		}
+		if fault := notText(cell); fault != "" {
+			d.refuse(c.name, fault)
+		} else if c.member != nil {
+			t.members.add(c.member, string(cell))
+		} else if reason := c.set(&d, string(cell)); reason != "" {
+			d.refuse(c.name, reason)
+		}
+	}
+	t.members.into(&d)
+	return d.row(at, t.opts)
+}
+
+// swallows reports whether a cell with line ends looks as if it holds somebody's
+// row. In a column that is not used a mere address is no such sign.
+func swallows(cell []byte, used bool) bool {
+	if bytes.IndexByte(cell, '\n') < 0 || bytes.IndexByte(cell, '@') < 0 {
+		return false
+	}
+	for line := range strings.Lines(string(cell)) {
+		if holdsAddress(line) && (used || strings.ContainsAny(line, ",;\t|")) {
+			return true
+		}
+	}
+	return false
+}
+
+// notText says what is wrong with a cell's bytes.
+func notText(cell []byte) string {
+	if i := bytes.IndexByte(cell, 0); i >= 0 {
+		return "has a NUL (U+0000), which is not text"
+	}
+	for rest := cell; len(rest) > 0; {
+		r, size := utf8.DecodeRune(rest)
+		if r == utf8.RuneError && size == 1 {
+			return fmt.Sprintf("is not UTF-8 (byte 0x%02X, as in Windows-1252 or Latin-1): save the file as CSV UTF-8", rest[0])
+		}
+		rest = rest[size:]
+	}
+	return ""
+}
+
+func isBlank(cells [][]byte) bool {
+	return !slices.ContainsFunc(cells, func(c []byte) bool { return len(trimmed(c)) > 0 })
+}
+
+// isRule reports a row of dashes, as psql and Markdown draw one under the names.
+func isRule(cells [][]byte) bool {
+	return !slices.ContainsFunc(cells, func(c []byte) bool { return len(bytes.Trim(c, "-+=: ")) > 0 }) && !isBlank(cells)
+}
+
+// isComment reports a row that begins with # and names nobody.
+func isComment(cells [][]byte) bool {
+	first := trimmed(cells[0])
+	return len(first) > 0 && first[0] == '#' && isBlank(cells[1:]) && bytes.IndexByte(first, '@') < 0
+}
+
+// place is where the names of the columns are.
+type place struct {
+	header
+	line  int
+	above int // rows above them that are not blank
+	comma byte
+}
+
+const (
+	headLen  = 64 << 10 // The names of the columns are looked for in so much.
+	headRows = 20       // ... and in so many rows.
+)
+
+var sepLine = regexp.MustCompile(`(?i)^"?sep=(.)"?[\r\n]*$`)
+
+// findCSV finds the names of the columns, and by them what separates cells.
+func findCSV(in *bufio.Reader, m *matcher) (place, error) {
+	head, err := in.Peek(headLen)
+	whole := errors.Is(err, io.EOF)
+	if err != nil && !whole {
+		return place{}, err
+	}
+	if end := bytes.LastIndexAny(head, "\r\n"); !whole && end < 0 {
+		return place{}, errors.New("the first row is longer than 64 KiB; it must name the columns, such as email_address")
+	} else if !whole {
+		head = head[:end+1]
+	}
+	commas, skip := []byte(",;\t|"), 0
+	first, _, _ := bytes.Cut(head, []byte("\n"))
+	if s := sepLine.FindSubmatch(first); s != nil {
+		if bytes.ContainsAny(s[1], "\"\r\n") || s[1][0] > '~' {
+			return place{}, errors.New("the separator in the first line (sep=) is not usable")
+		}
+		commas, skip = s[1], 1
+	}
+	var best place
+	var fault error
+	for _, comma := range commas {
+		found, err := findNames(newCSVReader(bufio.NewReader(bytes.NewReader(head)), comma), m, skip)
+		found.comma = comma
+		switch {
+		case err != nil:
+			fault = errors.Join(fault, err)
+		case found.line > 0 && (best.line == 0 || found.line < best.line || found.line == best.line && len(found.columns) > len(best.columns)):
+			best = found
+		}
+	}
+	if best.line > 0 {
+		return best, nil
+	}
+	return place{}, noNames(head, commas, skip, fault)
+}
+
+// findNames looks for the row that names the columns among the first ones.
+func findNames(from records, m *matcher, skip int) (place, error) {
+	var p place
+	for range headRows {
+		rec, err := from.next()
+		if isAboutRow(err) {
+			p.above++
+			continue
+		}
+		if err != nil || holdsPerson(rec.cells) {
+			return p, nil //nolint:nilerr // The end, or whatever the reading of the rows meets again.
+		}
+		if isBlank(rec.cells) || rec.line <= skip {
+			continue
+		}
+		if len(rec.cells) == 1 && bytes.ContainsAny(trimmed(rec.cells[0]), ",;\t|") {
+			p.above++ // Something else separates its cells.
+			continue
+		}
+		h, err := m.resolve(texts(rec.cells))
+		switch {
+		case err != nil:
+			return place{above: p.above}, &namesError{Place{Row: rec.line}, err}
+		case h.address:
+			if missing := m.unused(texts(rec.cells)); missing != "" {
+				return p, &namesError{Place{Row: rec.line}, errors.New(missing)}
+			}
+			p.header, p.line = h, rec.line
+			return p, nil
+		}
+		p.above++
+	}
+	return p, nil
+}
+
+// namesError says what is wrong with the names of the columns.
+type namesError struct {
+	Place
+	err error
+}
+
+func (e *namesError) Error() string { return e.Place.String() + ": " + e.err.Error() }
+
+func texts(cells [][]byte) []string {
+	out := make([]string, len(cells))
+	for n, c := range cells {
+		out[n] = string(c)
+	}
+	return out
+}
+
+// holdsPerson reports whether a cell is an address, and so the row no row of names.
+func holdsPerson(cells [][]byte) bool {
+	return slices.ContainsFunc(cells, func(c []byte) bool {
+		_, err := tasks.ParseEmail(string(c))
+		return err == nil
+	})
+}
+
+// noNames says why no row names a column with the address.
+func noNames(head []byte, commas []byte, skip int, fault error) error {
+	if fault != nil {
+		// Several separators may have led there: the first one says it.
+		if joined, ok := fault.(interface{ Unwrap() []error }); ok {
+			fault = joined.Unwrap()[0]
+		}
+		return fault
+	}
+	for _, comma := range commas {
+		if names := firstNames(newCSVReader(bufio.NewReader(bytes.NewReader(head)), comma), skip); len(names) > 1 || comma == commas[len(commas)-1] {
+			if len(names) == 0 && len(bytes.TrimSpace(head)) > 0 && skip == 0 {
+				return errors.New("the first row, which must name the columns, is not valid CSV: a quotation mark is missing or out of place")
+			}
+			return notNamed(names)
+		}
+	}
+	return nil
+}
+
+func firstNames(from records, skip int) []string {
+	for {
+		rec, err := from.next()
+		if err != nil {
+			return nil
+		}
+		if !isBlank(rec.cells) && rec.line > skip {
+			return texts(rec.cells)
+		}
+	}
+}
+
+// notNamed is the error for a first row in which nothing names the address.
+func notNamed(names []string) error {
+	if len(names) == 0 {
+		return errors.New("the file is empty; its first row must name the columns, such as email_address")
+	}
+	cells := make([][]byte, len(names))
+	var shown []string
+	for n, name := range names {
+		cells[n] = []byte(name)
+		if n < 10 {
+			shown = append(shown, ignoredName(name, n))
+		}
+	}
+	if holdsPerson(cells) {
+		return errors.New("the first row must name the columns, such as email_address, but it holds an address")
+	}
+	if len(names) > len(shown) {
+		shown = append(shown, fmt.Sprintf("%d more", len(names)-len(shown)))
+	}
+	text := "no column is known to hold the e-mail address"
+	if namesColumns(names) { // Otherwise it may be a person's row, which no error quotes.
+		text += "; the first row has " + strings.Join(shown, ", ")
+	}
+	if odd := unseen(strings.Join(names, "")); odd != "" {
+		text += " (and " + odd + ", which cannot be seen)"
+	}
+	return fmt.Errorf("%s. Name one of the columns email_address, or say which it is with column %s=NAME", text, emailField)
+}
+
+// unseen lists the code points of what cannot be seen in a text.
+func unseen(s string) string {
+	var all []string
+	for _, r := range s {
+		if word := fmt.Sprintf("U+%04X", r); r != ' ' && !unicode.IsPrint(r) && !slices.Contains(all, word) && len(all) < 5 {
+			all = append(all, word)
+		}
+	}
+	return strings.Join(all, ", ")
+}
