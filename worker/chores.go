@@ -8,14 +8,28 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/inviteq/inviteq/clerk"
+	"github.com/inviteq/inviteq/tasks"
+	"github.com/inviteq/inviteq/tasks/ledger"
 )
 
-// chores settles unknown outcomes and carries out revokes until ctx ends.
-func (w *Worker) chores(ctx context.Context) {
+const lookAtOnce = 100 // unknown invites that share a look
+
+// chores settles unknown outcomes and carries out revokes.
+type chores struct {
+	ledger   *ledger.Ledger
+	reads    *reads
+	revokes  *revokes
+	outcomes *outcomes
+	log      zerolog.Logger
+	tempo    *tempo
+	wake     nudges
+}
+
+func (c *chores) run(ctx context.Context) {
 	said := reasonToWait(nil) // One line a change, not one a failure.
 	for {
-		done, err := w.chore(ctx)
-		pause := w.tempo.chores
+		done, err := c.chore(ctx)
+		pause := c.tempo.chores
 		if done > 0 && err == nil {
 			pause = time.Second
 		}
@@ -25,40 +39,64 @@ func (w *Worker) chores(ctx context.Context) {
 			if why == waitForRedis || err == nil {
 				level = zerolog.InfoLevel // of Redis the worker's health speaks
 			}
-			w.log.WithLevel(level).Str("why", why).Msg("reading of unknown outcomes, and revokes")
+			c.log.WithLevel(level).Str("why", why).Msg("reading of unknown outcomes, and revokes")
 		}
-		select {
-		case <-ctx.Done():
+		c.wake.sleep(ctx, pause)
+		if ctx.Err() != nil {
 			return
-		case <-time.After(pause):
-		case <-w.choresWake:
 		}
 	}
 }
 
 // chore does what is due, and returns how much there was.
-func (w *Worker) chore(ctx context.Context) (int, error) {
-	unknown, revokes, err := w.ledger.Due(ctx, time.Now())
+func (c *chores) chore(ctx context.Context) (int, error) {
+	unknown, revokes, err := c.ledger.Due(ctx, time.Now())
 	if err != nil {
 		return 0, err
 	}
 	var looked, revoked int
 	var rerr error
 	if unknown {
-		looked, err = w.verify(ctx)
+		looked, err = c.verify(ctx)
 	}
 	if revokes {
-		revoked, rerr = w.revokes(ctx)
+		revoked, rerr = c.revokes.due(ctx)
 	}
 	return looked + revoked, errors.Join(err, rerr)
 }
 
-// nudgeChores says that a revoke is wanted. It never blocks.
-func (w *Worker) nudgeChores() {
-	select {
-	case w.choresWake <- struct{}{}:
-	default:
+// verify settles unknown invites by reading, and returns how many were looked at.
+// If that cannot be done, they come up again when the lease ends.
+func (c *chores) verify(ctx context.Context) (int, error) {
+	due, err := c.ledger.DueUnknown(ctx, time.Now(), lookLease, lookAtOnce)
+	if err != nil || len(due) == 0 {
+		return 0, err
 	}
+	members, err := c.reads.look(ctx, due)
+	if err != nil {
+		return len(due), err
+	}
+	records, err := c.ledger.Settle(ctx, time.Now(), members...)
+	if err != nil {
+		return len(due), err
+	}
+	c.outcomes.tell(records)
+	c.logLook(due, records)
+	return len(due), nil
+}
+
+func (c *chores) logLook(due, settled []ledger.Record) {
+	counts := map[tasks.State]int{}
+	for _, r := range settled {
+		counts[r.State]++
+	}
+	line := c.log.Info().Int("looked_at", len(due))
+	for _, s := range tasks.States {
+		if counts[s] > 0 {
+			line = line.Int(s.String(), counts[s])
+		}
+	}
+	line.Msg("unknown outcomes")
 }
 
 const waitForRedis = "must wait: redis"

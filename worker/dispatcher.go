@@ -14,18 +14,14 @@ import (
 // sent, sleeps until the moment that the answer named, and a nudge only wakes it
 // earlier.
 type dispatcher struct {
-	*Worker
-	slots chan struct{} // one for each call in flight
-	wake  chan struct{} // holds at most one nudge
-	next  string        // the id of the next turn
-}
-
-// nudge says that something may have come. It never blocks.
-func (d *dispatcher) nudge() {
-	select {
-	case d.wake <- struct{}{}:
-	default:
-	}
+	ledger  *ledger.Ledger
+	deliver func(ctx context.Context, t ledger.Turn, asked time.Time)
+	watch   *watch
+	health  *health
+	tempo   *tempo
+	slots   chan struct{} // one for each call in flight
+	wake    nudges
+	next    string // the id of the next turn
 }
 
 // run takes turns until ctx ends, and returns when every call in flight has been
@@ -52,7 +48,7 @@ func (d *dispatcher) run(ctx context.Context) {
 			trouble = 0
 			d.health.redis(nil)
 		}
-		d.sleep(ctx, next)
+		d.wake.sleep(ctx, time.Until(next))
 	}
 }
 
@@ -61,7 +57,7 @@ func (d *dispatcher) run(ctx context.Context) {
 func (d *dispatcher) turn(ctx context.Context, inFlight *sync.WaitGroup) (time.Time, error) {
 	now := time.Now()
 	free := func() { <-d.slots }
-	if ready, retryAt := d.clerkReady(ctx); !ready {
+	if ready, retryAt := d.watch.clerkReady(ctx); !ready {
 		free()
 		return retryAt, nil
 	}
@@ -79,7 +75,7 @@ func (d *dispatcher) turn(ctx context.Context, inFlight *sync.WaitGroup) (time.T
 	if len(t.Batch) == 0 {
 		free()
 		if t.Why == ledger.WaitKey {
-			return d.askForTheKey(ctx, t.Wake), nil
+			return d.watch.askForTheKey(ctx, t.Wake), nil
 		}
 		if t.Wake.IsZero() || t.Wake.After(now.Add(d.tempo.idle)) {
 			return now.Add(d.tempo.idle), nil
@@ -87,23 +83,9 @@ func (d *dispatcher) turn(ctx context.Context, inFlight *sync.WaitGroup) (time.T
 		return t.Wake, nil
 	}
 	inFlight.Go(func() {
-		defer d.nudge()
+		defer d.wake.nudge()
 		defer free()
 		d.deliver(ctx, t, now)
 	})
 	return now, nil
-}
-
-func (d *dispatcher) sleep(ctx context.Context, until time.Time) {
-	pause := time.Until(until)
-	if pause <= 0 {
-		return
-	}
-	timer := time.NewTimer(pause)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-d.wake:
-	case <-ctx.Done():
-	}
 }

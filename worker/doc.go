@@ -32,7 +32,7 @@
 //     nothing, since one bad address sinks all ten; the places of those who
 //     leave are filled under the same token.
 //  3. The call is made once. Nothing below repeats it.
-//  4. The answer is judged by what is known (judge in retry.go):
+//  4. The answer is judged by what is known (package verdict):
 //     never sent, the members are queued and the token is given back;
 //     refused, whoever is to blame leaves and the others go again, uncharged;
 //     done, they are pending; anything else, they are unknown.
@@ -46,7 +46,7 @@
 //
 // Unknown means that the mail may have gone out. Only a read settles it: the
 // list of invitations, newest first, all statuses, matched by address and time
-// (verify.go). Found, it is what Clerk says. Absent in two reads some time
+// (chores.go, reads.go). Found, it is what Clerk says. Absent in two reads some time
 // apart, since lists may lag, it is queued again; ignore_existing=false is the
 // last fence, because Clerk then refuses a second invitation, and that refusal
 // is looked up again. With ignore_existing there is no such fence, so it is
@@ -85,17 +85,23 @@
 //
 // # Files
 //
-//	worker.go      the life of a worker
+// An actor is a small struct with what it needs, and a loop of its own. Worker only
+// wires them and ends them.
+//
+//	worker.go      the life of a worker; config.go: what it works with
 //	dispatcher.go  asks for turns
-//	delivery.go    claim, send, settle
-//	screen.go      who is invited already; who would be refused; who is to blame
-//	retry.go       what an answer means
-//	verify.go      unknown outcomes
-//	revoke.go      revokes
-//	chores.go      the loop of the last two
-//	handlers.go    asynq's tasks; snooze.go, outcomes.go: how they wait
-//	schedule.go    reconciliation, on time; webhooks.go: who is told of outcomes
+//	delivery.go    claim, send, settle; screen.go: who is invited already, who would be refused
+//	verdict/       what an answer, or a reading, means: pure
+//	reads.go       what Clerk has: unknown outcomes, who is to blame; the read quota
+//	chores.go      the loop of unknown outcomes and revokes; revoke.go: the latter
 //	sweep.go       tasks for records that have none
-//	health.go      what keeps the worker from delivering
-//	redis.go       what asynq needs to be safe on Redis
+//	trim.go        forgets what was settled long ago
+//	watch.go       may Clerk be called: key, breaker, Redis's clock; health.go: what keeps the worker from delivering
+//	schedule.go    reconciliation, on time; reconcile/: a pass
+//	webhooks.go    who is told of outcomes; webhook/: one post
+//	handlers.go    the tasks of producers; snooze.go, outcomes.go: how they wait
+//	server.go      asynq's server; redis.go: what it needs to be safe on Redis
+//	nudge.go, tempo.go  how loops sleep, and how long
+//	observe.go, trace.go  what this process tells of itself
+//	admin/         the pages of operators
 package worker

@@ -21,49 +21,50 @@ const moment = 1500 * time.Millisecond
 // goes as soon as somebody resumes.
 const pausedSnooze = 5 * time.Minute
 
-func (w *Worker) mux() *asynq.ServeMux {
-	mux := asynq.NewServeMux()
-	mux.Use(traced)
-	mux.HandleFunc(tasks.TypeCreate, w.handleCreate)
-	mux.HandleFunc(tasks.TypeBulkCreate, w.handleBulkCreate)
-	mux.HandleFunc(tasks.TypeRevoke, w.handleRevoke)
-	mux.HandleFunc(tasks.TypeReconcile, w.handleReconcile)
-	mux.HandleFunc(typeWebhook, w.handleWebhook)
-	return mux
+// openSnooze is how long a task sleeps whose invite is being sent, or read about.
+const openSnooze = 15 * time.Second
+
+// handlers run the tasks of producers.
+type handlers struct {
+	ledger         *ledger.Ledger
+	revokes        *revokes
+	outcomes       *outcomes
+	wakeDispatcher func()
+	wakeChores     func()
 }
 
-// handleCreate makes sure that the record exists, nudges the dispatcher and
+// create makes sure that the record exists, nudges the dispatcher and
 // waits a moment. The task ends with the outcome, or sleeps until the ETA.
-func (w *Worker) handleCreate(ctx context.Context, task *asynq.Task) error {
+func (h *handlers) create(ctx context.Context, task *asynq.Task) error {
 	p, err := tasks.ParseCreate(task.Payload())
 	if err != nil {
 		return hopeless(err)
 	}
 	id := p.ID
 	if p.Invite != nil {
-		if id, err = w.adopt(ctx, p.Invite); err != nil {
+		if id, err = h.adopt(ctx, p.Invite); err != nil {
 			return err
 		}
 	}
-	settled, stop := w.outcomes.await(ctx, id)
+	settled, stop := h.outcomes.await(ctx, id)
 	defer stop()
-	r, err := w.record(ctx, id)
+	r, err := recordOf(ctx, h.ledger, id)
 	if n, _ := asynq.GetRetryCount(ctx); n == 0 && errors.Is(err, ledger.ErrNotFound) {
 		return fmt.Errorf("invite %s: %w", id, ledger.ErrNotFound) // Its producer may be about to write it.
 	} else if err != nil {
 		return err
 	}
-	if err := w.ledger.TaskSeen(ctx, id); err != nil {
+	if err := h.ledger.TaskSeen(ctx, id); err != nil {
 		return err
 	}
 	if r.State == tasks.Queued {
-		w.dispatcher.nudge()
+		h.wakeDispatcher()
 	}
 	if r.State.Open() && time.Until(r.ReadyAt) <= 0 {
 		select {
 		case r = <-settled:
 		case <-time.After(moment):
-			if r, err = w.record(ctx, id); err != nil {
+			if r, err = recordOf(ctx, h.ledger, id); err != nil {
 				return err
 			}
 		case <-ctx.Done():
@@ -71,14 +72,14 @@ func (w *Worker) handleCreate(ctx context.Context, task *asynq.Task) error {
 		}
 	}
 	if r.State.Open() {
-		return w.sleepUntilETA(ctx, r)
+		return h.sleepUntilETA(ctx, r)
 	}
 	return report(task, outcomeOf(r))
 }
 
 // adopt writes the record of an invite that came whole in a foreign producer's
 // payload. Its id is the task's, so that the task may run any number of times.
-func (w *Worker) adopt(ctx context.Context, i *tasks.Invite) (string, error) {
+func (h *handlers) adopt(ctx context.Context, i *tasks.Invite) (string, error) {
 	if i.ID == "" {
 		taskID, _ := asynq.GetTaskID(ctx)
 		if err := tasks.CheckID(taskID); err != nil {
@@ -86,7 +87,7 @@ func (w *Worker) adopt(ctx context.Context, i *tasks.Invite) (string, error) {
 		}
 		i.ID = taskID
 	}
-	admitted, _, err := w.ledger.Admit(ctx, time.Now(), []tasks.Invite{*i})
+	admitted, _, err := h.ledger.Admit(ctx, time.Now(), []tasks.Invite{*i})
 	if err != nil {
 		return "", err
 	}
@@ -96,8 +97,9 @@ func (w *Worker) adopt(ctx context.Context, i *tasks.Invite) (string, error) {
 	return i.ID, nil
 }
 
-func (w *Worker) record(ctx context.Context, id string) (ledger.Record, error) {
-	records, err := w.ledger.Get(ctx, id)
+// recordOf reads the record of one invite, which must be there.
+func recordOf(ctx context.Context, l *ledger.Ledger, id string) (ledger.Record, error) {
+	records, err := l.Get(ctx, id)
 	if err != nil {
 		return ledger.Record{}, err
 	}
@@ -107,27 +109,27 @@ func (w *Worker) record(ctx context.Context, id string) (ledger.Record, error) {
 	return records[0], nil
 }
 
-// handleBulkCreate follows a chunk of an import: the task ends when every member
+// bulkCreate follows a chunk of an import: the task ends when every member
 // has its outcome.
-func (w *Worker) handleBulkCreate(ctx context.Context, task *asynq.Task) error {
+func (h *handlers) bulkCreate(ctx context.Context, task *asynq.Task) error {
 	b, err := tasks.ParseBulkCreate(task.Payload())
 	if err != nil {
 		return hopeless(err)
 	}
 	var members []string
 	if len(b.Invites) > 0 {
-		if members, err = w.adoptAll(ctx, b); err != nil {
+		if members, err = h.adoptAll(ctx, b); err != nil {
 			return err
 		}
 	} else {
-		if err := w.ledger.ChunkSeen(ctx, b); err != nil {
+		if err := h.ledger.ChunkSeen(ctx, b); err != nil {
 			return err
 		}
-		if members, err = w.ledger.Members(ctx, b); err != nil {
+		if members, err = h.ledger.Members(ctx, b); err != nil {
 			return err
 		}
 	}
-	records, err := w.ledger.Get(ctx, members...)
+	records, err := h.ledger.Get(ctx, members...)
 	if err != nil {
 		return err
 	}
@@ -142,11 +144,11 @@ func (w *Worker) handleBulkCreate(ctx context.Context, task *asynq.Task) error {
 	if last == nil {
 		return report(task, counts)
 	}
-	w.dispatcher.nudge()
-	return w.sleepUntilETA(ctx, *last)
+	h.wakeDispatcher()
+	return h.sleepUntilETA(ctx, *last)
 }
 
-func (w *Worker) adoptAll(ctx context.Context, b tasks.BulkCreate) ([]string, error) {
+func (h *handlers) adoptAll(ctx context.Context, b tasks.BulkCreate) ([]string, error) {
 	ids := make([]string, len(b.Invites))
 	for n := range b.Invites {
 		i := &b.Invites[n]
@@ -155,7 +157,7 @@ func (w *Worker) adoptAll(ctx context.Context, b tasks.BulkCreate) ([]string, er
 		}
 		ids[n] = i.ID
 	}
-	admitted, _, err := w.ledger.Admit(ctx, time.Now(), b.Invites)
+	admitted, _, err := h.ledger.Admit(ctx, time.Now(), b.Invites)
 	if err != nil {
 		return nil, err
 	}
@@ -167,18 +169,18 @@ func (w *Worker) adoptAll(ctx context.Context, b tasks.BulkCreate) ([]string, er
 	return ids, nil
 }
 
-// handleRevoke carries out a revoke that needs Clerk.
-func (w *Worker) handleRevoke(ctx context.Context, task *asynq.Task) error {
+// revoke carries out a revoke that needs Clerk.
+func (h *handlers) revoke(ctx context.Context, task *asynq.Task) error {
 	p, err := tasks.ParseRevoke(task.Payload())
 	if err != nil {
 		return hopeless(err)
 	}
-	done, outcome, err := w.revokeTarget(ctx, p)
+	done, outcome, err := h.revokes.target(ctx, p)
 	if err != nil {
 		return err
 	}
 	if !done {
-		w.nudgeChores()
+		h.wakeChores()
 		return &snooze{time.Now().Add(minSnooze), "the invitation is being revoked"}
 	}
 	return report(task, outcome)
@@ -186,11 +188,11 @@ func (w *Worker) handleRevoke(ctx context.Context, task *asynq.Task) error {
 
 // sleepUntilETA lets a task sleep until its invite will have been sent, as far as
 // anybody knows.
-func (w *Worker) sleepUntilETA(ctx context.Context, r ledger.Record) error {
+func (h *handlers) sleepUntilETA(ctx context.Context, r ledger.Record) error {
 	if r.State != tasks.Queued {
-		return &snooze{time.Now().Add(secondLook), r.State.String()}
+		return &snooze{time.Now().Add(openSnooze), r.State.String()}
 	}
-	etas, err := w.ledger.ETAs(ctx, time.Now(), r)
+	etas, err := h.ledger.ETAs(ctx, time.Now(), r)
 	if err != nil {
 		return err
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"maps"
 	"net/http"
 	"sync"
@@ -13,7 +12,6 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/inviteq/inviteq/tasks"
-	"github.com/inviteq/inviteq/tasks/ledger"
 	"github.com/inviteq/inviteq/tasks/redisconn"
 )
 
@@ -112,95 +110,6 @@ func (w *Worker) Problems() map[tasks.HealthProblem]string {
 	p := map[tasks.HealthProblem]string{}
 	maps.Copy(p, w.health.problems)
 	return p
-}
-
-// watch looks at Redis's clock and at the gate over everything, from time to
-// time, until ctx ends.
-func (w *Worker) watch(ctx context.Context) {
-	tick := time.NewTicker(w.tempo.watch)
-	defer tick.Stop()
-	for {
-		w.checkUp(ctx)
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return
-		}
-	}
-}
-
-func (w *Worker) checkUp(ctx context.Context) {
-	before := time.Now()
-	theirs, err := w.rdb.Time(ctx).Result()
-	w.health.redis(err)
-	if err != nil {
-		return
-	}
-	// The answer was given at some time between asking and now.
-	switch now := time.Now(); {
-	case theirs.Before(before.Add(-ledger.MaxSkew)), theirs.After(now.Add(ledger.MaxSkew)):
-		w.health.set(tasks.ProblemClock, fmt.Sprintf("this machine's clock is %s off from Redis's: synchronise both",
-			now.Sub(theirs).Round(100*time.Millisecond)))
-	default:
-		w.health.set(tasks.ProblemClock, "")
-	}
-	if o, err := w.ledger.Overview(ctx, time.Now()); err == nil {
-		w.keyHealth(o.Closed)
-	}
-}
-
-func (w *Worker) keyHealth(g ledger.Gate) {
-	switch {
-	case !g.Closed():
-		w.health.set(tasks.ProblemClerkKey, "")
-	case g.Why == tasks.CauseUnauthorized:
-		w.health.set(tasks.ProblemClerkKey, "Clerk refuses the secret key: check CLERK_SECRET_KEY; nothing is sent until it works")
-	default:
-		w.health.set(tasks.ProblemClerkKey, "the edge in front of Clerk refuses us: check CLERK_API_URL and the network's way out; nothing is sent until it works")
-	}
-}
-
-// askForTheKey probes whether Clerk takes the key again, once the gate over
-// everything is due, and returns when to ask next.
-func (w *Worker) askForTheKey(ctx context.Context, due time.Time) time.Time {
-	now := time.Now()
-	if o, err := w.ledger.Overview(ctx, now); err == nil {
-		w.keyHealth(o.Closed)
-	}
-	if now.Before(due) && due.Before(now.Add(w.tempo.idle)) {
-		return due
-	}
-	if now.Before(due) {
-		return now.Add(w.tempo.idle)
-	}
-	gate := ledger.GateChange{Endpoint: ledger.All, Open: true}
-	if err := w.clerk.Probe(ctx); err != nil && asError(err).Kind.ClosesEverything() {
-		gate = ledger.GateChange{Endpoint: ledger.All, Until: now.Add(keyGate), Why: gateCauses[asError(err).Kind]}
-	} else if err != nil {
-		return now.Add(w.tempo.idle)
-	}
-	w.health.redis(w.ledger.SetGate(ctx, time.Now(), gate))
-	return now.Add(time.Second)
-}
-
-// clerkReady asks the breaker. If it is due to close, this makes the probe.
-func (w *Worker) clerkReady(ctx context.Context) (bool, time.Time) {
-	ok, retryAt := w.clerk.Ready()
-	if ok || time.Now().Before(retryAt) {
-		return ok, retryAt
-	}
-	if err := w.spendRead(ctx); err != nil {
-		return false, time.Now().Add(time.Second)
-	}
-	if err := w.clerk.Probe(ctx); err != nil && asError(err).Kind.ClosesEverything() {
-		w.health.redis(w.ledger.SetGate(ctx, time.Now(), ledger.GateChange{
-			Endpoint: ledger.All, Until: time.Now().Add(keyGate), Why: gateCauses[asError(err).Kind],
-		}))
-	}
-	if ok, retryAt = w.clerk.Ready(); !ok && !retryAt.After(time.Now()) {
-		retryAt = time.Now().Add(time.Second)
-	}
-	return ok, retryAt
 }
 
 // Handler serves /healthz (the process lives) and /readyz (it can deliver; if

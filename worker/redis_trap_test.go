@@ -133,7 +133,7 @@ func TestConflictWithOurselves(t *testing.T) {
 		}
 
 		// The sweep gives a task to a record that has one: no error, no second task.
-		sweeper := &Worker{ledger: w.calm, queues: tasks.QueuesOf(tasks.DefaultInstance), client: asynq.NewClientFromRedisClient(rdb)}
+		sweeper := &sweep{ledger: w.calm, queues: tasks.QueuesOf(tasks.DefaultInstance), client: asynq.NewClientFromRedisClient(rdb)}
 		time.Sleep(2 * time.Minute)
 		if m, err := w.calm.Missing(t.Context(), time.Now(), 10); err != nil || len(m.Creates) != 1 {
 			t.Fatalf("the sweep would look at %v (%v), want the invite", m.Creates, err)

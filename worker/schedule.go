@@ -7,7 +7,9 @@ import (
 	"time"
 
 	"github.com/hibiken/asynq"
+	"github.com/rs/zerolog"
 
+	"github.com/inviteq/inviteq/clerk"
 	"github.com/inviteq/inviteq/tasks"
 	"github.com/inviteq/inviteq/tasks/ledger"
 	"github.com/inviteq/inviteq/worker/reconcile"
@@ -20,17 +22,31 @@ const (
 	fullStartTick  = 10 * time.Minute // so that a rolling restart makes one full pass, not one a worker
 )
 
-// schedule enqueues the passes of reconciliation. Every worker does; a task's id
-// is that of its tick, so one of them succeeds and the others find it taken.
-func (w *Worker) schedule(ctx context.Context) {
-	if w.cfg.ReconcileEvery < 0 {
+// schedule enqueues the passes of reconciliation and makes them. Every worker does;
+// a task's id is that of its tick, so one of them succeeds and the others find it
+// taken.
+type schedule struct {
+	ledger    *ledger.Ledger
+	clerk     *clerk.Client
+	client    *asynq.Client
+	queue     string
+	every     time.Duration // Negative: never.
+	fullEvery time.Duration
+	retention time.Duration
+	health    *health
+	observe   *Observer
+	log       zerolog.Logger
+}
+
+func (s *schedule) run(ctx context.Context) {
+	if s.every < 0 {
 		return
 	}
-	tick := time.NewTicker(min(scheduleEvery, w.cfg.ReconcileEvery))
+	tick := time.NewTicker(min(scheduleEvery, s.every))
 	defer tick.Stop()
 	for {
-		if err := w.enqueuePasses(ctx, time.Now()); err != nil && ctx.Err() == nil {
-			w.health.redis(err)
+		if err := s.enqueuePasses(ctx, time.Now()); err != nil && ctx.Err() == nil {
+			s.health.redis(err)
 		}
 		select {
 		case <-tick.C:
@@ -40,22 +56,22 @@ func (w *Worker) schedule(ctx context.Context) {
 	}
 }
 
-func (w *Worker) enqueuePasses(ctx context.Context, now time.Time) error {
+func (s *schedule) enqueuePasses(ctx context.Context, now time.Time) error {
 	var last reconcile.Report
-	err := w.ledger.LastReport(ctx, "full", &last)
+	err := s.ledger.LastReport(ctx, "full", &last)
 	if err != nil && !errors.Is(err, ledger.ErrNotFound) {
 		return err
 	}
-	if now.Sub(last.StartedAt) >= w.cfg.ReconcileFullEvery {
-		return w.enqueuePass(ctx, true, now.UnixNano()/int64(min(fullStartTick, w.cfg.ReconcileFullEvery)))
+	if now.Sub(last.StartedAt) >= s.fullEvery {
+		return s.enqueuePass(ctx, true, now.UnixNano()/int64(min(fullStartTick, s.fullEvery)))
 	}
-	return w.enqueuePass(ctx, false, now.UnixNano()/int64(w.cfg.ReconcileEvery))
+	return s.enqueuePass(ctx, false, now.UnixNano()/int64(s.every))
 }
 
-func (w *Worker) enqueuePass(ctx context.Context, full bool, tick int64) error {
+func (s *schedule) enqueuePass(ctx context.Context, full bool, tick int64) error {
 	id := fmt.Sprintf("reconcile:%s:%d", passKind(full), tick)
-	opts := append(tasks.Options(w.queues.Control, id), asynq.Timeout(reconcileTime))
-	_, err := w.client.EnqueueContext(ctx, asynq.NewTask(tasks.TypeReconcile, tasks.Reconcile{Full: full}.Encode()), opts...)
+	opts := append(tasks.Options(s.queue, id), asynq.Timeout(reconcileTime))
+	_, err := s.client.EnqueueContext(ctx, asynq.NewTask(tasks.TypeReconcile, tasks.Reconcile{Full: full}.Encode()), opts...)
 	if errors.Is(err, asynq.ErrTaskIDConflict) {
 		return nil
 	}
@@ -69,17 +85,17 @@ func passKind(full bool) string {
 	return "recent"
 }
 
-// handleReconcile makes one pass. While another is going on anywhere, this one is
+// handle makes one pass. While another is going on anywhere, this one is
 // skipped: the state will be looked at again soon.
-func (w *Worker) handleReconcile(ctx context.Context, task *asynq.Task) error {
+func (s *schedule) handle(ctx context.Context, task *asynq.Task) error {
 	p, err := tasks.ParseReconcile(task.Payload())
 	if err != nil {
 		return hopeless(err)
 	}
-	if ok, retryAt := w.clerk.Ready(); !ok {
+	if ok, retryAt := s.clerk.Ready(); !ok {
 		return &snooze{retryAt, "Clerk is not well"}
 	}
-	release, held, err := w.ledger.Hold(ctx, "reconcile", reconcileLease)
+	release, held, err := s.ledger.Hold(ctx, "reconcile", reconcileLease)
 	if err != nil {
 		return err
 	}
@@ -87,15 +103,15 @@ func (w *Worker) handleReconcile(ctx context.Context, task *asynq.Task) error {
 		return report(task, map[string]string{"skipped": "another pass is going on"})
 	}
 	defer release()
-	pass := reconcile.Pass{Ledger: w.ledger, Clerk: w.clerk, Full: p.Full, Retention: w.cfg.Retention}
+	pass := reconcile.Pass{Ledger: s.ledger, Clerk: s.clerk, Full: p.Full, Retention: s.retention}
 	got, err := pass.Run(ctx)
 	if err != nil {
 		return waitForClerk(err)
 	}
-	w.cfg.Observe.reconciled(got)
-	line := w.log.Info()
+	s.observe.reconciled(got)
+	line := s.log.Info()
 	if got.Missing > 0 || got.Doubled > 0 {
-		line = w.log.Warn()
+		line = s.log.Warn()
 	}
 	line.Str("kind", got.Kind).Int("scanned", got.Scanned).Int("same", got.Same).Interface("settled", got.Settled).
 		Int("foreign", got.Foreign).Int("doubled", got.Doubled).Int("missing", got.Missing).

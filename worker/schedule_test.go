@@ -109,7 +109,7 @@ func TestPassIsSkippedWhileAnotherGoesOn(t *testing.T) {
 		t.Errorf("it has read Clerk's list %d times", n)
 	}
 	release()
-	if err := w.enqueuePass(t.Context(), false, 1); err != nil {
+	if err := w.schedule.enqueuePass(t.Context(), false, 1); err != nil {
 		t.Fatal(err)
 	}
 	done(2)

@@ -75,7 +75,7 @@ func TestShutdownSettlesWhatIsUnderWay(t *testing.T) {
 		if _, err := w.producer.Invite(t.Context(), i); err != nil {
 			t.Fatal(err)
 		}
-		s.dispatcher.nudge()
+		s.dispatcher.wake.nudge()
 		time.Sleep(time.Second)
 		if took := w.stop(s); took < 2*time.Second || took > shutdownWithin || s.err != nil {
 			t.Errorf("shutdown took %s: %v", took, s.err)

@@ -249,7 +249,7 @@ func TestRefusedBulkThatTookEffect(t *testing.T) {
 				if err := w.calm.Resume(t.Context(), tasks.Import); err != nil {
 					t.Fatal(err)
 				}
-				s.dispatcher.nudge()
+				s.dispatcher.wake.nudge()
 				for n, r := range w.settle(time.Hour, ids...) {
 					want := tasks.Pending
 					switch n {
@@ -396,7 +396,7 @@ func TestPoisonIsParked(t *testing.T) {
 		if err != nil || !back[0] {
 			t.Fatal(back, err)
 		}
-		last.dispatcher.nudge()
+		last.dispatcher.wake.nudge()
 		w.delivered(w.settle(5*time.Minute, id))
 	})
 }

@@ -246,7 +246,7 @@ func (w *world) nudge(n int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if len(w.live) > 0 {
-		w.live[n%len(w.live)].dispatcher.nudge()
+		w.live[n%len(w.live)].dispatcher.wake.nudge()
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/hibiken/asynq"
+	"github.com/rs/zerolog"
 
 	"github.com/inviteq/inviteq/tasks"
 	"github.com/inviteq/inviteq/tasks/ledger"
@@ -21,27 +22,36 @@ const (
 // worker sweeps; a task that is there already is no harm. It also tells how long
 // the oldest invite has waited for its turn, and puts back what a ledger needs
 // beside its records, should somebody have emptied Redis.
-func (w *Worker) sweep(ctx context.Context) {
-	tick := time.NewTicker(w.tempo.sweep)
+type sweep struct {
+	ledger  *ledger.Ledger
+	client  *asynq.Client
+	queues  tasks.Queues
+	observe *Observer
+	log     zerolog.Logger
+	tempo   *tempo
+}
+
+func (s *sweep) run(ctx context.Context) {
+	tick := time.NewTicker(s.tempo.sweep)
 	defer tick.Stop()
 	var told time.Time
 	for {
-		n, err := w.retask(ctx)
+		n, err := s.retask(ctx)
 		if err == nil {
-			err = w.ledger.Restore(ctx)
+			err = s.ledger.Restore(ctx)
 		}
 		if now := time.Now(); err == nil && now.Sub(told) >= tellWaiting {
 			var is bool
-			if is, err = w.tellOldest(ctx, now); is {
+			if is, err = s.tellOldest(ctx, now); is {
 				told = now
 			}
 		}
-		w.cfg.Observe.swept(n)
+		s.observe.swept(n)
 		switch {
 		case err != nil && ctx.Err() == nil:
-			w.log.Warn().Err(err).Msg("sweep")
+			s.log.Warn().Err(err).Msg("sweep")
 		case n > 0:
-			w.log.Info().Int("tasks", n).Msg("sweep gave tasks to records that had none")
+			s.log.Info().Int("tasks", n).Msg("sweep gave tasks to records that had none")
 		}
 		if n == sweepAtOnce {
 			continue
@@ -56,8 +66,8 @@ func (w *Worker) sweep(ctx context.Context) {
 
 // tellOldest logs which invite has waited longest, if that is long, and reports
 // whether it did.
-func (w *Worker) tellOldest(ctx context.Context, now time.Time) (bool, error) {
-	r, err := w.ledger.LongestWaiting(ctx)
+func (s *sweep) tellOldest(ctx context.Context, now time.Time) (bool, error) {
+	r, err := s.ledger.LongestWaiting(ctx)
 	if errors.Is(err, ledger.ErrNotFound) {
 		return false, nil
 	}
@@ -65,19 +75,19 @@ func (w *Worker) tellOldest(ctx context.Context, now time.Time) (bool, error) {
 	if err != nil || waited < tellWaiting {
 		return false, err
 	}
-	w.log.Info().Str("id", r.Invite.ID).Stringer("lane", r.Invite.Lane).Str("import_id", r.Invite.ImportID).
+	s.log.Info().Str("id", r.Invite.ID).Stringer("lane", r.Invite.Lane).Str("import_id", r.Invite.ImportID).
 		Dur("waited", waited).Msg("oldest invite that waits for its turn")
 	return true, nil
 }
 
-func (w *Worker) retask(ctx context.Context) (int, error) {
-	m, err := w.ledger.Missing(ctx, time.Now(), sweepAtOnce)
+func (s *sweep) retask(ctx context.Context) (int, error) {
+	m, err := s.ledger.Missing(ctx, time.Now(), sweepAtOnce)
 	if err != nil {
 		return 0, err
 	}
 	given := 0
 	add := func(typ string, payload []byte, queue, id string) error {
-		_, err := w.client.EnqueueContext(ctx, asynq.NewTask(typ, payload), tasks.Options(queue, id)...)
+		_, err := s.client.EnqueueContext(ctx, asynq.NewTask(typ, payload), tasks.Options(queue, id)...)
 		if err == nil {
 			given++
 		}
@@ -86,7 +96,7 @@ func (w *Worker) retask(ctx context.Context) (int, error) {
 		}
 		return err
 	}
-	records, err := w.ledger.Get(ctx, m.Creates...)
+	records, err := s.ledger.Get(ctx, m.Creates...)
 	if err != nil {
 		return 0, err
 	}
@@ -98,7 +108,7 @@ func (w *Worker) retask(ctx context.Context) (int, error) {
 		if settled[r.Invite.ID] = !r.State.Open(); settled[r.Invite.ID] {
 			continue
 		}
-		if err := add(tasks.TypeCreate, tasks.Create{ID: r.Invite.ID}.Encode(), w.queues.Of(r.Invite.Lane), r.Invite.ID); err != nil {
+		if err := add(tasks.TypeCreate, tasks.Create{ID: r.Invite.ID}.Encode(), s.queues.Of(r.Invite.Lane), r.Invite.ID); err != nil {
 			return given, err
 		}
 	}
@@ -107,19 +117,19 @@ func (w *Worker) retask(ctx context.Context) (int, error) {
 			continue
 		}
 		// Nobody needs a task for it any more.
-		if err := w.ledger.TaskSeen(ctx, id); err != nil {
+		if err := s.ledger.TaskSeen(ctx, id); err != nil {
 			return given, err
 		}
 	}
 	for _, c := range m.Chunks {
-		if err := add(tasks.TypeBulkCreate, c.Encode(), w.queues.Import, c.TaskID()); err != nil {
+		if err := add(tasks.TypeBulkCreate, c.Encode(), s.queues.Import, c.TaskID()); err != nil {
 			return given, err
 		}
 	}
 	for _, id := range m.Revokes {
-		if err := add(tasks.TypeRevoke, tasks.Revoke{ID: id}.Encode(), w.queues.Control, id); err != nil {
+		if err := add(tasks.TypeRevoke, tasks.Revoke{ID: id}.Encode(), s.queues.Control, id); err != nil {
 			return given, err
 		}
 	}
-	return given, w.ledger.Retasked(ctx, time.Now(), m)
+	return given, s.ledger.Retasked(ctx, time.Now(), m)
 }

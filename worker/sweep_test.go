@@ -57,7 +57,7 @@ func TestSweepGivesTasks(t *testing.T) {
 		t.Fatalf("trimmed %d, %v", n, err)
 	}
 
-	given, err := w.retask(ctx)
+	given, err := w.sweep.retask(ctx)
 	if err != nil || given != 3 {
 		t.Errorf("%d tasks were given, %v; want those of the open invite, the chunk and the revoke", given, err)
 	}
@@ -76,7 +76,7 @@ func TestSweepGivesTasks(t *testing.T) {
 	if err != nil || len(m.Creates) != 1 || m.Creates[0] != ids[0] || len(m.Chunks) != 1 || len(m.Revokes) != 1 {
 		t.Errorf("looked at again: %+v, %v", m, err)
 	}
-	if given, err := w.retask(ctx); given != 0 || err != nil {
+	if given, err := w.sweep.retask(ctx); given != 0 || err != nil {
 		t.Errorf("a second sweep gave %d tasks, %v", given, err)
 	}
 }
@@ -89,7 +89,7 @@ func TestSweepTellsTheOldest(t *testing.T) {
 	now := time.Now()
 	tell := func(want bool) {
 		t.Helper()
-		if is, err := w.tellOldest(t.Context(), now); is != want || err != nil {
+		if is, err := w.sweep.tellOldest(t.Context(), now); is != want || err != nil {
 			t.Errorf("told: %v, %v; want %v", is, err, want)
 		}
 	}

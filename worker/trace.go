@@ -11,6 +11,7 @@ import (
 	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/inviteq/inviteq/clerk"
 	"github.com/inviteq/inviteq/tasks/ledger"
 )
 
@@ -39,10 +40,10 @@ func traced(next asynq.Handler) asynq.Handler {
 // traceDelivery begins the span of a delivery, as of the moment at which its turn
 // was asked for. A delivery serves many traces, or none: it links to those of the
 // tasks that are waiting for it in this process.
-func (w *Worker) traceDelivery(ctx context.Context, t ledger.Turn, asked time.Time) (context.Context, trace.Span) {
+func traceDelivery(ctx context.Context, t ledger.Turn, asked time.Time, waiting *outcomes) (context.Context, trace.Span) {
 	var links []trace.Link
 	for _, r := range t.Batch {
-		if sc := w.outcomes.awaitedBy(r.Invite.ID); sc.IsValid() {
+		if sc := waiting.awaitedBy(r.Invite.ID); sc.IsValid() {
 			links = append(links, trace.Link{SpanContext: sc})
 		}
 	}
@@ -56,9 +57,8 @@ func (w *Worker) traceDelivery(ctx context.Context, t ledger.Turn, asked time.Ti
 }
 
 // endCall notes what Clerk has answered.
-func endCall(span trace.Span, err error) {
-	if err != nil {
-		e := asError(err)
+func endCall(span trace.Span, e *clerk.Error) {
+	if e != nil {
 		span.SetStatus(codes.Error, e.Kind.String())
 		span.SetAttributes(attribute.Int("http.response.status_code", e.Status), attribute.String("clerk.trace_id", e.TraceID))
 	}

@@ -19,9 +19,9 @@ const (
 type trim struct {
 	ledger     *ledger.Ledger
 	log        zerolog.Logger
-	every      time.Duration
 	retention  time.Duration // Negative: nothing is forgotten.
 	tombstones time.Duration
+	tempo      *tempo
 }
 
 func (t *trim) run(ctx context.Context) {
@@ -36,7 +36,8 @@ func (t *trim) run(ctx context.Context) {
 		case n > 0:
 			t.log.Info().Int("invites", n).Msg("forgot settled invites whose retention has passed")
 		}
-		if !pause(ctx, t.every) {
+		nudges(nil).sleep(ctx, t.tempo.trim)
+		if ctx.Err() != nil {
 			return
 		}
 	}
@@ -49,20 +50,9 @@ func (t *trim) forget(ctx context.Context) (int, error) {
 	for {
 		n, err := t.ledger.Trim(ctx, time.Now().Add(-t.retention), t.tombstones, trimAtOnce)
 		gone += n
-		if err != nil || n < trimAtOnce || !pause(ctx, trimPause) {
+		if err != nil || n < trimAtOnce {
 			return gone, err
 		}
-	}
-}
-
-// pause waits, and reports whether it was not the end of ctx that ended it.
-func pause(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
+		nudges(nil).sleep(ctx, trimPause)
 	}
 }

@@ -96,14 +96,14 @@ func TestReceiverThatIsGone(t *testing.T) {
 	s.await(20*time.Second, s.admit(person(0))...)
 	reach(&gone, 1)
 	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
-		if is, err := w.webhookGone(t.Context()); err != nil || time.Now().After(deadline) {
+		if is, err := w.relay.gone(t.Context()); err != nil || time.Now().After(deadline) {
 			t.Fatalf("it is not written down that the receiver is gone: %v", err)
 		} else if is {
 			break
 		}
 	}
 	more := s.admit(person(1), person(2))
-	w.dispatcher.nudge()
+	w.dispatcher.wake.nudge()
 	s.await(20*time.Second, more...)
 	// The relay has let all of it pass when the group lags no more.
 	events := "inviteq:{" + s.instance + "}:events"

@@ -9,20 +9,17 @@ import (
 
 	"github.com/hibiken/asynq"
 	"github.com/redis/go-redis/v9"
-	"github.com/rs/zerolog"
 
-	"github.com/inviteq/inviteq/clerk"
 	"github.com/inviteq/inviteq/tasks"
 	"github.com/inviteq/inviteq/tasks/ledger"
 	"github.com/inviteq/inviteq/tasks/redisconn"
+	"github.com/inviteq/inviteq/worker/verdict"
 )
 
 // Worker delivers the invites of one Clerk instance. Any number of workers may
 // share a ledger.
 type Worker struct {
 	cfg    Config
-	log    zerolog.Logger
-	clerk  *clerk.Client
 	ledger *ledger.Ledger
 	queues tasks.Queues
 	tempo  tempo
@@ -31,10 +28,19 @@ type Worker struct {
 	asynqRedis redis.UniversalClient // for asynq's server, with the hooks of redis.go
 	client     *asynq.Client
 
+	outcomes outcomes
+	health   health
+
+	// Each has a loop of its own.
 	dispatcher *dispatcher
-	choresWake chan struct{}
-	outcomes   outcomes
-	health     health
+	chores     *chores
+	sweep      *sweep
+	trim       *trim
+	watch      *watch
+	schedule   *schedule
+	relay      *relay
+
+	handlers *handlers
 }
 
 // New checks the configuration, complains about everything at once, and opens
@@ -46,15 +52,14 @@ func New(ctx context.Context, cfg Config) (*Worker, error) {
 		return nil, err
 	}
 	w := &Worker{
-		cfg: cfg, log: cfg.Log, clerk: cfg.Clerk,
-		rdb:        redisconn.New(cfg.Redis),
-		choresWake: make(chan struct{}, 1),
-		tempo:      shippedTempo,
-		health:     health{log: cfg.Log, place: redisconn.Place(cfg.Redis)},
+		cfg:    cfg,
+		rdb:    redisconn.New(cfg.Redis),
+		tempo:  shippedTempo,
+		health: health{log: cfg.Log, place: redisconn.Place(cfg.Redis)},
 	}
 	w.asynqRedis = newAsynqRedis(cfg.Redis, &w.health)
 	if redisconn.Unverified(cfg.Redis) {
-		w.log.Warn().Msg(redisconn.UnverifiedWarning)
+		w.cfg.Log.Warn().Msg(redisconn.UnverifiedWarning)
 	}
 	if w.ledger, err = ledger.Open(ctx, w.rdb, cfg.Ledger); err != nil {
 		return nil, errors.Join(err, w.close())
@@ -62,8 +67,40 @@ func New(ctx context.Context, cfg Config) (*Worker, error) {
 	w.cfg.Ledger = w.ledger.Config() // with its defaults: screening asks how many a full bulk holds
 	w.queues = tasks.QueuesOf(w.ledger.Instance())
 	w.client = asynq.NewClientFromRedisClient(w.rdb)
-	w.dispatcher = &dispatcher{Worker: w, slots: make(chan struct{}, cfg.Calls), wake: make(chan struct{}, 1)}
+	w.wire()
 	return w, nil
+}
+
+// wire gives every actor what it needs.
+func (w *Worker) wire() {
+	cfg, log, limits := &w.cfg, w.cfg.Log, w.cfg.Ledger.Limits
+	policy := verdict.Policy{MaxAttempts: cfg.MaxAttempts, ResendUnknown: cfg.ResendUnknown, Limits: limits}
+	clerks := &reads{w.ledger, cfg.Clerk, policy}
+	revokes := &revokes{w.ledger, cfg.Clerk, clerks, &w.outcomes, log}
+	w.chores = &chores{
+		ledger: w.ledger, reads: clerks, revokes: revokes, outcomes: &w.outcomes, log: log, tempo: &w.tempo, wake: newNudges(),
+	}
+	w.watch = &watch{w.ledger, w.rdb, cfg.Clerk, clerks, &w.health, &w.tempo}
+	calls := &delivery{
+		ledger: w.ledger, clerk: cfg.Clerk, reads: clerks, policy: policy,
+		outcomes: &w.outcomes, health: &w.health, observe: &cfg.Observe, log: log,
+		timeout: cfg.RequestTimeout, bulk: cfg.Ledger.Bulk,
+		screening:  !cfg.NoScreening && (limits.Single.Calls > 0 || limits.Bulk.Calls > 0), // without limits, no token is worth a read
+		wakeChores: w.chores.wake.nudge,
+	}
+	w.dispatcher = &dispatcher{
+		ledger: w.ledger, deliver: calls.deliver, watch: w.watch, health: &w.health, tempo: &w.tempo,
+		slots: make(chan struct{}, cfg.Calls), wake: newNudges(),
+	}
+	w.sweep = &sweep{w.ledger, w.client, w.queues, &cfg.Observe, log, &w.tempo}
+	w.trim = &trim{w.ledger, log, cfg.Retention, cfg.Tombstones, &w.tempo}
+	w.schedule = &schedule{
+		ledger: w.ledger, clerk: cfg.Clerk, client: w.client, queue: w.queues.Control,
+		every: cfg.ReconcileEvery, fullEvery: cfg.ReconcileFullEvery, retention: cfg.Retention,
+		health: &w.health, observe: &cfg.Observe, log: log,
+	}
+	w.relay = &relay{w.ledger, w.client, w.queues.Control, cfg.Webhook, &w.health, log}
+	w.handlers = &handlers{w.ledger, revokes, &w.outcomes, w.dispatcher.wake.nudge, w.chores.wake.nudge}
 }
 
 // Ledger returns the worker's ledger.
@@ -96,30 +133,17 @@ func (w *Worker) Run(ctx context.Context) (err error) {
 			})
 		}
 	}
-	forget := trim{w.ledger, w.log, w.tempo.trim, w.cfg.Retention, w.cfg.Tombstones}
-	for _, part := range []func(context.Context){w.dispatcher.run, w.chores, w.sweep, forget.run, w.watch, w.schedule, w.relay} {
-		parts.Go(func() { part(ctx) })
+	for _, run := range []func(context.Context){
+		w.dispatcher.run, w.chores.run, w.sweep.run, w.trim.run, w.watch.run, w.schedule.run, w.relay.run,
+	} {
+		parts.Go(func() { run(ctx) })
 	}
 	<-ctx.Done()
-	w.log.Info().Msg("draining: no new turn, calls in flight are settled")
+	w.cfg.Log.Info().Msg("draining: no new turn, calls in flight are settled")
 	w.health.draining()
 	stop()
 	parts.Wait()
 	return nil
-}
-
-func (w *Worker) serverConfig() asynq.Config {
-	return asynq.Config{
-		Concurrency:              w.cfg.Concurrency,
-		Queues:                   map[string]int{w.queues.Interactive: 6, w.queues.Control: 3, w.queues.Import: 1},
-		TaskCheckInterval:        w.tempo.tasks,
-		DelayedTaskCheckInterval: w.tempo.due,
-		RetryDelayFunc:           retryDelay,
-		IsFailure:                isFailure,
-		ShutdownTimeout:          w.cfg.ShutdownTimeout - time.Second,
-		Logger:                   asynqLogger{w.log.With().Str("part", "asynq").Logger(), &w.health},
-		LogLevel:                 asynq.WarnLevel,
-	}
 }
 
 func (w *Worker) close() error {
@@ -129,23 +153,3 @@ func (w *Worker) close() error {
 	}
 	return errors.Join(err, w.rdb.Close())
 }
-
-// asynqLogger passes asynq's few messages on. While Redis is in trouble they are
-// many, and say what the log has said already: then they are for debugging.
-type asynqLogger struct {
-	log    zerolog.Logger
-	health *health
-}
-
-func (l asynqLogger) at(level zerolog.Level) *zerolog.Event {
-	if l.health.has(tasks.ProblemRedis) {
-		level = zerolog.DebugLevel
-	}
-	return l.log.WithLevel(level)
-}
-
-func (l asynqLogger) Debug(args ...any) { l.log.Debug().Msg(fmt.Sprint(args...)) }
-func (l asynqLogger) Info(args ...any)  { l.log.Info().Msg(fmt.Sprint(args...)) }
-func (l asynqLogger) Warn(args ...any)  { l.at(zerolog.WarnLevel).Msg(fmt.Sprint(args...)) }
-func (l asynqLogger) Error(args ...any) { l.at(zerolog.ErrorLevel).Msg(fmt.Sprint(args...)) }
-func (l asynqLogger) Fatal(args ...any) { l.log.Error().Msg(fmt.Sprint(args...)) }

@@ -16,8 +16,8 @@ const (
 	settle   = "tasks/ledger/settle.lua"
 	token    = "tasks/ledger/libtoken.lua"
 	lib      = "tasks/ledger/lib.lua"
-	retry    = "worker/retry.go"
-	verify   = "worker/verify.go"
+	judge    = "worker/verdict/verdict.go"
+	look     = "worker/verdict/look.go"
 	delivery = "worker/delivery.go"
 )
 
@@ -34,14 +34,14 @@ var mutants = []mutant{
 		new: "r.turn = ''; move(r, 'queued', now, R.worker_died)",
 	},
 	{
-		name: "take a lost answer for a call that was never sent", file: retry,
-		old: "default: // KindUnknown, and whatever a later version may add.\n\t\tif e.Status == 0 {\n\t\t\t// No answer: the call may reach Clerk as late as its deadline.\n\t\t\tv.token, v.gate = ledger.KeepToken, ledger.GateChange{}\n\t\t}\n\t\tfor _, r := range batch {\n\t\t\tv.members = append(v.members, unknown(now, r))",
-		new: "default:\n\t\tfor _, r := range batch {\n\t\t\tv.members = append(v.members, settled(r, tasks.Queued, tasks.ReasonNotSent, \"\"))",
+		name: "take a lost answer for a call that was never sent", file: judge,
+		old: "default: // KindUnknown, and whatever a later version may add.\n\t\tif e.Status == 0 {\n\t\t\t// No answer: the call may reach Clerk as late as its deadline.\n\t\t\tv.Token, v.Gate = ledger.KeepToken, ledger.GateChange{}\n\t\t}\n\t\tfor _, r := range t.Batch {\n\t\t\tv.Members = append(v.Members, unknown(now, r))",
+		new: "default:\n\t\tfor _, r := range t.Batch {\n\t\t\tv.Members = append(v.Members, Settled(r, tasks.Queued, tasks.ReasonNotSent, \"\"))",
 	},
 	{
 		name: "repeat the POST when its answer is lost", file: delivery,
-		old: "one, err = w.clerk.Create(ctx, params(t.Batch[0].Invite))",
-		new: "if one, err = w.clerk.Create(ctx, params(t.Batch[0].Invite)); asError(err).Kind == clerk.KindUnknown {\none, err = w.clerk.Create(ctx, params(t.Batch[0].Invite))\n}",
+		old: "one, err = d.clerk.Create(ctx, params(t.Batch[0].Invite))",
+		new: "if one, err = d.clerk.Create(ctx, params(t.Batch[0].Invite)); asError(err).Kind == clerk.KindUnknown {\none, err = d.clerk.Create(ctx, params(t.Batch[0].Invite))\n}",
 	},
 	{
 		name: "count a call from when it is sent", file: turn,
@@ -61,10 +61,10 @@ var mutants = []mutant{
 		test: "TestTwoClocks", dir: "./tasks/ledger",
 	},
 	{
-		name: "give the token back although bytes have left", file: retry,
-		old:  "v.token, v.gate = ledger.KeepToken, ledger.GateChange{}",
-		new:  "v.token, v.gate = ledger.RefundToken, ledger.GateChange{}",
-		test: "TestJudge",
+		name: "give the token back although bytes have left", file: judge,
+		old:  "v.Token, v.Gate = ledger.KeepToken, ledger.GateChange{}",
+		new:  "v.Token, v.Gate = ledger.RefundToken, ledger.GateChange{}",
+		test: "TestJudge", dir: "./worker/verdict",
 	},
 	{
 		name: "go through a closed gate", file: policy,
@@ -87,13 +87,13 @@ var mutants = []mutant{
 		new: "return r.s == 's' or r.s == 'u'", test: "TestSettledTwice", dir: "./tasks/ledger",
 	},
 	{
-		name: "charge an attempt for a 429", file: retry,
-		old:  "return all(ledger.Settlement{To: tasks.Queued, Reason: gateCauses[kind].Reason()})\n\n\tcase clerk.KindOverload:",
-		new:  "return all(ledger.Settlement{To: tasks.Queued, Reason: gateCauses[kind].Reason(), Charge: ledger.ChargeOne})\n\n\tcase clerk.KindOverload:",
-		test: "TestJudge",
+		name: "charge an attempt for a 429", file: judge,
+		old:  "return v.all(t.Batch, tasks.Queued, causes[kind].Reason())\n\n\tcase clerk.KindOverload:",
+		new:  "v = v.all(t.Batch, tasks.Queued, causes[kind].Reason())\n\t\tv.Members[0].Charge = ledger.ChargeOne\n\t\treturn v\n\n\tcase clerk.KindOverload:",
+		test: "TestJudge", dir: "./worker/verdict",
 	},
 	{
-		name: "believe one read that finds nothing", file: verify,
+		name: "believe one read that finds nothing", file: look,
 		old: "if r.Absent+1 < cleanReads {",
 		new: "if r.Absent+1 < cleanReads-1 {",
 	},
@@ -108,19 +108,19 @@ var mutants = []mutant{
 		new: "elseif aboard[r.addr] then",
 	},
 	{
-		name: "reject a duplicate without looking whose it is", file: retry,
-		old:  "return settled(r, tasks.Unknown, tasks.ReasonInvitationExists, \"\")",
-		new:  "return settled(r, tasks.Rejected, tasks.ReasonAlreadyInvited, \"\")",
-		test: "TestJudge",
+		name: "reject a duplicate without looking whose it is", file: judge,
+		old:  "return Settled(r, tasks.Unknown, tasks.ReasonInvitationExists, \"\")",
+		new:  "return Settled(r, tasks.Rejected, tasks.ReasonAlreadyInvited, \"\")",
+		test: "TestJudge", dir: "./worker/verdict",
 	},
 	{
-		name: "take an invitation that is another invite's", file: verify,
+		name: "take an invitation that is another invite's", file: look,
 		old: "&& (!taken || owner == r.Invite.ID) {",
 		new: "&& (!taken || owner != \"\") {",
 	},
 	{
 		name: "send those in doubt again without looking for them", file: delivery,
-		old: "t.Batch = w.recall(reading, t)",
+		old: "t.Batch = d.recall(reading, t)",
 		new: "", test: "TestRefusedBulkThatTookEffect",
 	},
 	{
@@ -133,7 +133,7 @@ var mutants = []mutant{
 		new: "if holds then", test: "TestRandomOperations", dir: "./tasks/ledger",
 	},
 	{
-		name: "send the members of a refused bulk in bulk, however often it is refused", file: retry,
+		name: "send the members of a refused bulk in bulk, however often it is refused", file: judge,
 		old: "s.Solo = r.Doubt", new: "s.Solo = false", test: "TestPoisonDoesNotHarmItsNeighbours",
 	},
 	{
@@ -142,14 +142,14 @@ var mutants = []mutant{
 		new: "local _ = now",
 	},
 	{
-		name: "believe any Retry-After", file: retry,
-		old:  "min(max(e.RetryAfter, minRetryAfter), max(window, minRetryAfter))",
+		name: "believe any Retry-After", file: judge,
+		old:  "min(max(e.RetryAfter, minRetryAfter), max(p.window(t.Endpoint), minRetryAfter))",
 		new:  "max(e.RetryAfter, minRetryAfter)",
-		test: "TestJudge",
+		test: "TestJudge", dir: "./worker/verdict",
 	},
 	{
 		name: "log addresses", file: delivery,
-		old: "w.ledger.Person(r.Invite.EmailAddress)",
+		old: "d.ledger.Person(r.Invite.EmailAddress)",
 		new: "r.Invite.EmailAddress.Raw()",
 	},
 	{

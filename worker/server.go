@@ -1,0 +1,56 @@
+package worker
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/hibiken/asynq"
+	"github.com/rs/zerolog"
+
+	"github.com/inviteq/inviteq/tasks"
+)
+
+func (w *Worker) mux() *asynq.ServeMux {
+	mux := asynq.NewServeMux()
+	mux.Use(traced)
+	mux.HandleFunc(tasks.TypeCreate, w.handlers.create)
+	mux.HandleFunc(tasks.TypeBulkCreate, w.handlers.bulkCreate)
+	mux.HandleFunc(tasks.TypeRevoke, w.handlers.revoke)
+	mux.HandleFunc(tasks.TypeReconcile, w.schedule.handle)
+	mux.HandleFunc(typeWebhook, w.relay.handle)
+	return mux
+}
+
+func (w *Worker) serverConfig() asynq.Config {
+	return asynq.Config{
+		Concurrency:              w.cfg.Concurrency,
+		Queues:                   map[string]int{w.queues.Interactive: 6, w.queues.Control: 3, w.queues.Import: 1},
+		TaskCheckInterval:        w.tempo.tasks,
+		DelayedTaskCheckInterval: w.tempo.due,
+		RetryDelayFunc:           retryDelay,
+		IsFailure:                isFailure,
+		ShutdownTimeout:          w.cfg.ShutdownTimeout - time.Second,
+		Logger:                   asynqLogger{w.cfg.Log.With().Str("part", "asynq").Logger(), &w.health},
+		LogLevel:                 asynq.WarnLevel,
+	}
+}
+
+// asynqLogger passes asynq's few messages on. While Redis is in trouble they are
+// many, and say what the log has said already: then they are for debugging.
+type asynqLogger struct {
+	log    zerolog.Logger
+	health *health
+}
+
+func (l asynqLogger) at(level zerolog.Level) *zerolog.Event {
+	if l.health.has(tasks.ProblemRedis) {
+		level = zerolog.DebugLevel
+	}
+	return l.log.WithLevel(level)
+}
+
+func (l asynqLogger) Debug(args ...any) { l.log.Debug().Msg(fmt.Sprint(args...)) }
+func (l asynqLogger) Info(args ...any)  { l.log.Info().Msg(fmt.Sprint(args...)) }
+func (l asynqLogger) Warn(args ...any)  { l.at(zerolog.WarnLevel).Msg(fmt.Sprint(args...)) }
+func (l asynqLogger) Error(args ...any) { l.at(zerolog.ErrorLevel).Msg(fmt.Sprint(args...)) }
+func (l asynqLogger) Fatal(args ...any) { l.log.Error().Msg(fmt.Sprint(args...)) }
