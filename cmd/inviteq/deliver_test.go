@@ -95,7 +95,7 @@ func TestDeliver(t *testing.T) {
 	eventually(t, "the invitation is revoked", func() bool {
 		return objects(t, w.ok("status", one["id"].(string), "--json"))[0]["state"] == "revoked"
 	})
-	wants(t, w.ok("revoke", one["id"].(string)), "revoked already")
+	wants(t, w.ok("revoke", one["id"].(string)), "it was revoked before")
 	if err := w.sim.Accept("canary.1@example.com"); err != nil {
 		t.Fatal(err)
 	}

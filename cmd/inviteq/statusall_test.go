@@ -32,7 +32,7 @@ func TestStatusOfEverything(t *testing.T) {
 	}
 	w.ok("reconcile")
 	r := w.run("status")
-	wants(t, r.stdout, "queued", "accepted", "pending", "The oldest that waits: one (interactive lane), for", "compared with Clerk", "full", "recent")
+	wants(t, r.stdout, "queued", "accepted", "pending", "The oldest waiting invite: one (interactive lane), for", "compared with Clerk", "full", "recent")
 	wants(t, r.stderr, "No worker is running")
 	var recent []string
 	for line := range strings.Lines(r.stdout) {
