@@ -69,6 +69,11 @@ sim: ## Simulate days of faults in virtual time: SEEDS=2000 HOURS=1, or replay S
 	INVITEQ_SIM_SEEDS='$(SEEDS)' INVITEQ_SIM_HOURS='$(HOURS)' INVITEQ_SIM_SEED='$(SEED)' \
 		$(GO) test ./worker -run '^TestSimulation$$' -count=1 -v -timeout 60m
 
+.PHONY: topology
+topology: ## Sentinels, Clusters, TLS, a name that moves, a bad network: twice, lost, next delivery
+	@.ci/need go redis-server
+	INVITEQ_TOPOLOGY=1 $(GO) test ./cmd/inviteq -run '^TestTopologies$$' -count=1 -v -timeout 40m
+
 .PHONY: soak
 soak: ## Kill real workers and a real Redis for minutes; compare with asynq's groups
 	@.ci/need go redis-server

@@ -12,12 +12,21 @@ import (
 // the error of go-redis is inside.
 func New(o *redis.UniversalOptions) redis.UniversalClient {
 	rdb := redis.NewUniversalClient(o)
-	rdb.AddHook(explained{Place(o)})
+	e := explained{place: Place(o), lost: func(context.Context) {}}
+	if c, ok := rdb.(*redis.ClusterClient); ok {
+		e.lost = c.ReloadState
+	}
+	rdb.AddHook(e)
 	return rdb
 }
 
-// explained puts words to the errors of a client.
-type explained struct{ place string }
+// explained puts words to the errors of a client. It also lets the client of a
+// Cluster look again at who has which keys when a node does not answer: by itself
+// go-redis asks the dead node for a minute, whoever has been promoted meanwhile.
+type explained struct {
+	place string
+	lost  func(context.Context)
+}
 
 func (explained) DialHook(next redis.DialHook) redis.DialHook {
 	return func(ctx context.Context, network, addr string) (net.Conn, error) { return next(ctx, network, addr) }
@@ -29,7 +38,7 @@ func (e explained) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 		if err == nil {
 			return nil
 		}
-		return e.put(cmd, err)
+		return e.put(ctx, cmd, err)
 	}
 }
 
@@ -41,24 +50,27 @@ func (e explained) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Pro
 		}
 		for _, cmd := range cmds {
 			if cmd.Err() != nil {
-				_ = e.put(cmd, cmd.Err())
+				_ = e.put(ctx, cmd, cmd.Err())
 			}
 		}
-		return e.of(err)
+		return e.of(ctx, err)
 	}
 }
 
 // put gives a command its error in words. Answers that we have no words for stay
 // as they are: scripts have errors of their own.
-func (e explained) put(cmd redis.Cmder, err error) error {
-	err = e.of(err)
+func (e explained) put(ctx context.Context, cmd redis.Cmder, err error) error {
+	err = e.of(ctx, err)
 	cmd.SetErr(err)
 	return err
 }
 
-func (e explained) of(err error) error {
-	if kind := KindOf(err); kind == "" || kind == Other {
+func (e explained) of(ctx context.Context, err error) error {
+	switch KindOf(err) { //nolint:exhaustive // the others are explained
+	case "", Other:
 		return err
+	case Unreachable, ClusterDown, MasterDown:
+		e.lost(ctx)
 	}
 	return Explain(e.place, err)
 }

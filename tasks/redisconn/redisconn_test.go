@@ -323,6 +323,46 @@ func TestIdentify(t *testing.T) {
 	}
 }
 
+// TestClusterFindsThePromotedReplica kills a master of a Cluster. By itself go-redis
+// would ask the dead node for a minute.
+func TestClusterFindsThePromotedReplica(t *testing.T) {
+	t.Parallel()
+	cluster := redistest.StartCluster(t, 1)
+	o, err := redisconn.Parse(cluster.URL(), redisconn.Files{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	rdb := redisconn.New(o)
+	t.Cleanup(func() { _ = rdb.Close() })
+	if err := rdb.Set(t.Context(), "k", "v", 0).Err(); err != nil {
+		t.Fatal(err)
+	}
+	is, err := redisconn.Identify(t.Context(), rdb, "k")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, master := range cluster.Masters {
+		if id, err := redisconn.Identify(t.Context(), master.Client(t), "k"); err == nil && id.RunID == is.RunID {
+			master.Kill()
+		}
+	}
+	var promoted time.Time
+	redistest.Await(t, "a replica is promoted", func(ctx context.Context) bool {
+		_ = rdb.Set(ctx, "k", "v", 0)
+		for _, replica := range cluster.Replicas {
+			if id, err := redisconn.Identify(ctx, replica.Client(t), "k"); err == nil && id.Role == "master" {
+				promoted = time.Now()
+				return true
+			}
+		}
+		return false
+	})
+	redistest.Await(t, "it is found", func(ctx context.Context) bool { return rdb.Set(ctx, "k", "v", 0).Err() == nil })
+	if took := time.Since(promoted); took > 15*time.Second {
+		t.Errorf("it took %s to find the new master", took)
+	}
+}
+
 // TestSentinelsLeadToTheNewMaster kills a master: the same client finds the next one.
 func TestSentinelsLeadToTheNewMaster(t *testing.T) {
 	t.Parallel()
