@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync/atomic"
+	"time"
 
 	"github.com/hibiken/asynq"
 	"github.com/redis/go-redis/v9"
@@ -95,7 +96,7 @@ func (c *Client) open(ctx context.Context) (*ledger.Ledger, error) {
 	}
 	// The limits are those for estimates until a worker has told its own.
 	l, err := ledger.Open(ctx, c.rdb, ledger.Config{
-		Instance: c.instance, Limits: ledger.ClerkLimits, Reserve: ledger.AutoReserve,
+		Instance: c.instance, Limits: ledger.ClerkLimits, Reserve: ledger.AutoReserve, ForecastFor: time.Second,
 	})
 	if err != nil {
 		return nil, err

@@ -2,12 +2,11 @@ package main
 
 import (
 	"context"
-	"crypto/tls"
 	"fmt"
 	"net"
-	"net/http"
-	"time"
+	"net/netip"
 
+	"github.com/inviteq/inviteq/cmd/inviteq/listen"
 	"github.com/inviteq/inviteq/worker"
 	"github.com/inviteq/inviteq/worker/admin"
 )
@@ -16,8 +15,17 @@ import (
 type adminPages struct {
 	metrics *admin.Metrics
 	access  admin.Access
-	tls     *tls.Config // nil: plain http
+	server  listen.Config
 	actions bool
+}
+
+// proxiesFlag is for both listeners.
+type proxiesFlag struct {
+	TrustedProxies string `placeholder:"NETWORKS" help:"The proxies in front of the listeners, such as 10.0.0.0/8,192.0.2.7: what they append to X-Forwarded-For is believed, and they are not limited like one client."`
+}
+
+func (f proxiesFlag) proxies(all *complaints) []netip.Prefix {
+	return setting(all, "trusted-proxies", f.TrustedProxies, listen.ParseProxies)
 }
 
 // adminOf reads the token. It comes like all secrets by a variable or a file.
@@ -25,7 +33,11 @@ func (c *workerCommand) adminOf(p *program) adminPages {
 	token, err := p.env.secret("INVITEQ_ADMIN_TOKEN")
 	p.complaints.add(err)
 	a := adminPages{metrics: admin.NewMetrics(c.Instance, version), access: admin.Access{Token: token}, actions: c.AdminActions}
-	a.tls = serverTLS(&p.complaints, "admin", c.AdminTLSCertFile, c.AdminTLSKeyFile, p.logger(c.LogLevel, c.LogFormat))
+	log := p.logger(c.LogLevel, c.LogFormat)
+	a.server = listen.Config{
+		Name: "admin", TLS: serverTLS(&p.complaints, "admin", c.AdminTLSCertFile, c.AdminTLSKeyFile, log), Log: log, Proxies: c.proxies(&p.complaints),
+		Probes: []string{"/healthz", "/readyz"},
+	}
 	p.complaints.add(a.access.Check())
 	return a
 }
@@ -50,6 +62,12 @@ func (c *workerCommand) listen(ctx context.Context) (net.Listener, error) {
 // serve shows the worker's pages until stop is called.
 func (a adminPages) serve(l net.Listener, w *worker.Worker, cfg *worker.Config) (stop func(), err error) {
 	a.access.Public = admin.IsPublic(l.Addr())
+	refused := listen.NewTally(cfg.Log, "admin requests refused", refusedLines)
+	a.access.WrongToken = func(remote string) {
+		if refused.Add("wrong_token") {
+			cfg.Log.Warn().Str("remote", remote).Msg("a wrong admin token was shown")
+		}
+	}
 	pages, err := admin.New(admin.Config{
 		Ledger: w.Ledger(), Probes: w.Handler(), Health: w.Problems, Clerk: cfg.Clerk, Metrics: a.metrics,
 		Access: a.access, Actions: a.actions, Version: version, Log: cfg.Log,
@@ -61,14 +79,18 @@ func (a adminPages) serve(l net.Listener, w *worker.Worker, cfg *worker.Config) 
 	case a.access.Locked():
 		cfg.Log.Warn().Stringer("admin", l.Addr()).
 			Msg("other machines reach the admin listener and INVITEQ_ADMIN_TOKEN is not set: it serves /healthz and /readyz only")
-	case a.access.Public && a.tls == nil:
+	case a.access.Public && a.server.TLS == nil:
 		cfg.Log.Warn().Stringer("admin", l.Addr()).
 			Msg("the admin listener speaks plain http beyond this machine: set INVITEQ_ADMIN_TLS_CERT_FILE and INVITEQ_ADMIN_TLS_KEY_FILE, or put TLS in front of it; else the token can be read on the way")
 	}
-	if a.tls != nil {
-		l = tls.NewListener(l, a.tls)
-	}
-	server := &http.Server{Handler: pages, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 1 << 16}
-	go func() { _ = server.Serve(l) }() // it ends by Close
-	return func() { _ = server.Close() }, nil
+	a.server.Handler = pages
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if err := listen.Serve(ctx, l, a.server); err != nil {
+			cfg.Log.Error().Err(err).Msg("the admin listener has ended; the worker goes on without it")
+		}
+	}()
+	return func() { cancel(); <-done; refused.Flush() }, nil
 }

@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"strconv"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 	"github.com/rs/zerolog"
 
+	"github.com/inviteq/inviteq/cmd/inviteq/listen"
 	"github.com/inviteq/inviteq/enqueue/api"
 	"github.com/inviteq/inviteq/tasks/ledger"
 	"github.com/inviteq/inviteq/tasks/redisconn"
@@ -42,16 +44,29 @@ type apiFlags struct {
 	MaxWaiting     int64  `default:"2000000" placeholder:"INVITES" help:"The most invites of the instance that may wait when a list comes, its own included."`
 	APITLSCertFile string `name:"api-tls-cert-file" placeholder:"FILE" help:"The certificate of the API, for TLS: PEM, the whole chain. It is read again when it has changed. Without one the API speaks plain http, which needs a TLS proxy in front unless it stays on this machine."`
 	APITLSKeyFile  string `name:"api-tls-key-file" placeholder:"FILE" help:"The certificate's key, PEM."`
+	proxiesFlag
+}
+
+// apiGrace is how long requests in flight have to end.
+const apiGrace = 15 * time.Second
+
+// apiSettings are what the flags say: of the API, and of its listener.
+type apiSettings struct {
+	api    api.Config
+	server listen.Config
 }
 
 // config understands the flags and adds to the complaints.
-func (f apiFlags) config(all *complaints, log zerolog.Logger) api.Config {
+func (f apiFlags) config(all *complaints, log zerolog.Logger) apiSettings {
 	if f.ImportMaxRows < 1 || f.MaxWaiting < 1 {
 		all.add(errors.New("--import-max-rows ($INVITEQ_IMPORT_MAX_ROWS) and --max-waiting ($INVITEQ_MAX_WAITING) must be whole numbers of at least 1"))
 	}
-	return api.Config{
+	server := listen.Config{
+		Name: "api", TLS: serverTLS(all, "api", f.APITLSCertFile, f.APITLSKeyFile, log), Log: log, Proxies: f.proxies(all),
+		Full: http.HandlerFunc(api.Busy), Probes: []string{api.HealthPath}, Grace: apiGrace,
+	}
+	return apiSettings{server: server, api: api.Config{
 		MaxRows: f.ImportMaxRows, MaxWaiting: f.MaxWaiting,
-		TLS: serverTLS(all, "api", f.APITLSCertFile, f.APITLSKeyFile, log),
 		RateLimit: setting(all, "api-rate", f.APIRate, func(s string) (float64, error) {
 			if s == "none" {
 				return -1, nil
@@ -69,7 +84,7 @@ func (f apiFlags) config(all *complaints, log zerolog.Logger) api.Config {
 			}
 			return d, nil
 		}),
-	}
+	}}
 }
 
 // workerAPI are the flags with which a worker serves the API beside its work.
@@ -79,7 +94,7 @@ type workerAPI struct {
 }
 
 // config understands the flags and adds to the complaints.
-func (f workerAPI) config(all *complaints, log zerolog.Logger) api.Config {
+func (f workerAPI) config(all *complaints, log zerolog.Logger) apiSettings {
 	if f.APIAddr != "off" {
 		checkAPIAddr(all, f.APIAddr)
 	}
@@ -88,12 +103,12 @@ func (f workerAPI) config(all *complaints, log zerolog.Logger) api.Config {
 
 // serve starts the API unless it is off. stop ends it and returns how it ended;
 // it ends with the context, too.
-func (f workerAPI) serve(ctx context.Context, cfg api.Config, w worker.Config, start *zerolog.Event) (stop func() error, err error) {
+func (f workerAPI) serve(ctx context.Context, cfg apiSettings, w worker.Config, start *zerolog.Event) (stop func() error, err error) {
 	if f.APIAddr == "off" {
 		return func() error { return nil }, nil
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	served, err := startAPI(ctx, f.APIAddr, cfg, w.Redis, w.Ledger.Instance, w.Log)
+	served, err := startAPI(ctx, f.APIAddr, cfg, w.Redis, w.Ledger.Instance)
 	if err != nil {
 		cancel()
 		return nil, err
@@ -128,7 +143,7 @@ func (c *apiServeCommand) Run(ctx context.Context, p *program) error {
 	if err := p.complaints.usage(); err != nil {
 		return err
 	}
-	served, err := startAPI(ctx, c.APIAddr, cfg, opts, instance, log)
+	served, err := startAPI(ctx, c.APIAddr, cfg, opts, instance)
 	if err != nil {
 		return err
 	}
@@ -147,202 +162,45 @@ type servedAPI struct {
 }
 
 // startAPI listens and serves, with a connection to Redis of its own.
-func startAPI(ctx context.Context, addr string, cfg api.Config, opts *redis.UniversalOptions, instance string, log zerolog.Logger) (*servedAPI, error) {
+func startAPI(ctx context.Context, addr string, cfg apiSettings, opts *redis.UniversalOptions, instance string) (*servedAPI, error) {
 	l, err := new(net.ListenConfig).Listen(ctx, "tcp", addr)
 	if err != nil {
 		return nil, fmt.Errorf("cannot listen on %s (%v): choose another --api-addr ($INVITEQ_API_ADDR)", addr, innermost(err))
 	}
-	conn, err := open(ctx, opts, ledger.Config{Instance: instance, Limits: ledger.ClerkLimits, Reserve: ledger.AutoReserve})
+	conn, err := open(ctx, opts, ledger.Config{
+		Instance: instance, Limits: ledger.ClerkLimits, Reserve: ledger.AutoReserve, ForecastFor: time.Second,
+	})
 	if err != nil {
 		_ = l.Close() // nobody has connected
 		return nil, err
 	}
+	log := cfg.server.Log
 	if redisconn.Unverified(opts) {
 		log.Warn().Msg(redisconn.UnverifiedWarning)
 	}
-	cfg.Client, cfg.Ledger = conn.client, conn.ledger
-	cfg.Audit = func(e api.Entry) { audit(log, e) }
-	a, err := api.New(cfg)
+	audit := newAuditLog(log)
+	cfg.api.Client, cfg.api.Ledger, cfg.api.Audit = conn.client, conn.ledger, audit.write
+	a, err := api.New(cfg.api)
 	if err != nil {
 		_ = l.Close() // nobody has connected
 		conn.Close()
 		return nil, err
 	}
-	if cfg.TLS == nil && admin.IsPublic(l.Addr()) {
+	if cfg.server.TLS == nil && admin.IsPublic(l.Addr()) {
 		log.Warn().Stringer("api", l.Addr()).
 			Msg("the api speaks plain http beyond this machine: set INVITEQ_API_TLS_CERT_FILE and INVITEQ_API_TLS_KEY_FILE, or put TLS in front of it; else tokens and addresses can be read on the way")
 	}
+	cfg.server.Handler, cfg.server.Drain = a, a.Drain
 	s := &servedAPI{addr: l.Addr(), done: make(chan error, 1)}
 	go func() {
-		defer conn.Close()
-		s.done <- a.Serve(ctx, l)
+		err := listen.Serve(ctx, l, cfg.server)
+		a.Close()
+		audit.refused.Flush()
+		conn.Close()
+		s.done <- err
 	}()
 	return s, nil
 }
 
 // wait returns when the API has ended, which it does with its context.
 func (s *servedAPI) wait() error { return <-s.done }
-
-// audit writes the one line of a request. What it is about is named by ids.
-func audit(log zerolog.Logger, e api.Entry) {
-	line := log.Info()
-	switch {
-	case e.Status >= 500:
-		line = log.Error()
-	case e.Status == 401 || e.Status == 429:
-		line = log.Warn()
-	case e.Route == "/healthz":
-		line = log.Debug()
-	}
-	line = line.Str("trace", e.TraceID).Str("token", e.Token).Str("token_id", e.TokenID).Str("remote", e.Remote).
-		Str("method", e.Method).Str("route", e.Route).Int("status", e.Status).Dur("took_ms", e.Took)
-	for name, value := range map[string]string{"request_id": e.RequestID, "code": e.Code, "id": e.ID} {
-		if value != "" {
-			line = line.Str(name, value)
-		}
-	}
-	if e.Invites > 0 {
-		line = line.Int("invites", e.Invites)
-	}
-	if e.Replayed {
-		line = line.Bool("replayed", true)
-	}
-	line.Err(e.Err).Msg("api request")
-}
-
-// tokens is where the tokens are kept.
-func (c *connection) tokens() *api.Store { return api.NewStore(c.rdb, c.ledger.Instance()) }
-
-type apiTokenCommand struct {
-	Create apiTokenCreateCommand `cmd:"" help:"Make a token and print it, this once."`
-	List   apiTokenListCommand   `cmd:"" help:"List the tokens, without their secrets."`
-	Revoke apiTokenRevokeCommand `cmd:"" help:"Revoke the tokens of a name, or one by its id, at once."`
-}
-
-type apiTokenCreateCommand struct {
-	Name     string `arg:"" help:"Who will use it: it stands in the audit log. Several tokens may have one name, so that one can follow the other without a gap."`
-	ReadOnly bool   `help:"It may list and look, and neither invite nor revoke."`
-	instanceFlag
-}
-
-func (apiTokenCreateCommand) Help() string {
-	return `The token is the last line, and all that is written to standard output. Only its hash is kept. Idempotency keys belong to the name, so they survive a new token of the same name.
-
-Examples:
-
-  inviteq api token create billing
-  inviteq api token create dashboard --read-only
-  TOKEN=$(inviteq api token create billing)`
-}
-
-// Run makes a token.
-func (c *apiTokenCreateCommand) Run(ctx context.Context, p *program) error {
-	p.complaints.add(api.CheckTokenName(c.Name))
-	conn, err := p.connect(ctx, c.Instance)
-	if err != nil {
-		return err
-	}
-	defer conn.Close()
-	bearer, t, err := conn.tokens().CreateToken(ctx, time.Now(), c.Name, c.ReadOnly)
-	if err != nil {
-		return err
-	}
-	p.console.note("%s for %s. It is shown this once; `inviteq api token revoke %s` ends it.", t.ID, t.Name, t.ID)
-	_, err = fmt.Fprintln(p.console.out, bearer)
-	return err
-}
-
-type apiTokenListCommand struct {
-	instanceFlag
-	jsonFlag
-}
-
-func (apiTokenListCommand) Help() string {
-	return `Example:
-
-  inviteq api token list`
-}
-
-// tokenJSON is a token in --json. The keys are stable and always there.
-type tokenJSON struct {
-	ID        string     `json:"id"`
-	Name      string     `json:"name"`
-	ReadOnly  bool       `json:"read_only"`
-	CreatedAt time.Time  `json:"created_at"`
-	UsedAt    *time.Time `json:"used_at"` // to the minute; null: never
-}
-
-// Run lists the tokens.
-func (c *apiTokenListCommand) Run(ctx context.Context, p *program) error {
-	conn, err := p.connect(ctx, c.Instance)
-	if err != nil {
-		return err
-	}
-	defer conn.Close()
-	tokens, err := conn.tokens().Tokens(ctx)
-	if err != nil {
-		return err
-	}
-	now := time.Now()
-	var t table
-	t.header("name", "id", "may", "created", "last used")
-	for _, token := range tokens {
-		if c.JSON {
-			j := tokenJSON{ID: token.ID, Name: token.Name, ReadOnly: token.ReadOnly, CreatedAt: token.CreatedAt.UTC()}
-			if !token.UsedAt.IsZero() {
-				j.UsedAt = new(token.UsedAt.UTC())
-			}
-			if err := p.printJSON(j); err != nil {
-				return err
-			}
-			continue
-		}
-		may, used := "read and write", "never"
-		if token.ReadOnly {
-			may = "read"
-		}
-		if !token.UsedAt.IsZero() {
-			used = ago(now, token.UsedAt)
-		}
-		t.row(text(token.Name), text(token.ID), text(may), text(moment(token.CreatedAt)), text(used))
-	}
-	if c.JSON {
-		return nil
-	}
-	return t.print(p.console.out, p.console.onOut)
-}
-
-type apiTokenRevokeCommand struct {
-	Name string `arg:"" help:"The name of the tokens, or the id of one (tok_…)."`
-	instanceFlag
-}
-
-func (apiTokenRevokeCommand) Help() string {
-	return `The next request that comes with it is refused. The exit code is 1 if there is no such token.
-
-Example:
-
-  inviteq api token revoke billing`
-}
-
-// Run revokes tokens.
-func (c *apiTokenRevokeCommand) Run(ctx context.Context, p *program) error {
-	conn, err := p.connect(ctx, c.Instance)
-	if err != nil {
-		return err
-	}
-	defer conn.Close()
-	gone, err := conn.tokens().RevokeTokens(ctx, c.Name)
-	if errors.Is(err, api.ErrToken) {
-		return errors.New("there is no such token; `inviteq api token list` shows all")
-	}
-	if err != nil {
-		return err
-	}
-	for _, t := range gone {
-		if _, err := fmt.Fprintf(p.console.out, "%s (%s) is revoked\n", t.ID, t.Name); err != nil {
-			return err
-		}
-	}
-	return nil
-}

@@ -124,6 +124,8 @@ func (c *workerCommand) config(p *program, pages adminPages) worker.Config {
 			},
 			Bulk:    setting(all, "bulk-size", c.BulkSize, parseBulkSize),
 			Reserve: setting(all, "reserve", c.Reserve, parseReserve),
+
+			ForecastFor: time.Second,
 		},
 		RequestTimeout:  setting(all, "request-timeout", c.RequestTimeout, span),
 		ShutdownTimeout: setting(all, "shutdown-timeout", c.ShutdownTimeout, span),

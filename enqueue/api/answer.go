@@ -89,6 +89,14 @@ func busy() *answer {
 	return refuse(http.StatusServiceUnavailable, codeUnavailable, "Service unavailable", "Too many requests of this kind are under way. Please try again.").after(5 * time.Second)
 }
 
+// Busy answers requests for which a server has no place, as the API itself does when
+// too much is under way.
+func Busy(w http.ResponseWriter, _ *http.Request) {
+	trace := newTrace()
+	w.Header().Set("Clerk-Trace-Id", trace)
+	busy().write(w, trace)
+}
+
 // after adds Retry-After.
 func (a *answer) after(d time.Duration) *answer {
 	return a.with("Retry-After", strconv.Itoa(int((d+time.Second-1)/time.Second)))

@@ -17,25 +17,19 @@ import (
 )
 
 // readJSON reads a bounded body that says it is JSON.
-func (x *exchange) readJSON(most int64) ([]byte, *answer) {
+func (x *exchange) readJSON(most int64) *answer {
 	if media, _, err := mime.ParseMediaType(x.r.Header.Get("Content-Type")); err != nil || media != "application/json" {
-		return nil, refuse(http.StatusUnsupportedMediaType, codeContentType, "Content-Type is unsupported", "The Content-Type must be application/json.")
+		return refuse(http.StatusUnsupportedMediaType, codeContentType, "Content-Type is unsupported", "The Content-Type must be application/json.")
 	}
 	b, err := io.ReadAll(http.MaxBytesReader(x.w, x.r.Body, most))
 	if err != nil {
-		return nil, unreadable(err, most)
+		return unreadable(err, most)
 	}
-	x.bodyRead()
 	if !utf8.Valid(b) {
-		return nil, invalidBody("is not valid UTF-8")
+		return invalidBody("is not valid UTF-8")
 	}
-	return b, nil
-}
-
-// bodyRead lifts the deadline for reading. Otherwise it would end the request,
-// and the waiting for a worker, although there is nothing left to be read.
-func (x *exchange) bodyRead() {
-	_ = http.NewResponseController(x.w).SetReadDeadline(time.Time{}) // a recorder in a test has none
+	x.body = b
+	return nil
 }
 
 // unreadable says why a body could not be read to its end.
@@ -54,9 +48,14 @@ func invalidBody(what string) *answer {
 	return refuse(http.StatusBadRequest, codeBody, "Request body invalid", "The request body "+what+".")
 }
 
-// maxProblems is how many problems of one member are named: somebody may send a
-// hundred thousand unknown parameters.
-const maxProblems = 16
+const (
+	// maxProblems is how many problems of one member are named: somebody may send a
+	// hundred thousand unknown parameters.
+	maxProblems = 16
+
+	// maxBulkProblems is how many are named in a whole bulk call.
+	maxBulkProblems = 100
+)
 
 // parseOne reads the parameters of one invitation. They are checked one by one,
 // so that all that is wrong is said at once. The lane is for an invitation that
@@ -201,6 +200,7 @@ func parseBulk(body []byte) ([]tasks.Invite, *answer) {
 func parseMembers(raw []json.RawMessage) ([]tasks.Invite, *answer) {
 	invites, first := make([]tasks.Invite, len(raw)), map[string]int{}
 	var bad []problem
+	invalid := 0 // members
 	for n, one := range raw {
 		i, found, err := parseOne(one, bulkLane(len(raw)))
 		if err != nil {
@@ -212,15 +212,24 @@ func parseMembers(raw []json.RawMessage) ([]tasks.Invite, *answer) {
 				first[key] = n
 			}
 		}
-		for _, p := range found {
+		if len(found) > 0 {
+			invalid++
+		}
+		for _, p := range found[:min(len(found), maxBulkProblems-len(bad))] {
 			p.LongMessage = fmt.Sprintf("Member %d: %s", n, p.LongMessage)
 			p.Meta["index"] = n
 			bad = append(bad, p)
 		}
 		invites[n] = i
 	}
-	if len(bad) > 0 {
-		return nil, &answer{status: http.StatusUnprocessableEntity, problems: bad}
+	switch {
+	case invalid == 0:
+		return invites, nil
+	case len(bad) == maxBulkProblems:
+		bad = append(bad, problem{
+			Message: "and perhaps more", Code: codeMore, LongMessage: fmt.Sprintf("%d members are bad; the first %d problems are named.", invalid, maxBulkProblems),
+			Meta: map[string]any{"invalid": invalid},
+		})
 	}
-	return invites, nil
+	return nil, &answer{status: http.StatusUnprocessableEntity, problems: bad}
 }

@@ -2,15 +2,15 @@ package api
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/time/rate"
 
 	"github.com/inviteq/inviteq/enqueue"
-	"github.com/inviteq/inviteq/tasks/access"
 	"github.com/inviteq/inviteq/tasks/ledger"
 )
 
@@ -32,11 +32,8 @@ type Config struct {
 	// request has no ?wait=. Defaults to 0; at most 30 s.
 	Wait time.Duration
 
-	// TLS, if set, is what Serve speaks. Defaults to plain HTTP.
-	TLS *tls.Config
-
-	// MaxImport is the largest list that POST /v1/imports takes, in bytes. Two of
-	// them lie in the folder for temporary files at a time. Defaults to 64 MiB.
+	// MaxImport is the largest list that POST /v1/imports takes, in bytes. What four
+	// of them hold lies in the folder for temporary files at most. Defaults to 64 MiB.
 	MaxImport int64
 
 	// MaxRows is the most rows of a list. Defaults to lists.DefaultMaxRows.
@@ -46,13 +43,9 @@ type Config struct {
 	// its own included. Defaults to no limit.
 	MaxWaiting int64
 
-	// ReadTimeout is how long a client may take to send its headers, its body, and
-	// in an import any 64 KiB of it. Defaults to 15 s.
+	// ReadTimeout is how long a client may take to send the body of a bulk call, and
+	// any 64 KiB of a list. For all else it is the server that knows. Defaults to 10 s.
 	ReadTimeout time.Duration
-
-	// Grace is how long requests in flight have to end when Serve is told to.
-	// Defaults to 15 s. Those that wait for a worker are answered at once.
-	Grace time.Duration
 }
 
 // Bounds that are nobody's to choose.
@@ -65,10 +58,6 @@ const (
 	maxBulk     = 1000
 	maxKey      = 255
 
-	inFlight  = 256 // requests at a time
-	waiting   = 512 // requests that wait for a worker; further ones are answered at once
-	heavy     = 8   // bulk creates, and lists in another order than the newest first
-	imports   = 2
 	storeTime = 20 * time.Second // for one request's work in Redis
 	importFor = 10 * time.Minute
 	keyLife   = 7 * 24 * time.Hour
@@ -82,8 +71,8 @@ func (c Config) withDefaults() (Config, error) {
 	if c.Wait < 0 || c.Wait > maxWait {
 		errs = append(errs, fmt.Errorf("Wait must be 0 to %s", maxWait))
 	}
-	if c.MaxImport < 0 || c.MaxRows < 0 || c.MaxWaiting < 0 || c.ReadTimeout < 0 || c.Grace < 0 {
-		errs = append(errs, errors.New("MaxImport, MaxRows, MaxWaiting, ReadTimeout and Grace must not be negative"))
+	if c.MaxImport < 0 || c.MaxRows < 0 || c.MaxWaiting < 0 || c.ReadTimeout < 0 {
+		errs = append(errs, errors.New("MaxImport, MaxRows, MaxWaiting and ReadTimeout must not be negative"))
 	}
 	if err := errors.Join(errs...); err != nil {
 		return c, fmt.Errorf("api: %w", err)
@@ -98,30 +87,32 @@ func (c Config) withDefaults() (Config, error) {
 		c.MaxImport = 64 << 20
 	}
 	if c.ReadTimeout == 0 {
-		c.ReadTimeout = 15 * time.Second
-	}
-	if c.Grace == 0 {
-		c.Grace = 15 * time.Second
+		c.ReadTimeout = 10 * time.Second
 	}
 	return c, nil
 }
 
 // API answers requests. It is safe for concurrent use.
 type API struct {
-	cfg      Config
-	limits   limits
-	store    *Store
-	guesses  access.Guesses
-	inFlight chan struct{}
-	waiting  chan struct{}
-	heavy    chan struct{}
-	imports  chan struct{}
+	cfg     Config
+	store   *Store
+	limits  limits
+	callers *callers
+	spooled atomic.Int64 // bytes of lists on the disk
+
+	work    *room // what takes a moment
+	heavy   *room // bulk creates, and lists in another order than the newest first
+	imports *room
+	bodies  *room // bodies of bulk creates that are being read, or wait for their place
+	spools  *room // lists that are being read
+	waiting *room // requests that wait for a worker; further ones are answered at once
 
 	// life ends when whatever still works must give up; draining is closed when
 	// nobody should wait any more.
 	life     context.Context //nolint:containedctx // it outlives every request: an accepted list is written to its end
 	die      context.CancelFunc
 	draining chan struct{}
+	drain    sync.Once
 }
 
 // New complains about everything that is wrong with the configuration at once.
@@ -131,11 +122,28 @@ func New(cfg Config) (*API, error) {
 	if err != nil {
 		return nil, err
 	}
+	store := NewStore(cfg.Ledger.Redis(), cfg.Ledger.Instance())
 	a := &API{
-		cfg: cfg, store: NewStore(cfg.Ledger.Redis(), cfg.Ledger.Instance()), inFlight: make(chan struct{}, inFlight), waiting: make(chan struct{}, waiting), heavy: make(chan struct{}, heavy),
-		imports: make(chan struct{}, imports), draining: make(chan struct{}),
+		cfg: cfg, store: store, callers: newCallers(store), draining: make(chan struct{}),
+		work:    newRoom(64, 48, 5*time.Second),
+		heavy:   newRoom(8, 4, 5*time.Second),
+		imports: newRoom(2, 1, time.Minute),
+		bodies:  newRoom(16, 4, 5*time.Second),
+		spools:  newRoom(32, 2, 5*time.Second),
+		waiting: newRoom(512, 256, 0),
 	}
-	a.limits = limits{rate: rate.Limit(cfg.RateLimit), burst: int(2*cfg.RateLimit) + 1, callers: map[string]*caller{}}
+	a.limits = limits{rate: rate.Limit(cfg.RateLimit), burst: int(2*cfg.RateLimit) + 1, meters: map[string]*meter{}}
 	a.life, a.die = context.WithCancel(context.Background())
 	return a, nil
+}
+
+// Drain answers at once all requests that wait for a worker or for a place, now and
+// from now on. Call it when the server is about to end.
+func (a *API) Drain() { a.drain.Do(func() { close(a.draining) }) }
+
+// Close ends what is still being written, for instance a long list. Call it once
+// the server has ended.
+func (a *API) Close() {
+	a.Drain()
+	a.die()
 }

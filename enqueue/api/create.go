@@ -12,6 +12,9 @@ import (
 	"github.com/inviteq/inviteq/tasks/ledger"
 )
 
+// readOne takes in the body of a create.
+func (x *exchange) readOne() *answer { return x.readJSON(maxBody) }
+
 // create is POST /v1/invitations.
 func (x *exchange) create() *answer {
 	wait, refused := x.wait(x.cfg.Wait)
@@ -22,11 +25,7 @@ func (x *exchange) create() *answer {
 	if refused != nil {
 		return refused
 	}
-	body, refused := x.readJSON(maxBody)
-	if refused != nil {
-		return refused
-	}
-	invite, bad, err := parseOne(body, tasks.Interactive)
+	invite, bad, err := parseOne(x.body, tasks.Interactive)
 	switch {
 	case err != nil:
 		return invalidBody(err.Error())
@@ -140,17 +139,12 @@ func (x *exchange) bulk() *answer {
 	if refused != nil {
 		return refused
 	}
-	release := x.slot(x.heavy)
-	if release == nil {
-		return busy()
-	}
-	invites, refused := x.readBulk()
+	invites, refused := parseBulk(x.body)
+	x.body = nil // It may be large, and there may be a long wait.
 	if refused != nil {
-		release()
 		return refused
 	}
 	ids, existing, err, refused := x.admitBulk(invites, key)
-	release()
 	if refused != nil {
 		return refused
 	}
@@ -172,16 +166,15 @@ func (x *exchange) bulk() *answer {
 	return got
 }
 
-func (x *exchange) readBulk() ([]tasks.Invite, *answer) {
-	body, refused := x.readJSON(maxBulkBody)
-	if refused != nil {
-		return nil, refused
+// readBulk takes in the body of a bulk call. Few of them are in memory at a time:
+// the place is held until there is one to work on it.
+func (x *exchange) readBulk() *answer {
+	if x.hold = x.enter(x.bodies); x.hold == nil {
+		return busy()
 	}
-	invites, refused := parseBulk(body)
-	if refused != nil {
-		return nil, refused
-	}
-	return invites, nil
+	// The time that the request has waited was not the client's.
+	_ = http.NewResponseController(x.w).SetReadDeadline(time.Now().Add(x.cfg.ReadTimeout)) // a recorder in a test has none
+	return x.readJSON(maxBulkBody)
 }
 
 // admitBulk puts the members into the ledger, as an import. existing says that

@@ -10,8 +10,8 @@
 //   - A create is accepted, not sent: the answer has our id (inq_…) and status
 //     pending. With ?wait=N (seconds, at most 30) it has Clerk's id if a worker
 //     has delivered it by then.
-//   - A bulk create takes up to 1,000 members, and names every bad one by its
-//     index. It is an import: its id comes back in the header Inviteq-Import-Id.
+//   - A bulk create takes up to 1,000 members, and names bad ones by their
+//     index, up to a hundred problems. It is an import: its id comes back in the header Inviteq-Import-Id.
 //   - Idempotency-Key is honoured.
 //   - url, the ticket link, is never there: inviteq does not keep it.
 //   - Every Invitation has one member more, inviteq, which SDKs ignore: our id,
@@ -44,7 +44,19 @@
 // Every path under /v1 demands a bearer token; tokens are kept as hashes, and one
 // that is revoked is refused at the next request, and one that is read-only may only
 // GET. The rate limit is per token and per process; whoever tries many wrong tokens
-// from one address is told to wait, while the right one goes on working there. Bodies, headers, times and requests in flight are bounded. There is
-// no CORS: the API is for servers. Off loopback give it a certificate (Config.TLS),
-// or put TLS in front of it.
+// from one address is told to wait, while the right one goes on working there.
+// There is no CORS: the API is for servers.
+//
+// # Load
+//
+// A request's body is read before the request has a place, so that slow clients keep
+// nobody waiting. Then it waits for one of the places, 5 s at most; the tokens take
+// turns, and none has more than a part of the places. Probes and the document need
+// none. What is being read is bounded as well: bulk bodies by their number, lists by
+// what they take on the disk.
+//
+// API is an http.Handler. `inviteq api` serves it with deadlines and limits for
+// connections; a service that serves it by itself needs such a server, too. Its
+// deadline for reading must end with the body, and that for writing must leave an
+// answer 55 s, because requests wait for a worker.
 package api

@@ -12,7 +12,6 @@ import (
 	"runtime/debug"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 )
 
@@ -24,36 +23,51 @@ var Document []byte
 // exchange is one request on its way through the API.
 type exchange struct {
 	*API
-	r     *http.Request
-	w     http.ResponseWriter
-	ctx   context.Context //nolint:containedctx // that of the request
-	id    string          // of the path
-	token Token
-	leave func() // gives the place in flight back; more than once does no harm
-	entry Entry
+	r      *http.Request
+	w      http.ResponseWriter
+	ctx    context.Context //nolint:containedctx // that of the request
+	id     string          // of the path
+	token  Token
+	note   bool   // that the token is used is to be written down
+	body   []byte // that has been read, as far as it is JSON
+	hold   func() // gives back the place for reading it, if there is one
+	intake *list  // that has been read instead
+	leave  func() // gives the place back; more than once does no harm
+	entry  Entry
 }
 
 // route is a path and what can be done there.
 type route struct {
-	path    string // "{id}" stands for one segment
-	method  string
-	open    bool // for everybody: no token
+	path   string // "{id}" stands for one segment
+	method string
+
+	// read takes a body in, before the request has a place: however slowly a body
+	// comes, it keeps nobody waiting. nil: there is none.
+	read    func(*exchange) *answer
+	room    func(*API) *room // where the place is; nil: it needs neither place nor token
 	respond func(*exchange) *answer
 }
 
 var routes = []route{
-	{"/v1/invitations", http.MethodPost, false, (*exchange).create},
-	{"/v1/invitations", http.MethodGet, false, (*exchange).list},
-	{"/v1/invitations/bulk", http.MethodPost, false, (*exchange).bulk},
-	{"/v1/invitations/{id}/revoke", http.MethodPost, false, (*exchange).revoke},
-	{"/v1/invites/{id}", http.MethodGet, false, (*exchange).invite},
-	{"/v1/imports", http.MethodPost, false, (*exchange).importList},
-	{"/v1/imports/{id}", http.MethodGet, false, (*exchange).importState},
-	{"/healthz", http.MethodGet, true, (*exchange).health},
-	{"/openapi.yaml", http.MethodGet, true, func(*exchange) *answer {
+	{"/v1/invitations", http.MethodPost, (*exchange).readOne, working, (*exchange).create},
+	{"/v1/invitations", http.MethodGet, nil, working, (*exchange).list},
+	{"/v1/invitations/bulk", http.MethodPost, (*exchange).readBulk, toil, (*exchange).bulk},
+	{"/v1/invitations/{id}/revoke", http.MethodPost, nil, working, (*exchange).revoke},
+	{"/v1/invites/{id}", http.MethodGet, nil, working, (*exchange).invite},
+	{"/v1/imports", http.MethodPost, (*exchange).readList, importing, (*exchange).importList},
+	{"/v1/imports/{id}", http.MethodGet, nil, working, (*exchange).importState},
+	{HealthPath, http.MethodGet, nil, nil, (*exchange).health},
+	{"/openapi.yaml", http.MethodGet, nil, nil, func(*exchange) *answer {
 		return (&answer{status: http.StatusOK, raw: Document}).with("Content-Type", "application/yaml; charset=utf-8")
 	}},
 }
+
+// HealthPath is for probes. It needs no token.
+const HealthPath = "/healthz"
+
+func working(a *API) *room   { return a.work }
+func toil(a *API) *room      { return a.heavy }
+func importing(a *API) *room { return a.imports }
 
 // match returns the id in the path, and whether the path is this one.
 func (t route) match(path string) (id string, ok bool) {
@@ -69,8 +83,8 @@ func (t route) match(path string) (id string, ok bool) {
 	return id, ok && id != "" && !strings.Contains(id, "/")
 }
 
-// ServeHTTP answers one request: it is traced, bounded, authenticated, limited,
-// handled, answered and audited, in this order.
+// ServeHTTP answers one request: it is traced, told by its token, limited, read,
+// given a place, authenticated, handled, answered and audited, in this order.
 func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	started := time.Now()
 	x := &exchange{API: a, r: r, w: w, ctx: r.Context()}
@@ -89,9 +103,6 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.Set("Referrer-Policy", "no-referrer")
 	h.Set("X-Content-Type-Options", "nosniff")
 
-	if r.ContentLength == 0 {
-		x.bodyRead()
-	}
 	got := x.answer()
 	got.write(w, x.entry.TraceID)
 	x.entry.Status, x.entry.Err, x.entry.Took = got.status, got.err, time.Since(started)
@@ -111,28 +122,43 @@ func (x *exchange) answer() (got *answer) {
 			got.err = fmt.Errorf("panic of type %T: %s", v, debug.Stack())
 		}
 	}()
-	select {
-	case x.inFlight <- struct{}{}:
-		x.leave = sync.OnceFunc(func() { <-x.inFlight })
-		defer x.leave()
-	default:
-		return busy()
-	}
 	t, refused := x.find()
 	if refused != nil {
 		return refused
 	}
-	if !t.open {
-		if refused := x.admit(); refused != nil {
-			return refused
-		}
-		if x.token.ReadOnly && t.method != http.MethodGet {
-			return refuse(http.StatusForbidden, codeNotAllowed, "Not allowed", "This token may only read.")
-		}
+	if t.room == nil {
+		return t.respond(x)
+	}
+	bearer, refused := x.admit()
+	if refused != nil {
+		return refused
+	}
+	if x.token.ReadOnly && t.method != http.MethodGet {
+		return refuse(http.StatusForbidden, codeNotAllowed, "Not allowed", "This token may only read.")
 	}
 	// net/http would leave out what it cannot read, and a ?wait= or status= with it.
 	if _, err := url.ParseQuery(x.r.URL.RawQuery); err != nil {
 		return refuse(http.StatusBadRequest, codeBody, "Query invalid", "The query cannot be read: a % or a ; must be escaped.")
+	}
+	if t.read != nil {
+		defer x.drop()
+		if refused := t.read(x); refused != nil {
+			return refused
+		}
+	}
+	if x.leave = x.enter(t.room(x.API)); x.leave == nil {
+		return busy()
+	}
+	defer x.leave()
+	if x.hold != nil {
+		x.hold()
+	}
+	// Since this process met it, it may have been revoked.
+	if _, err := x.store.Authenticate(x.ctx, bearer); err != nil {
+		return x.refuseToken(err, 0)
+	}
+	if x.note {
+		_ = x.store.TokenUsed(x.ctx, time.Now(), x.token.ID) // not an error: it is a hint for whoever tidies up
 	}
 	return t.respond(x)
 }
@@ -164,53 +190,57 @@ func notFound(long string) *answer {
 }
 
 // admit asks for a good token, and that it be not used too often.
-func (x *exchange) admit() *answer {
+func (x *exchange) admit() (bearer string, refused *answer) {
 	scheme, bearer, _ := strings.Cut(x.r.Header.Get("Authorization"), " ")
-	if !strings.EqualFold(scheme, "Bearer") {
-		bearer = ""
+	bearer = strings.TrimSpace(bearer)
+	if !strings.EqualFold(scheme, "Bearer") || bearer == "" {
+		return "", x.refuseToken(ErrToken, 0)
 	}
-	token, err := x.store.Authenticate(x.ctx, strings.TrimSpace(bearer))
-	switch {
-	case errors.Is(err, ErrToken):
-		if bearer != "" {
-			if wait := x.guesses.Wrong(x.entry.Remote, time.Now()); wait > 0 {
-				return refuse(http.StatusTooManyRequests, codeTooMany, "Too many requests. Please try again in a bit.",
-					"Too many invalid tokens have come from this address. Please try again in a bit.").after(wait)
-			}
-		}
-		return refuse(http.StatusUnauthorized, codeKeyInvalid, "The provided token is invalid.",
-			"The provided token is invalid. Create one with `inviteq api token create`, and send it as Authorization: Bearer sk_test_….").
-			with("WWW-Authenticate", `Bearer realm="inviteq"`)
-	case err != nil:
-		return unavailable(err)
+	now := time.Now()
+	token, wait, err := x.callers.find(x.ctx, bearer, x.entry.Remote, now)
+	if err != nil {
+		return "", x.refuseToken(err, wait)
 	}
 	x.token = token
 	x.entry.Token, x.entry.TokenID = token.Name, token.ID
-	now := time.Now()
-	wait, note := x.limits.take(token.ID, now)
-	if note {
-		_ = x.store.TokenUsed(x.ctx, now, token.ID) // worth no error: it is a hint for whoever tidies up
-	}
+	wait, x.note = x.limits.take(token.ID, now)
 	if wait > 0 {
-		return refuse(http.StatusTooManyRequests, codeTooMany, "Too many requests. Please try again in a bit.",
+		return "", refuse(http.StatusTooManyRequests, codeTooMany, "Too many requests. Please try again in a bit.",
 			"This token makes too many requests. Please try again in a bit.").after(wait)
 	}
-	return nil
+	return bearer, nil
 }
 
-// slot takes one of few places for work that is heavy, and waits for one a
-// moment. The function gives it back; it is nil if there was none.
-func (x *exchange) slot(slots chan struct{}) func() {
-	t := time.NewTimer(2 * time.Second)
-	defer t.Stop()
-	select {
-	case slots <- struct{}{}:
-		return func() { <-slots }
-	case <-t.C:
-	case <-x.ctx.Done():
-	case <-x.draining:
+// refuseToken answers when there is no good token: err is ErrToken, or says why
+// nobody can tell.
+func (x *exchange) refuseToken(err error, wait time.Duration) *answer {
+	switch {
+	case !errors.Is(err, ErrToken):
+		return unavailable(err)
+	case wait > 0:
+		return refuse(http.StatusTooManyRequests, codeTooMany, "Too many requests. Please try again in a bit.",
+			"Too many invalid tokens have come from this address. Please try again in a bit.").after(wait)
 	}
-	return nil
+	if x.token.ID != "" {
+		x.callers.forget(x.token.ID)
+		x.token, x.entry.Token = Token{}, ""
+	}
+	return refuse(http.StatusUnauthorized, codeKeyInvalid, "The provided token is invalid.",
+		"The provided token is invalid. Create one with `inviteq api token create`, and send it as Authorization: Bearer sk_test_….").
+		with("WWW-Authenticate", `Bearer realm="inviteq"`)
+}
+
+// enter waits for a place. The function gives it back; it is nil if there was none.
+func (x *exchange) enter(r *room) (leave func()) { return r.enter(x.ctx, x.token.ID, x.draining) }
+
+// drop lets go of what was read.
+func (x *exchange) drop() {
+	if x.hold != nil {
+		x.hold()
+	}
+	if x.intake != nil {
+		x.intake.close()
+	}
 }
 
 // toTheEnd is a context for what must not end half way because the client has

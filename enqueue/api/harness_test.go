@@ -23,6 +23,7 @@ import (
 
 	"github.com/inviteq/inviteq/clerk"
 	"github.com/inviteq/inviteq/clerk/clerksim"
+	"github.com/inviteq/inviteq/cmd/inviteq/listen"
 	"github.com/inviteq/inviteq/enqueue"
 	"github.com/inviteq/inviteq/enqueue/api"
 	"github.com/inviteq/inviteq/tasks/ledger"
@@ -43,6 +44,7 @@ type stage struct {
 	token    string
 	http     *http.Client
 	contract *contract
+	patience time.Duration // of the server
 
 	mu      sync.Mutex
 	entries []api.Entry
@@ -54,7 +56,9 @@ func newStage(t testing.TB, change ...func(*api.Config)) *stage {
 	s := &stage{t: t, redis: redistest.Shared(t)}
 	instance := redistest.Instance()
 	var err error
-	if s.ledger, err = ledger.Open(t.Context(), s.redis, ledger.Config{Instance: instance, Limits: ledger.ClerkLimits, Reserve: ledger.AutoReserve}); err != nil {
+	if s.ledger, err = ledger.Open(t.Context(), s.redis, ledger.Config{
+		Instance: instance, Limits: ledger.ClerkLimits, Reserve: ledger.AutoReserve, ForecastFor: time.Second,
+	}); err != nil {
 		t.Fatal(err)
 	}
 	client, err := enqueue.New(enqueue.Config{Redis: s.redis, Instance: instance})
@@ -69,6 +73,7 @@ func newStage(t testing.TB, change ...func(*api.Config)) *stage {
 	for _, f := range change {
 		f(&cfg)
 	}
+	s.patience = cfg.ReadTimeout
 	a, err := api.New(cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -80,9 +85,13 @@ func newStage(t testing.TB, change ...func(*api.Config)) *stage {
 	ctx, cancel := context.WithCancel(context.Background())
 	var served sync.WaitGroup
 	served.Go(func() {
-		if err := a.Serve(ctx, l); err != nil {
+		if err := listen.Serve(ctx, l, listen.Config{
+			Name: "api", Handler: a, Full: http.HandlerFunc(api.Busy), Probes: []string{api.HealthPath},
+			Drain: a.Drain, Grace: 15 * time.Second, Patience: s.patience, Log: zerolog.Nop(),
+		}); err != nil {
 			t.Errorf("serve: %v", err)
 		}
+		a.Close()
 	})
 	s.stop = func() { cancel(); served.Wait() }
 	t.Cleanup(s.stop)

@@ -1,7 +1,6 @@
 package api_test
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
 	"io"
@@ -309,36 +308,4 @@ func TestShutdown(t *testing.T) {
 	if r := <-got; r.status != 200 || !strings.Contains(r.body, "inq_") {
 		t.Errorf("the one who waited: %d %s", r.status, r.body)
 	}
-}
-
-// TestBusy sheds load instead of piling it up.
-func TestBusy(t *testing.T) {
-	s := newStage(t)
-	var held []net.Conn
-	defer func() {
-		for _, c := range held {
-			c.Close()
-		}
-	}()
-	for range 256 {
-		c, err := net.Dial("tcp", strings.TrimPrefix(s.url, "http://"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		held = append(held, c)
-		fmt.Fprintf(c, "POST /v1/invitations HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nContent-Type: application/json\r\nContent-Length: 10\r\nExpect: 100-continue\r\n\r\n", s.token)
-	}
-	for _, c := range held { // Each of them is being read once it is told to go on.
-		_ = c.SetReadDeadline(time.Now().Add(10 * time.Second))
-		if line, err := bufio.NewReader(c).ReadString('\n'); err != nil || !strings.Contains(line, "100 Continue") {
-			t.Fatalf("got %q, %v", line, err)
-		}
-	}
-	if r := s.get("/v1/invitations"); r.status != 503 || r.header.Get("Retry-After") == "" {
-		t.Errorf("one too many: %d %s", r.status, r.body)
-	}
-	for _, c := range held {
-		c.Close()
-	}
-	eventually(t, "it recovers", func() bool { return s.get("/v1/invitations").status == 200 })
 }

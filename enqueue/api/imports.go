@@ -65,7 +65,7 @@ type rowProblems struct {
 
 // maxRowProblems is how many problems of rows are listed; how many rows are bad
 // is said in any case.
-const maxRowProblems = 10_000
+const maxRowProblems = 1000
 
 // importState is GET /v1/imports/{id}.
 func (x *exchange) importState() *answer {
@@ -87,6 +87,7 @@ type list struct {
 	*exchange
 	*lists.List
 	options lists.Options
+	size    int64 // bytes of it on the disk
 	key     idempotencyKey
 	id      string
 	skip    bool
@@ -97,22 +98,23 @@ type list struct {
 	more  int // rows whose problems are not listed
 }
 
-// importList is POST /v1/imports: the list is copied and checked to its end,
-// and then accepted.
-func (x *exchange) importList() *answer {
-	l := &list{exchange: x}
-	if refused := l.parse(); refused != nil {
+// readList takes in everything of a POST /v1/imports: the list is copied.
+func (x *exchange) readList() *answer {
+	x.intake = &list{exchange: x}
+	if refused := x.intake.parse(); refused != nil {
 		return refused
 	}
-	release := x.slot(x.imports)
-	if release == nil {
+	leave := x.enter(x.spools)
+	if leave == nil {
 		return busy()
 	}
-	defer release()
-	if refused := l.open(); refused != nil {
-		return refused
-	}
-	defer l.Close()
+	defer leave()
+	return x.intake.open()
+}
+
+// importList is POST /v1/imports: the list is checked to its end, and then accepted.
+func (x *exchange) importList() *answer {
+	l := x.intake
 	switch {
 	case l.id == "" && !l.key.isZero():
 		l.id = l.key.importID()

@@ -155,10 +155,9 @@ func (x *exchange) record(ctx context.Context, id string) (r ledger.Record, foun
 func (x *exchange) await(d time.Duration, done func(ledger.Record) bool, ids ...string) ([]ledger.Record, error) {
 	if d > 0 {
 		x.leave() // Waiting is cheap, and must not keep others out.
-		select {
-		case x.waiting <- struct{}{}:
-			defer func() { <-x.waiting }()
-		default:
+		if leave := x.enter(x.waiting); leave != nil {
+			defer leave()
+		} else {
 			d = 0
 		}
 	}

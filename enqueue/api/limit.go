@@ -13,11 +13,11 @@ type limits struct {
 	rate  rate.Limit
 	burst int
 
-	mu      sync.Mutex
-	callers map[string]*caller
+	mu     sync.Mutex
+	meters map[string]*meter
 }
 
-type caller struct {
+type meter struct {
 	limiter *rate.Limiter
 	noted   time.Time // when its use was last written down
 }
@@ -27,17 +27,17 @@ type caller struct {
 func (l *limits) take(token string, now time.Time) (wait time.Duration, note bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	c := l.callers[token]
+	c := l.meters[token]
 	if c == nil {
-		if len(l.callers) > 10_000 { // Somebody makes and revokes tokens all day.
-			clear(l.callers)
+		if len(l.meters) > 10_000 { // Somebody makes and revokes tokens all day.
+			clear(l.meters)
 		}
 		limit := l.rate
 		if limit < 0 {
 			limit = rate.Inf
 		}
-		c = &caller{limiter: rate.NewLimiter(limit, l.burst)}
-		l.callers[token] = c
+		c = &meter{limiter: rate.NewLimiter(limit, l.burst)}
+		l.meters[token] = c
 	}
 	note = now.Sub(c.noted) >= time.Minute
 	if note {

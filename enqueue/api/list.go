@@ -45,7 +45,7 @@ func (x *exchange) list() *answer {
 		records, total, err = x.search(ctx, l)
 	} else {
 		if l.Order != ledger.ByCreation || !l.Descending || l.Offset > maxLimit {
-			release := x.slot(x.heavy)
+			release := x.enter(x.heavy)
 			if release == nil {
 				return busy()
 			}

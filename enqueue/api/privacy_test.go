@@ -142,11 +142,11 @@ func TestDocument(t *testing.T) {
 
 // TestConfig complains about everything at once.
 func TestConfig(t *testing.T) {
-	_, err := api.New(api.Config{Wait: time.Hour, Grace: -1})
+	_, err := api.New(api.Config{Wait: time.Hour, MaxImport: -1})
 	if err == nil {
 		t.Fatal("no complaint")
 	}
-	for _, word := range []string{"Client", "Wait", "Grace"} {
+	for _, word := range []string{"Client", "Wait", "MaxImport"} {
 		if !strings.Contains(err.Error(), word) {
 			t.Errorf("%q is missing in %v", word, err)
 		}

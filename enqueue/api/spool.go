@@ -13,19 +13,41 @@ import (
 func (l *list) open() (refused *answer) {
 	body := &patient{
 		r: http.MaxBytesReader(l.w, l.r.Body, l.cfg.MaxImport), control: http.NewResponseController(l.w), each: l.cfg.ReadTimeout,
-		until: time.Now().Add(importFor),
+		until: time.Now().Add(importFor), takes: l.takes,
 	}
 	var err error
-	if l.List, err = lists.Open(l.ctx, body, l.options); err != nil {
-		if body.err != nil {
-			return unreadable(body.err, l.cfg.MaxImport)
-		}
-		return l.unusable(err)
+	l.List, err = lists.Open(l.ctx, body, l.options)
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(body.err, errNoRoom):
+		return busy()
+	case body.err != nil:
+		return unreadable(body.err, l.cfg.MaxImport)
 	}
-	// From here on it is Redis that takes its time.
-	_ = body.control.SetReadDeadline(time.Time{})
-	_ = body.control.SetWriteDeadline(time.Now().Add(importFor + time.Minute))
+	return l.unusable(err)
+}
+
+// maxSpools is how many lists of the largest size may lie on the disk together.
+const maxSpools = 4
+
+var errNoRoom = errors.New("too many lists are on the disk")
+
+// takes counts what goes to the disk.
+func (l *list) takes(n int) error {
+	l.size += int64(n)
+	if l.spooled.Add(int64(n)) > maxSpools*l.cfg.MaxImport {
+		return errNoRoom
+	}
 	return nil
+}
+
+// close removes the list from the disk.
+func (l *list) close() {
+	l.spooled.Add(-l.size)
+	if l.List != nil {
+		l.Close()
+	}
 }
 
 // patient gives a client time for each part of its body, and a time for all.
@@ -34,8 +56,9 @@ type patient struct {
 	control *http.ResponseController
 	each    time.Duration
 	until   time.Time
-	left    int   // bytes until it has more time
-	err     error // of reading, not of writing
+	takes   func(n int) error // is told of every part, and may refuse it
+	left    int               // bytes until it has more time
+	err     error             // of reading, not of writing
 }
 
 // Read is that of an io.Reader.
@@ -47,10 +70,12 @@ func (p *patient) Read(b []byte) (int, error) {
 			deadline = p.until
 		}
 		_ = p.control.SetReadDeadline(deadline) // a recorder in a test has none
-		_ = p.control.SetWriteDeadline(deadline.Add(maxWait))
 	}
 	n, err := p.r.Read(b)
 	p.left -= n
+	if full := p.takes(n); full != nil {
+		err = full
+	}
 	if err != nil && !errors.Is(err, io.EOF) {
 		p.err = err
 	}

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
@@ -51,6 +52,10 @@ type tokenJSON struct {
 	ReadOnly bool   `json:"read_only,omitempty"`
 }
 
+func (j tokenJSON) token(id string) Token {
+	return Token{ID: id, Name: j.Name, ReadOnly: j.ReadOnly, CreatedAt: time.UnixMilli(j.Created)}
+}
+
 // CheckTokenName says what is wrong with the name of a token.
 func CheckTokenName(name string) error {
 	ok := len(name) >= 1 && len(name) <= 64 && !strings.HasPrefix(name, idPrefix)
@@ -83,25 +88,56 @@ func (s *Store) CreateToken(ctx context.Context, now time.Time, name string, rea
 
 // Tokens lists the tokens, the oldest first.
 func (s *Store) Tokens(ctx context.Context) ([]Token, error) {
-	fields, err := s.rdb.HGetAll(ctx, s.tokens).Result()
+	found, used, err := s.all(ctx)
 	if err != nil {
 		return nil, err
 	}
 	var all []Token
-	for id, body := range fields {
-		var j tokenJSON
-		if strings.HasSuffix(id, usedSuffix) || json.Unmarshal([]byte(body), &j) != nil {
-			continue
-		}
-		all = append(all, Token{ID: id, Name: j.Name, ReadOnly: j.ReadOnly, CreatedAt: time.UnixMilli(j.Created), UsedAt: usedAt(fields[id+usedSuffix])})
+	for id, j := range found {
+		t := j.token(id)
+		t.UsedAt = used[id]
+		all = append(all, t)
 	}
 	slices.SortFunc(all, func(a, b Token) int {
-		if c := a.CreatedAt.Compare(b.CreatedAt); c != 0 {
-			return c
-		}
-		return strings.Compare(a.ID, b.ID)
+		return cmp.Or(a.CreatedAt.Compare(b.CreatedAt), strings.Compare(a.ID, b.ID))
 	})
 	return all, nil
+}
+
+// all reads every token, by id, and when those that were used were.
+func (s *Store) all(ctx context.Context) (found map[string]tokenJSON, used map[string]time.Time, err error) {
+	fields, err := s.rdb.HGetAll(ctx, s.tokens).Result()
+	if err != nil {
+		return nil, nil, err
+	}
+	found, used = map[string]tokenJSON{}, map[string]time.Time{}
+	for field, value := range fields {
+		if id, isUse := strings.CutSuffix(field, usedSuffix); isUse {
+			if ms, err := strconv.ParseInt(value, 10, 64); err == nil {
+				used[id] = time.UnixMilli(ms)
+			}
+			continue
+		}
+		var j tokenJSON
+		if json.Unmarshal([]byte(value), &j) == nil {
+			found[field] = j
+		}
+	}
+	return found, used, nil
+}
+
+// token reads one token by its id. The error is ErrToken if there is none.
+func (s *Store) token(ctx context.Context, id string) (j tokenJSON, err error) {
+	body, err := s.rdb.HGet(ctx, s.tokens, id).Bytes()
+	switch {
+	case errors.Is(err, redis.Nil):
+		return j, ErrToken
+	case err != nil:
+		return j, err
+	case json.Unmarshal(body, &j) != nil:
+		return j, ErrToken
+	}
+	return j, nil
 }
 
 // RevokeTokens revokes every token with this name, or the one with this id. The
@@ -126,28 +162,30 @@ func (s *Store) RevokeTokens(ctx context.Context, nameOrID string) ([]Token, err
 // whatever the number of tokens. What does not look like a token costs none.
 // The error is ErrToken if it is not known.
 func (s *Store) Authenticate(ctx context.Context, bearer string) (Token, error) {
-	text, ok := strings.CutPrefix(bearer, tokenPrefix)
-	if !ok || len(text) != tokenIDLen+secretLen {
+	id, secret, ok := splitBearer(bearer)
+	if !ok {
 		return Token{}, ErrToken
 	}
-	if _, err := idText.DecodeString(text[:tokenIDLen]); err != nil {
-		return Token{}, ErrToken
-	}
-	t := Token{ID: idPrefix + text[:tokenIDLen]}
-	body, err := s.rdb.HGet(ctx, s.tokens, t.ID).Bytes()
-	if err != nil && !errors.Is(err, redis.Nil) {
+	j, err := s.token(ctx, id)
+	if err != nil {
 		return Token{}, err
 	}
-	// Without a record the hash is empty, and nothing equals it.
-	var j tokenJSON
-	if err == nil && json.Unmarshal(body, &j) != nil {
+	if subtle.ConstantTimeCompare([]byte(hashOf(secret)), []byte(j.Hash)) != 1 {
 		return Token{}, ErrToken
 	}
-	if subtle.ConstantTimeCompare([]byte(hashOf(text[tokenIDLen:])), []byte(j.Hash)) != 1 {
-		return Token{}, ErrToken
+	return j.token(id), nil
+}
+
+// splitBearer takes a bearer token apart. What is not ok cannot be one.
+func splitBearer(bearer string) (id, secret string, ok bool) {
+	text, ok := strings.CutPrefix(bearer, tokenPrefix)
+	if !ok || len(text) != tokenIDLen+secretLen {
+		return "", "", false
 	}
-	t.Name, t.ReadOnly, t.CreatedAt = j.Name, j.ReadOnly, time.UnixMilli(j.Created)
-	return t, nil
+	id, secret = text[:tokenIDLen], text[tokenIDLen:]
+	_, idErr := idText.DecodeString(id)
+	_, secretErr := idText.DecodeString(secret)
+	return idPrefix + id, secret, idErr == nil && secretErr == nil
 }
 
 const usedSuffix = ":used"
@@ -155,15 +193,6 @@ const usedSuffix = ":used"
 // TokenUsed notes when a token was last used. Once a minute is enough.
 func (s *Store) TokenUsed(ctx context.Context, now time.Time, id string) error {
 	return s.rdb.HSet(ctx, s.tokens, id+usedSuffix, now.UnixMilli()).Err()
-}
-
-// usedAt is the zero time for a token that was never used.
-func usedAt(millis string) time.Time {
-	ms, err := strconv.ParseInt(millis, 10, 64)
-	if err != nil {
-		return time.Time{}
-	}
-	return time.UnixMilli(ms)
 }
 
 func randomText(n int) string {

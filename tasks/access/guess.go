@@ -34,18 +34,9 @@ const (
 // Wrong notes a wrong token from an IP address. It returns 0, or how long to wait
 // before the next one: ten at once and ten a minute are free.
 func (g *Guesses) Wrong(remote string, now time.Time) time.Duration {
-	// An IPv6 host has a whole network of addresses to try from.
-	if ip, err := netip.ParseAddr(remote); err == nil && ip.Is6() && !ip.Is4In6() {
-		if network, err := ip.WithZone("").Prefix(64); err == nil {
-			remote = network.String()
-		}
-	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.seed == (maphash.Seed{}) {
-		g.seed = maphash.MakeSeed()
-	}
-	until := &g.until[maphash.String(g.seed, remote)%guessPlaces]
+	until := g.place(remote)
 	if until.Before(now) {
 		*until = now
 	}
@@ -54,4 +45,25 @@ func (g *Guesses) Wrong(remote string, now time.Time) time.Duration {
 	}
 	*until = until.Add(guessEvery)
 	return 0
+}
+
+// Right takes one note back: the token has turned out to be good.
+func (g *Guesses) Right(remote string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	until := g.place(remote)
+	*until = until.Add(-guessEvery)
+}
+
+func (g *Guesses) place(remote string) *time.Time {
+	// An IPv6 host has a whole network of addresses to try from.
+	if ip, err := netip.ParseAddr(remote); err == nil && ip.Is6() && !ip.Is4In6() {
+		if network, err := ip.WithZone("").Prefix(64); err == nil {
+			remote = network.String()
+		}
+	}
+	if g.seed == (maphash.Seed{}) {
+		g.seed = maphash.MakeSeed()
+	}
+	return &g.until[maphash.String(g.seed, remote)%guessPlaces]
 }

@@ -22,6 +22,10 @@ func TestGuesses(t *testing.T) {
 	if wait := g.Wrong("192.0.2.1", now.Add(guessEvery/2)); wait != guessEvery/2 {
 		t.Errorf("a refused guess is not charged, so that the wait ends: %s", wait)
 	}
+	g.Right("192.0.2.1")
+	if wait := g.Wrong("192.0.2.1", now); wait != 0 {
+		t.Errorf("one was right after all: waits %s", wait)
+	}
 	if wait := g.Wrong("192.0.2.1", now.Add(guessEvery)); wait != 0 {
 		t.Errorf("a moment later: waits %s", wait)
 	}

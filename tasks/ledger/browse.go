@@ -32,8 +32,12 @@ type Browsing struct {
 const browseChunk = 500
 
 // creationSlack is how far the clocks of producers may be apart: by so much the
-// order of admission and that of creation may differ.
-const creationSlack = time.Minute
+// order of admission and that of creation may differ. Of those that were admitted
+// in such a span so many are read at most: it may be a list of a hundred thousand.
+const (
+	creationSlack = time.Minute
+	creationReads = 1000
+)
 
 // Browse returns the records from Offset on, at most Limit of them. It holds no
 // more than the places of Offset+Limit invites.
@@ -106,7 +110,8 @@ func (l *Ledger) newest(ctx context.Context, best *ranking) error {
 
 func (l *Ledger) newestOf(ctx context.Context, best *ranking, index string, byTime bool) error {
 	chunk := int64(min(browseChunk, max(20, best.Offset+best.Limit)))
-	for start := int64(0); ; start += chunk {
+	enough := int64(best.Offset + best.Limit + creationReads)
+	for start := int64(0); ; {
 		zs, err := l.rdb.ZRevRangeWithScores(ctx, index, start, start+chunk-1).Result()
 		if err != nil || len(zs) == 0 {
 			return err
@@ -130,9 +135,11 @@ func (l *Ledger) newestOf(ctx context.Context, best *ranking, index string, byTi
 				bound = max(bound, r.CreatedAt.Add(creationSlack).UnixMilli())
 			}
 		}
-		if int64(len(zs)) < chunk || best.full() && best.heap[0].number > bound {
+		start += chunk
+		if int64(len(zs)) < chunk || best.full() && (best.heap[0].number > bound || !byTime && start >= enough) {
 			return nil
 		}
+		chunk = min(2*chunk, browseChunk)
 	}
 }
 

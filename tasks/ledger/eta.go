@@ -52,7 +52,7 @@ func (l *Ledger) ETAs(ctx context.Context, now time.Time, records ...Record) ([]
 	if pipe.Len() == 0 {
 		return etas, nil
 	}
-	o, err := l.Overview(ctx, now)
+	o, err := l.recent(ctx, now)
 	if err != nil {
 		return nil, err
 	}
@@ -73,4 +73,21 @@ func (l *Ledger) ETAs(ctx context.Context, now time.Time, records ...Record) ([]
 		}
 	}
 	return etas, nil
+}
+
+// recent returns an overview whose forecast may be shared: see Config.ForecastFor.
+func (l *Ledger) recent(ctx context.Context, now time.Time) (Overview, error) {
+	if l.cfg.ForecastFor <= 0 {
+		return l.Overview(ctx, now)
+	}
+	l.forecasts.Lock()
+	defer l.forecasts.Unlock()
+	if age := now.Sub(l.outlook.At); age >= 0 && age < l.cfg.ForecastFor && l.outlook.forecast != nil {
+		return l.outlook, nil
+	}
+	o, err := l.Overview(ctx, now)
+	if err == nil {
+		l.outlook = o
+	}
+	return o, err
 }

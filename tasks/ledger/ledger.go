@@ -11,6 +11,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -29,6 +30,11 @@ type Config struct {
 	Bulk     int           // Invitations in a full bulk call, 1 to BulkSize. Defaults to BulkSize.
 	Reserve  int           // Single calls kept for interactive invites. AutoReserve follows the demand.
 	ClaimTTL time.Duration // How long a worker may take between claim and settle. Defaults to 25 s.
+
+	// ForecastFor is how long ETAs are read from one forecast. It takes milliseconds
+	// of a processor to make one, so whoever is asked often needs some time here.
+	// Defaults to 0: each call of ETAs makes its own.
+	ForecastFor time.Duration
 }
 
 // AutoReserve keeps as many single calls for the interactive lane as it has
@@ -43,6 +49,9 @@ type Ledger struct {
 	keys keys
 	salt atomic.Pointer[salt]
 	code map[string]*redis.Script
+
+	forecasts sync.Mutex // held while a forecast is made, which several may wait for
+	outlook   Overview   // the last one that ETAs were read from
 }
 
 // Open prepares the ledger of one instance. It asks Redis what it is (see

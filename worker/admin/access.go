@@ -12,8 +12,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/rs/zerolog"
-
 	"github.com/inviteq/inviteq/tasks/access"
 )
 
@@ -21,6 +19,10 @@ import (
 type Access struct {
 	Token  string // Defaults to none. At least MinTokenLen bytes.
 	Public bool   // The listener can be reached from other machines: see IsPublic.
+
+	// WrongToken is told the IP address of each wrong token, apart from those that
+	// were told to wait. Defaults to nothing.
+	WrongToken func(remote string)
 }
 
 // MinTokenLen is how long a token is at least, so that guessing is hopeless.
@@ -45,9 +47,9 @@ func IsPublic(addr net.Addr) bool {
 	return true
 }
 
-// guard lets through who may see the pages. Wrong tokens are logged, and whoever
-// tries many is told to wait.
-func (a Access) guard(log zerolog.Logger, next http.Handler) http.Handler {
+// guard lets through who may see the pages. Whoever tries many wrong tokens is told
+// to wait.
+func (a Access) guard(next http.Handler) http.Handler {
 	guesses := &access.Guesses{}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
@@ -59,7 +61,9 @@ func (a Access) guard(log zerolog.Logger, next http.Handler) http.Handler {
 					http.Error(w, "Too many wrong tokens have come from this address.", http.StatusTooManyRequests)
 					return
 				}
-				log.Warn().Str("remote", remote).Msg("a wrong admin token was shown")
+				if a.WrongToken != nil {
+					a.WrongToken(remote)
+				}
 			}
 			w.Header().Set("WWW-Authenticate", `Basic realm="inviteq: any user, the admin token as password", charset="UTF-8"`)
 			http.Error(w, "The admin token is needed: as a bearer token, or as the password of any user.", http.StatusUnauthorized)

@@ -85,7 +85,7 @@ func New(cfg Config) (*Handler, error) {
 	open := http.NewServeMux()
 	open.Handle("GET /healthz", cfg.Probes)
 	open.Handle("GET /readyz", cfg.Probes)
-	open.Handle("/", cfg.Access.guard(cfg.Log, http.NewCrossOriginProtection().Handler(mux)))
+	open.Handle("/", cfg.Access.guard(http.NewCrossOriginProtection().Handler(mux)))
 	h.root = secureHeaders(open)
 	return h, nil
 }

@@ -18,8 +18,8 @@
 // token (Prometheus, curl), or as the password of HTTP's basic authentication under
 // any user name (browsers). Probes need none, because a kubelet has none, and they
 // tell no more than a few stable words. The outcomes of an import are the one place
-// with whole addresses; they need a token always. Wrong tokens are logged, and after
-// ten a minute from one address the next ones are told to wait; the right one works
+// with whole addresses; they need a token always. After
+// ten wrong tokens a minute from one address the next ones are told to wait; the right one works
 // on. Whoever serves the pages off the machine does so over TLS, or behind a proxy
 // that speaks it.
 //

@@ -94,7 +94,7 @@ func Serve(ctx context.Context, l net.Listener, cfg Config) error {
 			http.Error(w, "Too many connections.", http.StatusServiceUnavailable)
 		})
 	}
-	s := &server{Config: cfg, tally: NewTally(cfg.Log, cfg.Name+" refused")}
+	s := &server{Config: cfg, tally: NewTally(cfg.Log, cfg.Name+" refused", 0)}
 	defer s.tally.Flush()
 	places := newPlaces(l, &s.Config, s.tally)
 	l = places

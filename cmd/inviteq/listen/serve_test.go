@@ -132,7 +132,7 @@ func (s *stage) dial(send string) net.Conn {
 func (s *stage) get(path string) (status int, body string) {
 	s.Helper()
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 2 * time.Second}
-	res, err := client.Get("http://" + s.addr + path) //nolint:noctx // the client has a timeout
+	res, err := client.Get("http://" + s.addr + path)
 	if err != nil {
 		s.Errorf("GET %s: %v", path, err)
 		return 0, ""
@@ -378,7 +378,7 @@ func TestHandshakes(t *testing.T) {
 		}
 	}
 	client := &http.Client{Transport: &http.Transport{TLSClientConfig: pool}, Timeout: 5 * time.Second}
-	res, err := client.Get("https://" + s.addr) //nolint:noctx // the client has a timeout
+	res, err := client.Get("https://" + s.addr)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -18,28 +18,30 @@ const sumEvery = 10 * time.Second
 type Tally struct {
 	log     zerolog.Logger
 	message string
+	lines   int
 
 	mu     sync.Mutex
 	counts map[string]int
 	due    *time.Timer
 }
 
-// NewTally returns a tally whose lines have this message. It has nothing to close;
-// Flush logs what is left.
-func NewTally(log zerolog.Logger, message string) *Tally {
-	return &Tally{log: log, message: message, counts: map[string]int{}}
+// NewTally returns a tally whose sums have this message. The first lines of a kind
+// within ten seconds are its caller's to log; they are in the sum as well, but for
+// them alone there is none. A tally has nothing to close; Flush logs what is left.
+func NewTally(log zerolog.Logger, message string, lines int) *Tally {
+	return &Tally{log: log, message: message, lines: lines, counts: map[string]int{}}
 }
 
-// Add counts one of a kind and returns how many of it there have been since the
-// last sum. Kinds are few and constant: each becomes a field of the line.
-func (t *Tally) Add(kind string) int {
+// Add counts one of a kind, and reports whether its caller should log it. Kinds are
+// few and constant: each becomes a field of the sum.
+func (t *Tally) Add(kind string) (logIt bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.counts[kind]++
 	if t.due == nil {
 		t.due = time.AfterFunc(sumEvery, t.Flush)
 	}
-	return t.counts[kind]
+	return t.counts[kind] <= t.lines
 }
 
 // Flush logs the sum now, if there is one.
@@ -52,6 +54,7 @@ func (t *Tally) Flush() {
 		t.due = nil
 	}
 	t.mu.Unlock()
+	maps.DeleteFunc(counts, func(_ string, n int) bool { return n <= t.lines })
 	if len(counts) == 0 {
 		return
 	}
