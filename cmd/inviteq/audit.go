@@ -28,7 +28,7 @@ func newAuditLog(log zerolog.Logger) auditLog {
 func (a auditLog) write(e api.Entry) {
 	line := a.log.Info
 	switch {
-	case e.Status == http.StatusUnauthorized || e.Status == http.StatusTooManyRequests:
+	case e.Status == http.StatusUnauthorized, e.Status == http.StatusTooManyRequests, e.Status == http.StatusServiceUnavailable && e.Err == nil:
 		line = a.log.Warn
 	case e.Status >= http.StatusInternalServerError:
 		line = a.log.Error

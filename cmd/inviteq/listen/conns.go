@@ -10,8 +10,15 @@ import (
 	"time"
 )
 
-// spares are the connections for probes, beyond the limit.
-const spares = 16
+const (
+	// settled is how long a connection between two requests keeps its place in any
+	// case: a busy client's is idle for a moment only.
+	settled = time.Second
+
+	// arriving is how long the head of a request may take in any case. A machine that
+	// has too much to do looks at it late.
+	arriving = 250 * time.Millisecond
+)
 
 // chunk is how much of an answer must go out in each span of patience.
 const chunk = 64 << 10
@@ -20,7 +27,8 @@ const chunk = 64 << 10
 type phase int
 
 const (
-	idle    phase = iota // Nothing of a request has come.
+	fresh   phase = iota // Nothing has come yet.
+	idle                 // Nothing of the next request has.
 	reading              // A part of a request's head has.
 	serving              // A handler has the request.
 )
@@ -34,11 +42,12 @@ type places struct {
 	mu    sync.Mutex
 	conns map[*conn]struct{}
 	peers map[netip.Prefix]int // of those that are limited
-	spare int
+	spare int                  // connections beyond the limit
+	room  chan struct{}        // told when one of them ends
 }
 
 func newPlaces(l net.Listener, cfg *Config, tally *Tally) *places {
-	return &places{Listener: l, cfg: cfg, tally: tally, conns: map[*conn]struct{}{}, peers: map[netip.Prefix]int{}}
+	return &places{Listener: l, cfg: cfg, tally: tally, conns: map[*conn]struct{}{}, peers: map[netip.Prefix]int{}, room: make(chan struct{}, 1)}
 }
 
 // conn is a connection with a place.
@@ -53,9 +62,14 @@ type conn struct {
 	since time.Time
 }
 
-// Accept returns the next connection for which there is a place.
+// spares is how many connections there may be beyond the limit, for probes.
+func (p *places) spares() int { return min(max(p.cfg.Conns/4, 4), 64) }
+
+// Accept returns the next connection for which there is a place. As long as there is
+// none for anybody, connections wait in the system's queue.
 func (p *places) Accept() (net.Conn, error) {
 	for {
+		p.wait()
 		raw, err := p.Listener.Accept()
 		if err != nil {
 			return nil, err
@@ -73,6 +87,23 @@ func (p *places) Accept() (net.Conn, error) {
 	}
 }
 
+// wait waits while every connection, also those for probes, is being served. Not for
+// ever: the server may end.
+func (p *places) wait() {
+	p.mu.Lock()
+	full := p.spare >= p.spares() && p.oldest(time.Now(), func(*conn) bool { return true }) == nil
+	p.mu.Unlock()
+	if !full {
+		return
+	}
+	t := time.NewTimer(2 * turnedAway)
+	defer t.Stop()
+	select {
+	case <-p.room:
+	case <-t.C:
+	}
+}
+
 // take gives a connection a place, and returns those that must be closed for it.
 // There may be none for it at all.
 func (p *places) take(raw net.Conn, now time.Time) (c *conn, victims []*conn) {
@@ -80,7 +111,7 @@ func (p *places) take(raw net.Conn, now time.Time) (c *conn, victims []*conn) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if c.peer.IsValid() && p.peers[c.peer] >= max(p.cfg.Conns/2, 1) {
-		v := p.oldest(func(other *conn) bool { return other.peer == c.peer })
+		v := p.oldest(now, func(other *conn) bool { return other.peer == c.peer })
 		if v == nil {
 			return nil, nil
 		}
@@ -88,10 +119,10 @@ func (p *places) take(raw net.Conn, now time.Time) (c *conn, victims []*conn) {
 		p.drop(v)
 	}
 	if len(p.conns)-p.spare >= p.cfg.Conns {
-		v := p.oldest(func(other *conn) bool { return !other.spare })
+		v := p.oldest(now, func(other *conn) bool { return !other.spare })
 		c.spare = v == nil
-		if c.spare && p.spare >= spares {
-			v = p.oldest(func(other *conn) bool { return other.spare })
+		if c.spare && p.spare >= p.spares() {
+			v = p.oldest(now, func(other *conn) bool { return other.spare })
 			if v == nil {
 				return nil, victims
 			}
@@ -112,11 +143,18 @@ func (p *places) take(raw net.Conn, now time.Time) (c *conn, victims []*conn) {
 }
 
 // oldest returns the connection that gives way first: idle ones before those whose
-// request is half sent, and never one that is being served.
-func (p *places) oldest(among func(*conn) bool) *conn {
+// request is half sent, and never one that is being served, or that has just been.
+func (p *places) oldest(now time.Time, among func(*conn) bool) *conn {
 	var first *conn
 	for c := range p.conns {
-		if c.phase == serving || !among(c) {
+		young := arriving
+		switch {
+		case c.spare:
+			young = 0 // For most of what comes over them there is nothing but a refusal.
+		case c.phase == idle:
+			young = settled
+		}
+		if c.phase == serving || now.Sub(c.since) < young || !among(c) {
 			continue
 		}
 		if first == nil || c.phase < first.phase || c.phase == first.phase && c.since.Before(first.since) {
@@ -134,6 +172,10 @@ func (p *places) drop(c *conn) {
 	delete(p.conns, c)
 	if c.spare {
 		p.spare--
+		select {
+		case p.room <- struct{}{}:
+		default: // It has been told.
+		}
 	}
 	if c.peer.IsValid() {
 		if p.peers[c.peer]--; p.peers[c.peer] == 0 {

@@ -10,12 +10,13 @@
 //   - A connection without a request: a minute. When there is no place for a new
 //     connection, the one that has been idle longest gives way, and then the one
 //     whose request has been half sent longest.
-//   - Connections: a quarter of the files that the process may open, at most 1,024,
+//   - Connections: a quarter of the files that the process may open, at most 2,048,
 //     so that two listeners leave half of them for Redis and Clerk. One peer may
 //     have half of a listener's; loopback and named proxies, which speak for many,
 //     are not counted.
-//   - Beyond that a few connections are for probes. Everything else that comes over
-//     them is answered with 503 at once.
+//   - Beyond that a quarter more, at most 64, are for probes. Everything else that
+//     comes over them is answered with 503, not too fast for who tries again at once.
+//     When they are taken, too, connections wait in the system's queue.
 //
 // What is refused is counted, and logged as a sum every ten seconds.
 package listen
@@ -64,7 +65,7 @@ type Config struct {
 	Grace time.Duration
 
 	// Conns is how many connections there may be. Defaults to a quarter of the files
-	// that the process may open, at least 16 and at most 1,024.
+	// that the process may open, at least 16 and at most 2,048.
 	Conns int
 
 	// Patience is how long each phase of a request may take. Defaults to 10 s.
@@ -75,6 +76,10 @@ const (
 	maxHeader = 16 << 10
 	idleFor   = time.Minute
 	refusal   = time.Second // to read the rest of a request that was answered before its end
+
+	// turnedAway is how long a request waits for its 503, so that clients that try
+	// again at once do not take the time of those that are served.
+	turnedAway = 50 * time.Millisecond
 )
 
 // Serve answers requests on l until ctx ends, lets those in flight end, and
@@ -84,7 +89,7 @@ func Serve(ctx context.Context, l net.Listener, cfg Config) error {
 		return errors.New("listen: Handler is required")
 	}
 	if cfg.Conns == 0 {
-		cfg.Conns = min(max(openFiles()/4, 16), 1024)
+		cfg.Conns = min(max(openFiles()/4, 16), 2048)
 	}
 	if cfg.Patience == 0 {
 		cfg.Patience = 10 * time.Second
@@ -160,6 +165,12 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Connection", "close")
 		if !slices.Contains(s.Probes, r.URL.Path) {
 			s.tally.Add("no_place")
+			t := time.NewTimer(turnedAway)
+			defer t.Stop()
+			select {
+			case <-t.C:
+			case <-r.Context().Done():
+			}
 			s.Full.ServeHTTP(w, r)
 			return
 		}

@@ -20,7 +20,7 @@ import (
 )
 
 // patience of the tests' servers.
-const patience = 400 * time.Millisecond
+const patience = 600 * time.Millisecond
 
 // safeBuffer is a log that is read while it is written.
 type safeBuffer struct {
@@ -192,6 +192,8 @@ func TestHalfSentRequests(t *testing.T) {
 	for range 30 {
 		held = append(held, s.dial(halfSent))
 	}
+	s.wantGood("/healthz")
+	<-time.After(arriving + 50*time.Millisecond)
 	s.wantGood("/")
 	s.wantGood("/healthz")
 	for n, c := range held {
@@ -205,7 +207,7 @@ func TestHalfSentRequests(t *testing.T) {
 	}
 }
 
-// TestIdleConnectionsGiveWay, the oldest first.
+// TestIdleConnectionsGiveWay, the oldest first, but not those of busy clients.
 func TestIdleConnectionsGiveWay(t *testing.T) {
 	s := newStage(t, fine, func(c *Config) { c.Patience = 10 * time.Second })
 	var held []net.Conn
@@ -213,13 +215,34 @@ func TestIdleConnectionsGiveWay(t *testing.T) {
 		held = append(held, s.dial(""))
 	}
 	s.wantAccepted(8)
+	<-time.After(arriving + 50*time.Millisecond)
 	for _, c := range held[1:] {
-		if !open(c) { // And is idle again.
+		if !open(c) { // And is idle again, for a moment.
 			t.Fatal("no answer")
 		}
 	}
 	s.wantGood("/")
 	if open(held[0]) {
+		t.Error("the one that has sent nothing has not given way")
+	}
+	late := s.dial("")
+	for !open(late) { // The server is about to learn that the last one has left.
+		if late = s.dial(""); t.Context().Err() != nil {
+			t.Fatal("no answer")
+		}
+	}
+	s.wantGood("/healthz")
+	if status, _ := s.get("/"); status != http.StatusServiceUnavailable {
+		t.Errorf("while all are busy: got %d", status)
+	}
+	for n, c := range held[1:] {
+		if !open(c) {
+			t.Errorf("a busy one has given way: %d", n)
+		}
+	}
+	<-time.After(settled + 100*time.Millisecond)
+	s.wantGood("/")
+	if open(late) {
 		t.Error("the one that has been idle longest has not given way")
 	}
 	if !open(held[7]) {
@@ -356,7 +379,7 @@ func TestProbesHaveRoom(t *testing.T) {
 		s.dial("GET /work HTTP/1.1\r\nHost: x\r\n\r\n")
 	}
 	busy.Wait()
-	for range 3 * spares {
+	for range 30 {
 		s.dial(halfSent)
 	}
 	s.wantGood("/healthz")
