@@ -56,7 +56,7 @@ func classify(op Op, x *exchange, cause Cause, now time.Time) *Error {
 		e.Kind = refusal(op, x, e, answer)
 		e.culprits = answer.culprits(op, e.Kind)
 	default:
-		// 5xx; 1xx and 3xx that nobody expects; a status that does not exist.
+		// 5xx; unexpected 1xx and 3xx; a status that does not exist.
 		answer.headline(op, e)
 		e.Kind = unresolved(op)
 	}

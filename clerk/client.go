@@ -181,10 +181,10 @@ func (c *Client) guarded(ctx context.Context, op Op, send func(context.Context) 
 	// Also if send panics: a probe must come to an end.
 	e = &Error{Op: op, Kind: unresolved(op), Cause: CauseUnread}
 	defer func() { done(e, time.Since(began)) }()
-	return c.exchange(ctx, op, send)
+	return c.once(ctx, op, send)
 }
 
-func (c *Client) exchange(ctx context.Context, op Op, send func(context.Context) error) *Error {
+func (c *Client) once(ctx context.Context, op Op, send func(context.Context) error) *Error {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
 	x := new(exchange)

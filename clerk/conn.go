@@ -18,7 +18,7 @@ type conn struct {
 
 	mu      sync.Mutex
 	written int64 // bytes that the connection below has taken
-	writing int   // writes under way, of which nobody knows yet
+	writing int   // writes under way, whose outcome is not known yet
 	sealed  bool
 }
 

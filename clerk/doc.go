@@ -5,9 +5,8 @@
 //
 // A [Client] wraps Clerk's official Go SDK. Each method makes exactly one request
 // and never repeats it, because Clerk's POSTs are not idempotent and have no
-// idempotency key: whether a call may be repeated is decided by whoever knows
-// what became of it, and the queue is the only one that retries. net/http's own
-// resending is ruled out as well (see conn.go). Redirects are not followed,
+// idempotency key. The queue alone retries, because it knows what became of the
+// call before. net/http's own resending is ruled out as well (see conn.go). Redirects are not followed,
 // bodies are read up to a bound, and the key is in no error and no log.
 //
 // # What is known afterwards
@@ -16,9 +15,10 @@
 // what to do next. The line that matters runs between three cases:
 //
 //   - certainly no effect: KindNotSent (no byte left: the connections count them),
-//     and every 4xx: Clerk, or somebody before it, refused;
+//     and every 4xx: Clerk, or a gateway before it, refused;
 //   - KindUnknown: a call that mails left this machine, and nothing proves that it
-//     was refused. It is the zero value: whoever forgets to ask is cautious;
+//     was refused. It is the zero value, so that code which forgets to ask is
+//     cautious;
 //   - KindUnavailable: the same for calls that may be repeated, which are the
 //     reads, revoke and delete.
 //

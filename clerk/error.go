@@ -102,7 +102,7 @@ func (e *Error) Unwrap() []error {
 }
 
 // Culprits returns the addresses that Clerk names as the reason, in its own
-// spelling, so compare without case. Empty means that Clerk named nobody.
+// spelling, so compare without case. Empty means that Clerk named no address.
 // These are personal data: they must not be logged.
 func (e *Error) Culprits() []string {
 	var all []string

@@ -33,8 +33,8 @@ const (
 	// KindBusy: 409 (resource_locked, conflict). Try again soon. No effect.
 	KindBusy
 	// KindDuplicate: a pending invitation for an address exists
-	// (duplicate_record). On a first attempt it is somebody else's; on a later one
-	// it may be ours, so look.
+	// (duplicate_record). On a first attempt another program made it; on a later
+	// one it may be ours, so look.
 	KindDuplicate
 	// KindExists: an address belongs to a user (form_identifier_exists). For good.
 	KindExists
@@ -45,7 +45,7 @@ const (
 	// bulk_size_exceeded), or this package refused to send it. Our bug.
 	KindMalformed
 	// KindBlocked: the instance does not allow the address (not_allowed_access).
-	// For good, until somebody changes the instance's restrictions.
+	// For good, until a person changes the instance's restrictions.
 	KindBlocked
 	// KindUnauthorized: 401, the secret key is not accepted. Nothing will succeed
 	// until the key is fixed.
@@ -53,8 +53,8 @@ const (
 	// KindEdgeBlocked: 403 that is not Clerk's JSON: the edge in front of Clerk
 	// turns us away. Nothing will succeed until that is fixed.
 	KindEdgeBlocked
-	// KindRedirected: 301, 307 or 308: somebody wants us elsewhere, so the base
-	// URL is wrong. Redirects are not followed, because that would carry the key
+	// KindRedirected: 301, 307 or 308: the API is elsewhere, so the base URL is
+	// wrong. Redirects are not followed, because that would carry the key
 	// and the addresses to another host. No effect.
 	KindRedirected
 	// KindNotFound: revoke, delete: Clerk knows no such invitation. For good. To a
@@ -112,7 +112,7 @@ func (k Kind) Error() string {
 	return "clerk: " + k.String()
 }
 
-// MayHaveTakenEffect reports whether repeating the call could mail somebody
+// MayHaveTakenEffect reports whether repeating the call could mail a person
 // twice. A Kind that this version does not know might.
 func (k Kind) MayHaveTakenEffect() bool { return k == KindUnknown || k >= kindEnd }
 
@@ -131,7 +131,7 @@ func (k Kind) Permanent() bool {
 }
 
 // ClosesEverything reports whether no call of any kind can succeed until
-// somebody fixes the configuration. It says nothing about the invites.
+// a person fixes the configuration. It says nothing about the invites.
 func (k Kind) ClosesEverything() bool {
 	switch k {
 	case KindUnauthorized, KindEdgeBlocked, KindRedirected:

@@ -29,7 +29,7 @@ type breaker struct {
 	failures int           // in a row; gobreaker's own count forgets with its window
 	last     *Error
 	pending  []Change
-	telling  bool // somebody is in publish
+	telling  bool // a goroutine is in publish
 	era      uint // one per state: results of calls that an earlier one let through are void
 }
 
@@ -109,7 +109,8 @@ func (b *breaker) publish() {
 	}
 }
 
-// admit lets a call through or refuses it. Whoever is let through must call done.
+// admit lets a call through or refuses it. A call that is let through must end
+// with done.
 func (b *breaker) admit(op Op) (done func(*Error, time.Duration), refused *Error) {
 	if b.cfg.Disabled {
 		return func(*Error, time.Duration) {}, nil
@@ -148,7 +149,7 @@ func (b *breaker) done(op Op, report func(error), era uint, e *Error, took time.
 	if era != b.era {
 		return // from before the last change; gobreaker ignores it, too
 	}
-	v := verdict(op, e, took, b.cfg.SlowCall)
+	v := healthOf(op, e, took, b.cfg.SlowCall)
 	switch {
 	case v == nil:
 		b.failures = 0
@@ -156,7 +157,7 @@ func (b *breaker) done(op Op, report func(error), era uint, e *Error, took time.
 		b.failures++
 		b.last = e
 	case b.state == HalfOpen:
-		// This probe said nothing. If somebody ended it, the next may try at once.
+		// This probe said nothing. If its caller ended it, the next may try at once.
 		now := time.Now()
 		b.retryAt = now
 		if !errors.Is(e.ctxErr, context.Canceled) {
@@ -166,9 +167,9 @@ func (b *breaker) done(op Op, report func(error), era uint, e *Error, took time.
 	report(v)
 }
 
-// verdict says whether a call speaks for Clerk's health (nil), against it, or
+// healthOf says whether a call speaks for Clerk's health (nil), against it, or
 // neither.
-func verdict(op Op, e *Error, took, slow time.Duration) error {
+func healthOf(op Op, e *Error, took, slow time.Duration) error {
 	if e == nil {
 		if took >= slow {
 			return errFailure

@@ -50,7 +50,7 @@ func (o Op) Endpoint() Endpoint {
 	}
 }
 
-// mails reports whether the call, sent twice, may mail somebody twice. An Op
+// mails reports whether the call, sent twice, may mail a person twice. An Op
 // that we do not know is assumed to.
 func (o Op) mails() bool {
 	switch o {

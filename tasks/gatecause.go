@@ -16,7 +16,7 @@ const (
 var gateCauses = vocabulary[GateCause]{
 	{CauseQuota, Entry{
 		"Clerk answered 429 although inviteq's log had room: another program uses the key, or the limits are lower than configured.",
-		"Find the other program, or lower INVITEQ_LIMIT_SINGLE and INVITEQ_LIMIT_BULK. Calls are spaced evenly until it has been quiet for a day.",
+		"Find the other program, or lower INVITEQ_LIMIT_SINGLE and INVITEQ_LIMIT_BULK. Workers space their calls evenly until a day has passed without such a 429.",
 	}},
 	{CauseOverload, Entry{
 		"Clerk answers 429 without a time to wait, as it does when it is down.",
@@ -24,15 +24,15 @@ var gateCauses = vocabulary[GateCause]{
 	}},
 	{CauseUnauthorized, Entry{
 		"Clerk refuses the secret key: it is wrong, or was rotated.",
-		"Check CLERK_SECRET_KEY and restart the workers. What waits keeps its place.",
+		"Check CLERK_SECRET_KEY and restart the workers. Waiting invites keep their place.",
 	}},
 	{CauseEdgeBlocked, Entry{
 		"The network edge in front of Clerk turns the workers away.",
-		"Check CLERK_API_URL and the workers' way out to the internet. What waits keeps its place.",
+		"Check CLERK_API_URL and the network between the workers and Clerk. Waiting invites keep their place.",
 	}},
 	{CauseRedirected, Entry{
 		"Clerk's address redirects to another one, which workers do not follow.",
-		"Check CLERK_API_URL. What waits keeps its place.",
+		"Check CLERK_API_URL. Waiting invites keep their place.",
 	}},
 }
 

@@ -13,8 +13,8 @@ const (
 
 // healthProblems explains every problem.
 var healthProblems = vocabulary[HealthProblem]{
-	{ProblemRedis, Entry{"Redis does not answer, or refuses writes.", "Check REDIS_URL and the server: its memory, its disk, and the rights of its user. Nothing is lost: what waits stays in Redis."}},
-	{ProblemClerkKey, Entry{"Nothing can be sent. Clerk, or the network in front of it, turns the workers away.", "Check CLERK_SECRET_KEY, CLERK_API_URL and the way out to the internet. What waits keeps its place."}},
+	{ProblemRedis, Entry{"Redis does not answer, or refuses writes.", "Check REDIS_URL and the server: its memory, its disk, and the rights of its user. Nothing is lost: waiting invites stay in Redis."}},
+	{ProblemClerkKey, Entry{"Nothing can be sent. Clerk, or the network edge in front of it, turns the workers away.", "Check CLERK_SECRET_KEY, CLERK_API_URL and the network between the workers and Clerk. Waiting invites keep their place."}},
 	{ProblemClock, Entry{"The clocks of this machine and of Redis differ by more than a second.", "Synchronise both clocks (NTP)."}},
 	{ProblemDraining, Entry{"The worker is shutting down.", "Nothing."}},
 }

@@ -42,7 +42,7 @@ var states = [...]struct {
 	Unknown:  {"unknown", 'u', Entry{"It may have been sent: its call got no clear answer.", looksItUp}},
 	Pending:  {"pending", 'p', Entry{"Clerk has the invitation, and waits for the person to accept it.", nothing}},
 	Accepted: {"accepted", 'a', Entry{"The person has signed up.", nothing}},
-	Expired:  {"expired", 'e', Entry{"The invitation ran out.", "Invite the person again if they shall still come."}},
+	Expired:  {"expired", 'e', Entry{"The invitation expired.", inviteAgain}},
 	Revoked:  {"revoked", 'v', Entry{"The invitation was revoked after it was sent.", nothing}},
 	Rejected: {"rejected", 'r', Entry{"Clerk will not take it; the reason says why.", "What the reason advises."}},
 	Canceled: {"canceled", 'c', Entry{"It was revoked before it was sent.", nothing}},

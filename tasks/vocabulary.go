@@ -11,9 +11,10 @@ type Entry struct {
 }
 
 const (
-	nothing   = "Nothing."
-	keepsTurn = "Nothing. It keeps its place, and waiting counts no attempt."
-	looksItUp = "Nothing, for some seconds to minutes: a worker looks it up in Clerk's list."
+	nothing     = "Nothing."
+	inviteAgain = "Invite the person again, if you still want to."
+	keepsTurn   = "Nothing. It keeps its place, and waiting does not count as an attempt."
+	looksItUp   = "Nothing. A worker looks it up in Clerk's list, which takes seconds to minutes."
 )
 
 // vocabulary is a table of words, in the order in which people are shown them.

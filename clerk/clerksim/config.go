@@ -54,7 +54,7 @@ type Config struct {
 
 	// OnCall, when set, is told every request after it was judged and before it
 	// is answered, from many goroutines, without any lock held. A Call holds
-	// addresses: whoever logs it must leave them out.
+	// addresses: leave them out of logs.
 	OnCall func(Call)
 
 	// Seed determines everything random: ids, trace ids, latency, shuffled

@@ -19,7 +19,7 @@ func (c *culprits) any() bool {
 
 // create creates the invitations of a single or a bulk call: all, or none and
 // the reason.
-func (x *exchange) create(items []item, now time.Time) *answer {
+func (x *request) create(items []item, now time.Time) *answer {
 	s, bulk := x.sim, x.op == OpBulkCreate
 	bad, good := s.inspect(items, bulk)
 	if bad.any() {
@@ -129,7 +129,7 @@ func name(n Naming, key string, addresses []string, meta map[string]any) map[str
 }
 
 // commit creates one invitation and sends its mail.
-func (x *exchange) commit(it item, now time.Time) *invitation {
+func (x *request) commit(it item, now time.Time) *invitation {
 	s := x.sim
 	inv := s.invite(it, now, func() string { return s.newID("inv", now, x.dice) })
 	inv.caller = x.r.UserAgent()

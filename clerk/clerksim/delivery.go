@@ -9,7 +9,7 @@ import (
 )
 
 // deliver writes the answer, or does to the connection what the fault says.
-func (x *exchange) deliver(w http.ResponseWriter, a *answer) {
+func (x *request) deliver(w http.ResponseWriter, a *answer) {
 	if x.fault.drops() {
 		drop(w, x.fault.Reset)
 		return

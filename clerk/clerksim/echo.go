@@ -53,7 +53,7 @@ func (s *Sim) echoMetadata(sent json.RawMessage) json.RawMessage {
 	return rewrite(nil, v, mode == EchoMetadataChanged)
 }
 
-// rewrite renders v with its keys in descending order, an order that nobody
+// rewrite renders v with its keys in descending order, an order that no client
 // sends, and numbers in their shortest form. With lossy it also drops members
 // that are null and rounds numbers to 64-bit floats, as a store of dynamically
 // typed values may.

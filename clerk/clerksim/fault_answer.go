@@ -8,7 +8,7 @@ import (
 )
 
 // edgeAnswer is the answer of a fault that strikes before Clerk proper.
-func (x *exchange) edgeAnswer() *answer {
+func (x *request) edgeAnswer() *answer {
 	switch x.fault.Kind {
 	case Overload:
 		return x.retryAfter(plain(http.StatusTooManyRequests, "Too Many Requests\n"))
@@ -21,7 +21,7 @@ func (x *exchange) edgeAnswer() *answer {
 }
 
 // faultAnswer is the answer of a fault that strikes behind the limits.
-func (x *exchange) faultAnswer() *answer {
+func (x *request) faultAnswer() *answer {
 	s, f := x.sim, x.fault
 	switch f.Kind {
 	case RefuseAfter:
@@ -47,7 +47,7 @@ func (x *exchange) faultAnswer() *answer {
 }
 
 // refusal is how Clerk refuses what it has done all the same.
-func (x *exchange) refusal() *answer {
+func (x *request) refusal() *answer {
 	status := cmp.Or(x.fault.Status, http.StatusUnprocessableEntity)
 	code := map[int]string{
 		http.StatusBadRequest: codeDuplicateRecord, http.StatusForbidden: codeNotAllowed, http.StatusUnprocessableEntity: codeIdentifierExists,
@@ -55,13 +55,13 @@ func (x *exchange) refusal() *answer {
 	return x.sim.refuse(status, cmp.Or(x.fault.Code, code, codeBodyInvalid), "is refused", "The request was refused by a simulated error.", nil)
 }
 
-func (x *exchange) gateway() *answer {
+func (x *request) gateway() *answer {
 	status := cmp.Or(x.fault.Status, http.StatusBadGateway)
 	page := "<html>\r\n<head><title>" + strconv.Itoa(status) + " " + http.StatusText(status) + "</title></head>\r\n<body></body>\r\n</html>\r\n"
 	return x.retryAfter(&answer{status: status, raw: []byte(page), header: http.Header{"Content-Type": {"text/html"}}})
 }
 
-func (x *exchange) retryAfter(a *answer) *answer {
+func (x *request) retryAfter(a *answer) *answer {
 	if x.fault.RetryAfter != "" {
 		if a.header == nil {
 			a.header = make(http.Header)

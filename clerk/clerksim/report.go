@@ -150,7 +150,7 @@ type Person struct {
 	Mails        int // those of foreign invitations apart
 }
 
-// People returns everybody who was ever invited or named, by address.
+// People returns all people who were ever invited or named, by address.
 func (s *Sim) People() []Person {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -6,7 +6,7 @@ import (
 )
 
 // revoke revokes the invitation named in the path.
-func (x *exchange) revoke(now time.Time) *answer {
+func (x *request) revoke(now time.Time) *answer {
 	s := x.sim
 	inv := s.live(x.id)
 	if inv == nil {
@@ -25,7 +25,7 @@ func (x *exchange) revoke(now time.Time) *answer {
 }
 
 // delete deletes the invitation named in the path, whatever its status.
-func (x *exchange) delete(now time.Time) *answer {
+func (x *request) delete(now time.Time) *answer {
 	s := x.sim
 	inv := s.live(x.id)
 	if inv == nil {

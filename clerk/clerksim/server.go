@@ -15,8 +15,8 @@ import (
 // bodyMax is the largest request body that is accepted.
 const bodyMax = 1 << 20
 
-// exchange is one request on its way through the simulator.
-type exchange struct {
+// request is a request on its way through the simulator, up to its answer.
+type request struct {
 	sim  *Sim
 	r    *http.Request
 	op   Op
@@ -36,7 +36,7 @@ type exchange struct {
 // fault strikes in the stage its kind names: the wire and Clerk's edge; the
 // secret key; the rate limits; validation; commit; the answer.
 func (s *Sim) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	x := &exchange{sim: s, r: r}
+	x := &request{sim: s, r: r}
 	x.op, x.id, x.miss = s.route(r)
 	var err error
 	x.body, err = io.ReadAll(io.LimitReader(r.Body, bodyMax))
@@ -85,7 +85,7 @@ func (s *Sim) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // judge takes the request through everything up to its answer, in one step
 // under the lock, and writes it down in the history.
-func (x *exchange) judge() *answer {
+func (x *request) judge() *answer {
 	s := x.sim
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -104,7 +104,7 @@ func (x *exchange) judge() *answer {
 	return a
 }
 
-func (x *exchange) decide(now time.Time) *answer {
+func (x *request) decide(now time.Time) *answer {
 	s, f := x.sim, x.fault
 	if f.edge() {
 		return x.edgeAnswer()
@@ -147,7 +147,7 @@ func (x *exchange) decide(now time.Time) *answer {
 }
 
 // handle performs the operation.
-func (x *exchange) handle(now time.Time) *answer {
+func (x *request) handle(now time.Time) *answer {
 	s := x.sim
 	switch x.op {
 	case OpCreate, OpBulkCreate:

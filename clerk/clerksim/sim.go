@@ -11,7 +11,7 @@ import (
 // testing/synctest bubble it must be made in that bubble and closed before the
 // bubble ends.
 type Sim struct {
-	done  chan struct{} // closed by Close: nobody sleeps on
+	done  chan struct{} // closed by Close: every sleep ends
 	close sync.Once
 	pipe  pipe
 

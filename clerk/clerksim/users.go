@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// user is somebody who has signed up.
+// user is a person who has signed up.
 type user struct {
 	id, emailID string
 	email       string

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// The methods here are the rest of the world: people who sign up, somebody in
+// The methods here are the rest of the world: people who sign up, an operator in
 // the dashboard, another program with the same key. They need no secret key,
 // take no time and are not in the call history.
 
@@ -18,7 +18,7 @@ var ErrNotFound = errors.New("clerksim: not found")
 // ErrNotPending is returned when an invitation's status does not allow the change.
 var ErrNotPending = errors.New("clerksim: the invitation is not pending")
 
-// AddUser makes somebody with this address a user, as if they had signed up
+// AddUser makes a person with this address a user, as if they had signed up
 // without an invitation. A user who exists already stays as they are.
 func (s *Sim) AddUser(address string) {
 	s.mu.Lock()
@@ -64,7 +64,7 @@ func (s *Sim) block(address string, blocked bool) {
 }
 
 // Suppress puts an address on Clerk's suppression list, as a hard bounce or a spam
-// report does: it can be invited, and is sent no mail, and nobody is told.
+// report does: it can be invited, is sent no mail, and no answer tells.
 func (s *Sim) Suppress(address string) { s.suppress(address, true) }
 
 // Unsuppress takes it off again.
@@ -83,7 +83,7 @@ func (s *Sim) Accept(idOrAddress string) error {
 	return s.end(idOrAddress, accepted, func(inv *invitation, now time.Time) { s.addUser(inv.owner, now) })
 }
 
-// RevokeInDashboard revokes an invitation behind everybody's back. It takes an
+// RevokeInDashboard revokes an invitation without a call. It takes an
 // invitation's id, or an address, whose newest pending invitation is meant.
 func (s *Sim) RevokeInDashboard(idOrAddress string) error {
 	return s.end(idOrAddress, revoked, func(*invitation, time.Time) {})
@@ -111,7 +111,7 @@ func (s *Sim) end(idOrAddress string, status uint8, also func(*invitation, time.
 	return nil
 }
 
-// Delete deletes an invitation for good, as somebody does who erases a person's
+// Delete deletes an invitation for good, as an operator does to erase a person's
 // data. It takes the id of one of any status, or an address, whose newest pending
 // invitation is meant. The history still has it, with StatusDeleted.
 func (s *Sim) Delete(idOrAddress string) error {
@@ -152,7 +152,7 @@ func (s *Sim) CreateForeign(address string) (Invitation, error) {
 }
 
 // CreateForeignFrom does the same with all parameters of CreateInvitation, in
-// JSON, so that somebody else's invitation may look just like one of ours.
+// JSON, so that another program's invitation may look just like one of ours.
 func (s *Sim) CreateForeignFrom(body string) (Invitation, error) {
 	var object map[string]json.RawMessage
 	if !decode([]byte(body), &object) {

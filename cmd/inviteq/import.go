@@ -19,7 +19,7 @@ type importCommand struct {
 	File string `arg:"" help:"A CSV, JSON or JSON Lines file or an Excel workbook (.xlsx), perhaps compressed by gzip; - is standard input."`
 
 	listFlags
-	Lane        string `enum:"interactive,import" default:"import" placeholder:"LANE" help:"The lane of rows that name none: import, or interactive for a short list that somebody waits for."`
+	Lane        string `enum:"interactive,import" default:"import" placeholder:"LANE" help:"The lane of rows that name none: import, or interactive for a short list whose people wait for the mail."`
 	ImportID    string `placeholder:"ID" help:"Names the import. Defaults to one made of the list's content, so that the same list again is the same import."`
 	MaxWaiting  int64  `default:"2000000" placeholder:"INVITES" help:"The most invites of the instance that may wait, the list's included."`
 	SkipInvalid bool   `help:"Leave bad rows out, instead of enqueueing nothing."`
@@ -308,7 +308,7 @@ func (r *importRun) finish(ctx context.Context) error {
 	case r.Wait:
 		err = r.printOutcomes(ctx, now)
 	case !now.ETA.IsZero():
-		_, err = fmt.Fprintf(p.console.out, "The last one goes %s (%s), as things stand. `inviteq status %s` tells how far it is.\n",
+		_, err = fmt.Fprintf(p.console.out, "The last one goes %s (%s) at the current rate. `inviteq status %s` tells how far it is.\n",
 			in(time.Now(), now.ETA), moment(now.ETA), r.ImportID)
 	case now.Open > 0:
 		_, err = fmt.Fprintf(p.console.out, "`inviteq status %s` tells how far it is.\n", r.ImportID)

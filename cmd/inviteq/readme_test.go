@@ -17,6 +17,8 @@ import (
 	"github.com/alecthomas/kong"
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/inviteq/inviteq/tasks"
+
 	"github.com/inviteq/inviteq/clerk/clerksim"
 	"github.com/inviteq/inviteq/clerk/clerksim/control"
 )
@@ -31,6 +33,8 @@ func TestREADME(t *testing.T) {
 	app := model(t)
 	parts := map[string]string{
 		"commands": commandTable(app), "worker": flagTable(app, "worker"), "alerts": alertTable(t),
+		"states": wordTable("state", tasks.States), "reasons": wordTable("reason", tasks.Reasons()),
+		"causes": wordTable("cause", tasks.GateCauses()), "problems": wordTable("problem", tasks.HealthProblems()),
 		"switches": switchTable(), "reads": controlTable(t, "GET"), "actions": controlTable(t, "POST"),
 	}
 	all := pages(t)
@@ -255,6 +259,16 @@ func controlTable(t *testing.T, method string) string {
 			params = append(params, "`"+name+"`: "+e.Params[name])
 		}
 		fmt.Fprintf(&b, "| `%s` | %s | %s |\n", e.Path, cellOf(e.Does), cellOf(strings.Join(params, "; ")))
+	}
+	return b.String()
+}
+
+// wordTable explains the words of a closed vocabulary.
+func wordTable[W interface{ Entry() tasks.Entry }](kind string, words []W) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "| %s | it means | do |\n|---|---|---|\n", kind)
+	for _, w := range words {
+		fmt.Fprintf(&b, "| `%v` | %s | %s |\n", w, cellOf(w.Entry().Means), cellOf(w.Entry().Do))
 	}
 	return b.String()
 }

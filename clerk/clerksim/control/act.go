@@ -39,7 +39,7 @@ var (
 )
 
 var actions = []action{
-	{"add-user", "Somebody with this address signs up.", []param{address}, onAddress((*clerksim.Sim).AddUser)},
+	{"add-user", "A person with this address signs up.", []param{address}, onAddress((*clerksim.Sim).AddUser)},
 	{"delete-user", "The user with this address is deleted.", []param{address}, func(sim *clerksim.Sim, v values) (any, error) {
 		return nil, sim.DeleteUser(v.text["email_address"])
 	}},
@@ -54,7 +54,7 @@ var actions = []action{
 		}},
 	{"accept", "The person follows the link and becomes a user.", []param{invitation}, onInvitation((*clerksim.Sim).Accept)},
 	{"expire", "The invitation expires now.", []param{invitation}, onInvitation((*clerksim.Sim).Expire)},
-	{"revoke", "Somebody revokes the invitation in Clerk's dashboard.", []param{invitation}, onInvitation((*clerksim.Sim).RevokeInDashboard)},
+	{"revoke", "The invitation is revoked, as in Clerk's dashboard.", []param{invitation}, onInvitation((*clerksim.Sim).RevokeInDashboard)},
 	{"delete", "The invitation is deleted for good, whatever its status.", []param{invitation}, onInvitation((*clerksim.Sim).Delete)},
 	{"clock", "Clerk's clock is set.", []param{{"offset", "how far ahead of this machine's, such as 744h or -90m; 0s is the same time"}},
 		func(sim *clerksim.Sim, v values) (any, error) {

@@ -15,9 +15,9 @@
 //	curl -d offset=744h                   http://127.0.0.1:9090/control/clock
 //	curl -d fault=create/drop-after:x1    http://127.0.0.1:9090/control/fault
 //
-// Whoever reaches it may do everything, without a key, and sees addresses: it is
-// for a machine of one's own, and for made-up people. Pages of other sites cannot
-// make a browser act.
+// Every program that reaches it may do everything, without a key, and sees
+// addresses: it is for your own machine, and for made-up people. Pages of other
+// sites cannot make a browser act.
 package control
 
 import (
