@@ -80,7 +80,7 @@ func (c *client) send(method, path, body string, header http.Header) reply {
 	return r
 }
 
-func (c *client) try(method, path, body string, header http.Header) (reply, error) {
+func (c *client) send(method, path, body string, header http.Header) (reply, error) {
 	c.t.Helper()
 	req, err := http.NewRequestWithContext(c.t.Context(), method, c.base+path, strings.NewReader(body))
 	if err != nil {
