@@ -67,20 +67,20 @@ func (c *client) try(method, path, body string) (reply, error) {
 	if body != "" {
 		header.Set("Content-Type", "application/json")
 	}
-	return c.try(method, path, body, header)
+	return c.roundTrip(method, path, body, header)
 }
 
 // send sends a request with headers that stand instead of the usual ones.
 func (c *client) send(method, path, body string, header http.Header) reply {
 	c.t.Helper()
-	r, err := c.try(method, path, body, header)
+	r, err := c.roundTrip(method, path, body, header)
 	if err != nil {
 		c.t.Fatalf("%s %s: %v", method, path, err)
 	}
 	return r
 }
 
-func (c *client) send(method, path, body string, header http.Header) (reply, error) {
+func (c *client) roundTrip(method, path, body string, header http.Header) (reply, error) {
 	c.t.Helper()
 	req, err := http.NewRequestWithContext(c.t.Context(), method, c.base+path, strings.NewReader(body))
 	if err != nil {
