@@ -65,11 +65,8 @@
 //	}
 //	result, err := c.BulkInvite(ctx, list, enqueue.BulkOptions{ImportID: "beta-testers"})
 //
-// A file is read by CSV or JSONLines, or by DetectFormat and Format.Rows; its
-// good rows are a list:
-//
-//	rows := enqueue.CSV(file).Distinct().Invites(func(err error) { log.Print(err) })
-//	result, err := c.BulkInvite(ctx, rows, enqueue.BulkOptions{})
+// Package lists (enqueue/lists) reads files as other programs export them, checks
+// every row, and has the people on them invited.
 //
 // # The record and the task
 //

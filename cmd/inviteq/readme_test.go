@@ -61,7 +61,7 @@ func TestREADME(t *testing.T) {
 		} else if diff := cmp.Diff(want, text); diff != "" {
 			t.Errorf("%s: the tables are out of date; run this test with -update: %s", path, diff)
 		}
-		for _, name := range unique(regexp.MustCompile("`(Test[A-Z][A-Za-z0-9]*)`"), text) {
+		for _, name := range unique(regexp.MustCompile(`\b(Test[A-Z][A-Za-z0-9]*)`), text) {
 			if !strings.Contains(sources, "func "+name+"(") {
 				t.Errorf("%s: there is no %s", path, name)
 			}
