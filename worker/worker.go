@@ -64,6 +64,9 @@ func New(ctx context.Context, cfg Config) (*Worker, error) {
 	if w.ledger, err = ledger.Open(ctx, w.rdb, cfg.Ledger); err != nil {
 		return nil, errors.Join(err, w.close())
 	}
+	if err := w.ledger.CheckRights(ctx); err != nil {
+		return nil, errors.Join(err, w.close())
+	}
 	w.cfg.Ledger = w.ledger.Config() // with its defaults: screening asks how many a full bulk holds
 	w.queues = tasks.QueuesOf(w.ledger.Instance())
 	w.client = asynq.NewClientFromRedisClient(w.rdb)

@@ -50,6 +50,8 @@ type Ledger struct {
 	salt atomic.Pointer[salt]
 	code map[string]*redis.Script
 
+	flags bool // Redis knows flags of scripts, and can tell a user's rights (7.0 and later).
+
 	forecasts sync.Mutex // held while a forecast is made, which several may wait for
 	outlook   Overview   // the last one that ETAs were read from
 }
@@ -84,7 +86,8 @@ func Open(ctx context.Context, rdb redis.UniversalClient, cfg Config) (*Ledger, 
 		return nil, fmt.Errorf("open ledger: %w", err)
 	}
 	l := &Ledger{rdb: rdb, cfg: cfg, keys: newKeys(cfg.Instance), code: map[string]*redis.Script{}}
-	if err := l.loadScripts(server.AtLeast(7, 0)); err != nil {
+	l.flags = server.AtLeast(7, 0)
+	if err := l.loadScripts(); err != nil {
 		return nil, err
 	}
 	if err := l.loadSalt(ctx, newSalt()); err != nil {

@@ -35,14 +35,14 @@ var growing = []string{"admit", "adopt"}
 // a script that Redis will not carry out to its end is refused before it begins:
 // for want of memory, of replicas or of a disk by the server, for want of a right
 // by what guard writes. An older server may refuse one in its middle; there the
-// rights are asked for when a worker starts (Rights), and no longer.
-func (l *Ledger) loadScripts(flags bool) error {
+// rights cannot be asked for.
+func (l *Ledger) loadScripts() error {
 	for name := range parts {
 		src, err := l.source(name)
 		if err != nil {
 			return fmt.Errorf("script %s: %w", name, err)
 		}
-		if flags {
+		if l.flags {
 			src = header(name) + guard(src) + src
 		}
 		l.code[name] = redis.NewScript(src)

@@ -125,6 +125,11 @@ func (k Kind) Permanent() bool {
 
 var passing = []Kind{Unreachable, IsReplica, Full, NoDisk, Loading, ClusterDown, MasterDown, NoReplicas, MaxClients, Busy, Other}
 
+// Missing explains that the user lacks rights, which are listed.
+func Missing(place, rights string) error {
+	return &Trouble{Kind: NoRight, Place: place, Err: errors.New("rights are missing"), what: rights}
+}
+
 // Explain puts words to an error of a call to Redis. What is not about Redis, and
 // what has its words already, comes back as it is.
 func Explain(place string, err error) error {

@@ -1,0 +1,137 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/inviteq/inviteq/clerk/clerksim"
+	"github.com/inviteq/inviteq/tasks/ledger"
+	"github.com/inviteq/inviteq/tasks/ledger/redistest"
+	"github.com/inviteq/inviteq/tasks/redisconn"
+)
+
+// aclServer runs with the users of deployments/redis.acl, and an administrator who
+// comes by the socket.
+func aclServer(t *testing.T) (s *redistest.Server, admin *redis.Client) {
+	t.Helper()
+	shipped, err := os.ReadFile("../../deployments/redis.acl")
+	must(t, err)
+	path := filepath.Join(t.TempDir(), "users.acl")
+	text := strings.Replace(string(shipped), "user default off", "user default off\nuser admin on >admin ~* &* +@all", 1)
+	must(t, os.WriteFile(path, []byte(text), 0o600))
+	s = redistest.StartTCP(t, "--aclfile", path)
+	o := s.Options().Simple()
+	o.Username, o.Password = "admin", "admin"
+	admin = redis.NewClient(o)
+	t.Cleanup(func() { _ = admin.Close() })
+	return s, admin
+}
+
+// TestLeastPrivilege lets the shipped binary do all that it does, as the users of
+// deployments/redis.acl: Redis refuses nothing.
+func TestLeastPrivilege(t *testing.T) {
+	b := buildBinary(t)
+	server, admin := aclServer(t)
+	as := func(user string) *binary {
+		return &binary{t: t, path: b.path, env: append(slices.Clone(b.env), fmt.Sprintf("REDIS_URL=redis://%s:%s-password@%s/0", user, user, server.Addr))}
+	}
+	clerk := newWorld(t).withClerk(clerksim.Config{})
+	worker, producer, dashboard := as("worker"), as("producer"), as("dashboard")
+	for _, v := range clerk.env {
+		if strings.HasPrefix(v, "CLERK_") {
+			worker.env = append(worker.env, v)
+		}
+	}
+	worker.env = append(worker.env, "INVITEQ_ADMIN_ADDR=127.0.0.1:0", "INVITEQ_LIMIT_SINGLE=none", "INVITEQ_LIMIT_BULK=none")
+
+	producer.run("invite", "ada@example.com", "--id", "one")
+	producer.run("invite", "grace@example.com")
+	producer.run("revoke", "one")
+	producer.run("revoke", "nobody@example.com")
+	producer.run("import", file(t, "l.csv", "email_address\na@example.com\nb@example.com\n"), "--import-id", "imp")
+	running := worker.start("worker")
+	eventually(t, "all is delivered", func() bool { return len(clerk.sim.Invitations()) == 3 })
+	eventually(t, "the list is done", func() bool { return strings.Contains(producer.run("status", "imp", "--json"), `"open":0`) })
+	for _, args := range [][]string{
+		{"status"}, {"status", "one"}, {"status", "imp"}, {"status", "grace@example.com"},
+		{"list"}, {"list", "--import-id", "imp"}, {"events"}, {"quota"},
+	} {
+		dashboard.run(args...)
+		producer.run(args...)
+	}
+	worker.run("pause")
+	worker.run("resume")
+	worker.run("retry", "--state", "failed")
+	running.end(syscall.SIGTERM)
+	wants(t, running.log.String(), "worker has left")
+
+	denials, err := admin.Do(t.Context(), "acl", "log").Slice()
+	must(t, err)
+	for _, d := range denials {
+		t.Errorf("Redis refused %v", d)
+	}
+
+	// Those who only look can change nothing.
+	o := server.Options().Simple()
+	o.Username, o.Password = "dashboard", "dashboard-password"
+	looks := redis.NewClient(o)
+	t.Cleanup(func() { _ = looks.Close() })
+	if err := looks.HSet(t.Context(), "inviteq:{default}:paused", "import", 1).Err(); redisconn.KindOf(err) != redisconn.NoRight {
+		t.Errorf("the dashboard's user may write: %v", err)
+	}
+}
+
+// TestMissingRightsAreToldAtOnce takes each right of the worker's away.
+func TestMissingRightsAreToldAtOnce(t *testing.T) {
+	server, admin := aclServer(t)
+	o := server.Options()
+	o.Username, o.Password = "worker", "worker-password"
+	rdb := redisconn.New(o)
+	t.Cleanup(func() { _ = rdb.Close() })
+	l, err := ledger.Open(t.Context(), rdb, ledger.Config{})
+	must(t, err)
+	must(t, l.CheckRights(t.Context()))
+
+	shipped, err := os.ReadFile("../../deployments/redis.acl")
+	must(t, err)
+	_, line, _ := strings.Cut(string(shipped), "user worker ")
+	line, _, _ = strings.Cut(line, "\n")
+	change := func(rules ...any) {
+		t.Helper()
+		must(t, admin.Do(t.Context(), append([]any{"acl", "setuser", "worker"}, rules...)...).Err())
+	}
+	// What a connection needs, or a Cluster, or a check that is left out where it is forbidden.
+	aside := []string{
+		"client|setname", "cluster|shards", "cluster|slots", "command", "hello", "ping", "select", "time", "config|get", "info", "wait", "eval", "evalsha",
+	}
+	asked := 0
+	for rule := range strings.FieldsSeq(line) {
+		command, ok := strings.CutPrefix(rule, "+")
+		if !ok || slices.Contains(aside, command) {
+			continue
+		}
+		change("-" + command)
+		err := l.CheckRights(t.Context())
+		if err == nil || !strings.Contains(err.Error(), strings.ReplaceAll(command, "|", " ")) {
+			t.Errorf("without %s: got %v", command, err)
+		}
+		change("+" + command)
+		asked++
+	}
+	if asked < 40 {
+		t.Errorf("only %d rights were taken away", asked)
+	}
+	change("-xadd", "-hset", "-rpoplpush", "resetchannels")
+	err = l.CheckRights(t.Context())
+	if err == nil {
+		t.Fatal("got no error")
+	}
+	wants(t, err.Error(), "hset, xadd on inviteq:{default}:*", "hset, rpoplpush on asynq:*", "anything on the channel asynq:cancel", "deployments/redis.acl")
+}
