@@ -108,7 +108,7 @@ var invalidFields = []string{
 func InvalidField(name string) Reason {
 	for _, field := range invalidFields {
 		if field == name {
-			return ReasonInvalid + "_" + Reason(field)
+			return Reason(string(ReasonInvalid) + "_" + field)
 		}
 	}
 	return ReasonInvalid

@@ -5,7 +5,6 @@ import (
 	"slices"
 
 	"context"
-	"regexp"
 	"time"
 
 	"github.com/hibiken/asynq"
@@ -159,8 +158,8 @@ func (c *collector) ledger(ctx context.Context, s scrape) error {
 		s.counter(descMoves, n, m.From.String(), m.To.String())
 	}
 	s.counter(descDone, totals.Delivered())
-	for key, n := range bounded(totals.Outcomes) {
-		s.counter(descOutcomes, n, key.State.String(), string(key.Reason))
+	for labels, n := range bounded(totals.Outcomes) {
+		s.counter(descOutcomes, n, labels[0], labels[1])
 	}
 	return c.reports(ctx, s)
 }
@@ -187,24 +186,23 @@ func oldest(ctx context.Context, l *ledger.Ledger, o ledger.Overview) (map[tasks
 	return heads, nil
 }
 
-var reasonWord = regexp.MustCompile(`^[a-z0-9_]{0,40}$`)
-
-// bounded keeps the label reason to stable words, whatever stands in Redis.
-func bounded(outcomes map[ledger.Outcome]int64) map[ledger.Outcome]int64 {
-	all := make(map[ledger.Outcome]int64, len(outcomes))
+// bounded returns the outcomes by their labels, state and reason. A reason is one
+// of the vocabulary's, whatever a later version has written into Redis.
+func bounded(outcomes map[ledger.Outcome]int64) map[[2]string]int64 {
+	all := make(map[[2]string]int64, len(outcomes))
 	for _, s := range tasks.States {
 		if !s.Open() {
-			all[ledger.Outcome{State: s, Reason: "none"}] = 0 // A counter that begins at one has no rate for it.
+			all[[2]string{s.String(), "none"}] = 0 // A counter that begins at one has no rate for it.
 		}
 	}
 	for o, n := range outcomes {
-		if !reasonWord.MatchString(string(o.Reason)) || len(all) >= 100 {
-			o.Reason = "other"
+		label := string(o.Reason)
+		if label == "" {
+			label = "none"
+		} else if _, err := tasks.ParseReason(label); err != nil {
+			label = "other"
 		}
-		if o.Reason == "" {
-			o.Reason = "none"
-		}
-		all[o] += n
+		all[[2]string{o.State.String(), label}] += n
 	}
 	return all
 }

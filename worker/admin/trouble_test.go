@@ -97,11 +97,11 @@ func TestLabelsAreBounded(t *testing.T) {
 		{State: tasks.Rejected, Reason: "existing_user"}: 3, {State: tasks.Pending}: 4,
 	}
 	got := bounded(outcomes)
-	for o, want := range map[ledger.Outcome]int64{
-		{State: tasks.Rejected, Reason: "other"}: 3, {State: tasks.Rejected, Reason: "existing_user"}: 3, {State: tasks.Pending, Reason: "none"}: 4,
+	for labels, want := range map[[2]string]int64{
+		{"rejected", "other"}: 3, {"rejected", "existing_user"}: 3, {"pending", "none"}: 4, {"expired", "none"}: 0,
 	} {
-		if got[o] != want {
-			t.Errorf("%v: got %d, want %d", o, got[o], want)
+		if n, ok := got[labels]; n != want || !ok {
+			t.Errorf("%v: got %d, want %d", labels, n, want)
 		}
 	}
 	for status, want := range map[int]string{0: "none", 200: "200", 429: "429", 799: "other"} {
