@@ -221,7 +221,7 @@ func (in *importer) write(ctx context.Context) {
 	for e := range in.chunks {
 		w := written{chunk: e.chunk}
 		var fresh tasks.BulkCreate
-		w.admissions, fresh, w.err = in.ledger.AdmitEntry(ctx, time.Now(), e.entry)
+		w.admissions, fresh, w.err = in.ledger.AdmitEntry(ctx, ledger.Now, e.entry)
 		if w.err == nil && fresh.Count > 0 {
 			w.taskErr = in.client.giveChunk(ctx, fresh, earliest(e.chunk))
 		}

@@ -38,7 +38,7 @@ func loadImport(ctx context.Context, l *ledger.Ledger, id string) (Import, error
 		ID: id, CreatedAt: utc(time.UnixMilli(known.CreatedAt)),
 		Total: known.Total, Open: known.Open(), States: known.States,
 	}
-	eta, err := l.ImportETA(ctx, time.Now(), known)
+	eta, err := l.ImportETA(ctx, ledger.Now, known)
 	i.ETA = utc(eta)
 	return i, err
 }

@@ -58,9 +58,9 @@ func (c *Client) Invite(ctx context.Context, i tasks.Invite) (_ Result, err erro
 	if err != nil {
 		return named, fmt.Errorf("invite %s: %w", i.ID, err)
 	}
-	now := time.Now()
+	now := l.Time() // Redis' own clock stamps the record, some moments from now
 	if c.inOne && isNew && i.ImportID == "" {
-		taskErr, ok, err := c.inOneTrip(ctx, l, now, i)
+		taskErr, ok, err := c.inOneTrip(ctx, l, i)
 		if err != nil {
 			return named, fmt.Errorf("invite %s: %w", i.ID, err)
 		}
@@ -68,7 +68,7 @@ func (c *Client) Invite(ctx context.Context, i tasks.Invite) (_ Result, err erro
 			return Result{Status: newStatus(queued(i, now)), TaskErr: taskErr}, nil
 		}
 	}
-	admissions, chunk, err := l.Admit(ctx, now, []tasks.Invite{i})
+	admissions, chunk, err := l.Admit(ctx, ledger.Now, []tasks.Invite{i})
 	if err != nil {
 		return named, fmt.Errorf("invite %s: %w", i.ID, err)
 	}

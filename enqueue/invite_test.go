@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/hibiken/asynq"
 
 	"github.com/inviteq/inviteq/enqueue"
@@ -43,7 +44,7 @@ func TestInviteLeavesRecordAndTask(t *testing.T) {
 				ID: got.ID, EmailAddress: c.invite.EmailAddress, Lane: c.invite.Lane, State: tasks.Queued,
 				CreatedAt: record.CreatedAt.UTC(), UpdatedAt: record.UpdatedAt.UTC(), NotBefore: c.invite.NotBefore.UTC(),
 			}
-			if diff := cmp.Diff(status, got.Status, equalEmails); diff != "" {
+			if diff := cmp.Diff(status, got.Status, equalEmails, cmpopts.EquateApproxTime(time.Second)); diff != "" {
 				t.Errorf("status (-want +got):\n%s", diff)
 			}
 			task, err := s.inspector.GetTaskInfo(c.queue, got.ID)

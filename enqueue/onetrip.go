@@ -3,7 +3,6 @@ package enqueue
 import (
 	"context"
 	"errors"
-	"time"
 
 	"github.com/hibiken/asynq"
 	"github.com/redis/go-redis/v9"
@@ -29,7 +28,6 @@ type oneTrip struct{ *redis.Client }
 // ahead is what a context carries for a oneTrip.
 type ahead struct {
 	ledger *ledger.Ledger
-	now    time.Time
 	entry  ledger.Entry
 
 	sent       bool // A oneTrip has come by.
@@ -50,7 +48,7 @@ func (c oneTrip) EvalSha(ctx context.Context, sha string, keys []string, args ..
 	}
 	a.sent = true
 	pipe := c.Pipeline()
-	read := a.ledger.QueueAdmit(ctx, pipe, a.now, a.entry)
+	read := a.ledger.QueueAdmit(ctx, pipe, ledger.Now, a.entry)
 	call := pipe.EvalSha(ctx, sha, keys, args...)
 	_, _ = pipe.Exec(ctx) // Each of the two has its own error.
 	if a.admissions, a.err = read(); a.err != nil {
@@ -65,12 +63,12 @@ func (c oneTrip) EvalSha(ctx context.Context, sha string, keys []string, args ..
 // changed. What the attempt has left behind does no harm then: the task, if it is
 // there, is the one that the usual way leaves, and it waits for its record a
 // fraction of a second.
-func (c *Client) inOneTrip(ctx context.Context, l *ledger.Ledger, now time.Time, i tasks.Invite) (taskErr error, ok bool, _ error) {
+func (c *Client) inOneTrip(ctx context.Context, l *ledger.Ledger, i tasks.Invite) (taskErr error, ok bool, _ error) {
 	entry, err := l.Prepare([]tasks.Invite{i})
 	if err != nil {
 		return nil, false, err
 	}
-	a := &ahead{ledger: l, now: now, entry: entry}
+	a := &ahead{ledger: l, entry: entry}
 	taskErr = c.giveCreate(context.WithValue(ctx, aheadKey{}, a), i)
 	if !a.sent {
 		return nil, false, nil

@@ -3,8 +3,8 @@ package enqueue
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
-	"time"
 
 	"github.com/inviteq/inviteq/tasks"
 	"github.com/inviteq/inviteq/tasks/ledger"
@@ -33,7 +33,8 @@ type Revocation struct {
 	Status
 
 	// RequestID is that of the request which tells a worker to look at Clerk
-	// (rvk_…), and of its task. It is "" when the invite is one of ours.
+	// (rvk_…), and of its task; RevokeDone says what became of it. It is "" when
+	// one invite of ours was named by its id.
 	RequestID string `json:"request_id"`
 
 	// TaskErr says why the asynq task could not be left. The wish is kept all
@@ -42,17 +43,19 @@ type Revocation struct {
 }
 
 // Revoke takes invites back. The target is our id, Clerk's id (inv_…), or an
-// address, which means every invite for it that is not settled yet, among the
-// newest 32.
+// address. An address means everything that stands for it at this moment: every
+// invite that is not settled yet, and every pending invitation at Clerk, whoever
+// made it. It means nothing that is asked for later, however late a worker comes
+// to it.
 //
 // What was not sent yet is canceled at once. What is with Clerk is revoked by a
 // worker, soon; Status tells when it has become revoked. A revoke repeated is
 // harmless.
 //
 // An invitation that somebody else has made is not in the ledger: for Clerk's
-// id, and for an address that has no invite of ours waiting or pending, a
-// worker is asked to look at Clerk, unless the person has signed up already.
-// For an id of ours that is not known, the error is ErrNotFound.
+// id, and for an address unless the person has signed up already, a request is
+// left for a worker to look at Clerk. For an id of ours that is not known, the
+// error is ErrNotFound.
 //
 // After an error the invites that come with it have been dealt with; call again
 // for the others.
@@ -67,22 +70,28 @@ func (c *Client) Revoke(ctx context.Context, target string) ([]Revocation, error
 		return nil, fmt.Errorf("revoke: %w", err)
 	}
 	isAddress := strings.Contains(target, "@")
+	var wish *Revocation
 	if isAddress {
 		records = revocable(records)
 	}
-	if len(records) == 0 {
-		if !isAddress && !isInvitationID(target) {
-			return nil, fmt.Errorf("revoke %s: %w", target, ErrNotFound)
-		}
-		r, err := c.requestRevoke(ctx, l, target)
+	tooLate := isAddress && len(records) == 1 && records[0].State == tasks.Accepted
+	if isAddress && !tooLate || len(records) == 0 && isInvitationID(target) {
+		r, request, err := c.requestRevoke(ctx, l, target)
 		if err != nil {
 			return nil, fmt.Errorf("revoke: %w", err)
 		}
-		return []Revocation{r}, nil
+		wish = &r
+		records = slices.DeleteFunc(records, func(r ledger.Record) bool { return !request.Means(r) })
+	}
+	if len(records) == 0 && wish == nil {
+		return nil, fmt.Errorf("revoke %s: %w", target, ErrNotFound)
+	}
+	if len(records) == 0 {
+		return []Revocation{*wish}, nil
 	}
 	out := make([]Revocation, 0, len(records))
 	for _, r := range records {
-		done, err := c.cancel(ctx, l, r.Invite.ID)
+		done, err := c.cancel(ctx, l, r.Invite.ID, wish)
 		if err != nil {
 			return out, fmt.Errorf("revoke %s: %w", r.Invite.ID, err)
 		}
@@ -108,14 +117,17 @@ func revocable(records []ledger.Record) []ledger.Record {
 	return live
 }
 
-// cancel takes back an invite of ours.
-func (c *Client) cancel(ctx context.Context, l *ledger.Ledger, id string) (Revocation, error) {
-	record, err := l.Cancel(ctx, time.Now(), id)
+// cancel takes back an invite of ours. If it is part of a wish, that has the task.
+func (c *Client) cancel(ctx context.Context, l *ledger.Ledger, id string, wish *Revocation) (Revocation, error) {
+	record, err := l.Cancel(ctx, ledger.Now, id)
 	if err != nil {
 		return Revocation{}, err
 	}
 	r := Revocation{Verdict: verdictOf(record), Status: newStatus(record)}
-	if r.Verdict == RevokeAsked {
+	switch {
+	case wish != nil:
+		r.RequestID, r.TaskErr = wish.RequestID, wish.TaskErr
+	case r.Verdict == RevokeAsked:
 		r.TaskErr = c.giveRevoke(ctx, "revoke:"+id, id)
 	}
 	return r, nil
@@ -138,18 +150,18 @@ func verdictOf(r ledger.Record) Verdict {
 	}
 }
 
-// requestRevoke leaves a request for something that is not in the ledger.
-func (c *Client) requestRevoke(ctx context.Context, l *ledger.Ledger, target string) (Revocation, error) {
-	id, err := l.RequestRevoke(ctx, time.Now(), target)
+// requestRevoke leaves a request to revoke everything that the target stands for.
+func (c *Client) requestRevoke(ctx context.Context, l *ledger.Ledger, target string) (Revocation, ledger.RevokeRequest, error) {
+	request, err := l.RequestRevoke(ctx, ledger.Now, target)
 	if err != nil {
-		return Revocation{}, err
+		return Revocation{}, request, err
 	}
-	r := Revocation{Verdict: RevokeAsked, RequestID: id}
+	r := Revocation{Verdict: RevokeAsked, RequestID: request.ID}
 	if isInvitationID(target) {
 		r.InvitationID = target
 	}
-	r.TaskErr = c.giveRevoke(ctx, id, id)
-	return r, nil
+	r.TaskErr = c.giveRevoke(ctx, request.ID, request.ID)
+	return r, request, nil
 }
 
 func (c *Client) giveRevoke(ctx context.Context, taskID, id string) error {

@@ -16,6 +16,9 @@ func (s side) drive(tb testing.TB, id string, to tasks.State) {
 	settle := func(turn ledger.Turn, to tasks.State, reason tasks.Reason) {
 		tb.Helper()
 		one := ledger.Settlement{ID: id, Turn: turn.ID, To: to, Reason: reason}
+		if to == tasks.Failed || to == tasks.Parked || to == tasks.Unknown {
+			one.Call = ledger.LostCall
+		}
 		if to == tasks.Pending {
 			one.InvitationID = "inv_" + id
 		}

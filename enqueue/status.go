@@ -123,7 +123,7 @@ func isInvitationID(s string) bool { return strings.HasPrefix(s, "inv_") }
 
 // statuses adds the ETAs, in two round trips for all of them.
 func statuses(ctx context.Context, l *ledger.Ledger, records []ledger.Record) ([]Status, error) {
-	etas, err := l.ETAs(ctx, time.Now(), records...)
+	etas, err := l.ETAs(ctx, ledger.Now, records...)
 	if err != nil {
 		return nil, err
 	}

@@ -26,6 +26,7 @@ type Invite struct {
 	ID        string    // The idempotency key. Defaults to a new id.
 	Lane      Lane      // Defaults to Interactive.
 	ImportID  string    // The import that it belongs to, if any.
+	Owner     string    // Who asks: a tenant that the producer names, or a token of the HTTP API. Defaults to the import.
 	NotBefore time.Time // Not sent earlier than this. The zero time means at once.
 	Deadline  time.Time // Given up as failed after this. The zero time means never.
 }
@@ -100,6 +101,11 @@ func (i *Invite) Validate() error {
 	if i.ImportID != "" {
 		if err := CheckID(i.ImportID); err != nil {
 			bad("import_id", err.Error())
+		}
+	}
+	if i.Owner != "" {
+		if err := CheckID(i.Owner); err != nil {
+			bad("owner", err.Error())
 		}
 	}
 	if !isWireTime(i.NotBefore) {

@@ -29,6 +29,7 @@ type InviteJSON struct {
 	ID             string          `json:"id,omitzero"`
 	Lane           string          `json:"lane,omitzero"`
 	ImportID       string          `json:"import_id,omitzero"`
+	Owner          string          `json:"owner,omitzero"`
 	NotBefore      *time.Time      `json:"not_before,omitzero"`
 	Deadline       *time.Time      `json:"deadline,omitzero"`
 }
@@ -50,6 +51,7 @@ func (j InviteJSON) Invite() (Invite, error) {
 		TemplateSlug:   j.TemplateSlug,
 		ID:             j.ID,
 		ImportID:       j.ImportID,
+		Owner:          j.Owner,
 	}
 	if compact, ok := compactMetadata(j.PublicMetadata); !ok || len(compact) == 0 {
 		i.PublicMetadata = j.PublicMetadata // Validate says what is wrong with it.
@@ -101,6 +103,7 @@ func (i Invite) JSON() InviteJSON {
 		TemplateSlug:   i.TemplateSlug,
 		ID:             i.ID,
 		ImportID:       i.ImportID,
+		Owner:          i.Owner,
 	}
 	if i.Lane != Interactive {
 		j.Lane = i.Lane.String()

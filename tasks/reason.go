@@ -22,6 +22,7 @@ const (
 	ReasonMalformed       Reason = "malformed_request"
 	ReasonWorkersDied     Reason = "worker_died_three_times"
 	ReasonMayHaveBeenSent Reason = "may_have_been_sent"
+	ReasonOwnerUnclear    Reason = "owner_unclear"
 )
 
 // Why an invitation has ended, or how the ledger came to know of it.
@@ -29,6 +30,7 @@ const (
 	ReasonRevokeRequested Reason = "revoke_requested"
 	ReasonTooLateToRevoke Reason = "too_late_to_revoke"
 	ReasonGoneAtClerk     Reason = "gone_at_clerk"
+	ReasonArrivedLate     Reason = "arrived_late"
 	ReasonReplaced        Reason = "replaced_by_newer"
 	ReasonAdopted         Reason = "adopted"
 	ReasonSeenAtClerk     Reason = "seen_at_clerk"
@@ -47,7 +49,7 @@ const (
 	ReasonRefused        Reason = "refused"
 	ReasonBulkRefused    Reason = "bulk_refused"
 	ReasonNotAtClerk     Reason = "not_at_clerk"
-	ReasonMissingAtClerk Reason = "missing_at_clerk"
+	ReasonWaitsForRevoke Reason = "waits_for_revoke"
 	ReasonQueuedByHand   Reason = "queued_by_hand"
 )
 
@@ -70,10 +72,12 @@ var reasons = vocabulary[Reason]{
 	{ReasonMalformed, Entry{"Clerk cannot read what this version of inviteq sends.", "Look for a newer version, then `inviteq release ID`."}},
 	{ReasonWorkersDied, Entry{"Three workers died while they were sending it.", "Look at their logs and at Clerk's dashboard, then `inviteq release ID`."}},
 	{ReasonMayHaveBeenSent, Entry{"It may have been sent, and with ignore_existing a second try would mail the person again.", "Look the person up in Clerk's dashboard; `inviteq release ID` sends it again."}},
+	{ReasonOwnerUnclear, Entry{"Clerk has an invitation for the address that may be its own, but the content differs or the ledger may have forgotten whose it is.", "Look the person up in Clerk's dashboard; `inviteq release ID` invites them if they are not invited yet."}},
 
 	{ReasonRevokeRequested, Entry{"A person or a service requested the revoke.", nothing}},
 	{ReasonTooLateToRevoke, Entry{"A revoke was requested, but the invitation had already been accepted or revoked, or had expired.", nothing}},
-	{ReasonGoneAtClerk, Entry{"A revoke was requested, and Clerk no longer had the invitation.", nothing}},
+	{ReasonGoneAtClerk, Entry{"Clerk does not have the invitation any more: it was deleted there, perhaps because the person asked to be forgotten.", "Nothing. It is not sent again by itself; if it shall be, `inviteq retry ID`."}},
+	{ReasonArrivedLate, Entry{"It had been canceled when a lost call arrived at Clerk after all; that invitation was revoked.", nothing}},
 	{ReasonReplaced, Entry{"The person had a newer invitation, so `inviteq reconcile --revoke-extra` revoked this one.", nothing}},
 	{ReasonAdopted, Entry{"Another program made the invitation; `inviteq reconcile --adopt` recorded it.", nothing}},
 	{ReasonSeenAtClerk, Entry{"The comparison with Clerk's list showed it.", nothing}},
@@ -89,7 +93,7 @@ var reasons = vocabulary[Reason]{
 	{ReasonRefused, Entry{"Clerk refused the call and did not give a reason that inviteq knows.", "Nothing. It is tried again later; each try counts as an attempt."}},
 	{ReasonBulkRefused, Entry{"Clerk refused a whole bulk call because of another member.", keepsTurn}},
 	{ReasonNotAtClerk, Entry{"An earlier call got no clear answer, and Clerk does not have the invitation, so it is sent again.", nothing}},
-	{ReasonMissingAtClerk, Entry{"Clerk no longer had the invitation, so `inviteq reconcile --requeue-missing` queued it again.", nothing}},
+	{ReasonWaitsForRevoke, Entry{"An earlier invitation for the address is still being revoked; this one goes when that is gone.", nothing}},
 	{ReasonQueuedByHand, Entry{"A person queued it again with `inviteq retry` or `inviteq release`.", nothing}},
 
 	{ReasonNoClearAnswer, Entry{"The call got no answer, or none that says what became of the invite.", looksItUp}},

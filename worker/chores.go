@@ -8,18 +8,16 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/inviteq/inviteq/clerk"
-	"github.com/inviteq/inviteq/tasks"
 	"github.com/inviteq/inviteq/tasks/ledger"
 )
 
-const lookAtOnce = 100 // unknown invites that share a look
-
-// chores settles unknown outcomes and carries out revokes.
+// chores is the loop of what is due by itself: unknown outcomes, revokes, and what
+// may arrive late.
 type chores struct {
 	ledger   *ledger.Ledger
-	reads    *reads
+	unknowns *unknowns
 	revokes  *revokes
-	outcomes *outcomes
+	arrivals *arrivals
 	log      zerolog.Logger
 	tempo    *tempo
 	wake     nudges
@@ -27,7 +25,7 @@ type chores struct {
 
 func (c *chores) run(ctx context.Context) {
 	said := reasonToWait(nil) // One line a change, not one a failure.
-	for {
+	for ctx.Err() == nil {
 		done, err := c.chore(ctx)
 		pause := c.tempo.chores
 		if done > 0 && err == nil {
@@ -42,61 +40,28 @@ func (c *chores) run(ctx context.Context) {
 			c.log.WithLevel(level).Str("why", why).Msg("reading of unknown outcomes, and revokes")
 		}
 		c.wake.sleep(ctx, pause)
-		if ctx.Err() != nil {
-			return
-		}
 	}
 }
 
 // chore does what is due, and returns how much there was.
 func (c *chores) chore(ctx context.Context) (int, error) {
-	unknown, revokes, err := c.ledger.Due(ctx, time.Now())
+	due, err := c.ledger.Due(ctx, ledger.Now)
 	if err != nil {
 		return 0, err
 	}
-	var looked, revoked int
-	var rerr error
-	if unknown {
-		looked, err = c.verify(ctx)
-	}
-	if revokes {
-		revoked, rerr = c.revokes.due(ctx)
-	}
-	return looked + revoked, errors.Join(err, rerr)
-}
-
-// verify settles unknown invites by reading, and returns how many were looked at.
-// If that cannot be done, they come up again when the lease ends.
-func (c *chores) verify(ctx context.Context) (int, error) {
-	due, err := c.ledger.DueUnknown(ctx, time.Now(), lookLease, lookAtOnce)
-	if err != nil || len(due) == 0 {
-		return 0, err
-	}
-	members, err := c.reads.look(ctx, due)
-	if err != nil {
-		return len(due), err
-	}
-	records, err := c.ledger.Settle(ctx, time.Now(), members...)
-	if err != nil {
-		return len(due), err
-	}
-	c.outcomes.tell(records)
-	c.logLook(due, records)
-	return len(due), nil
-}
-
-func (c *chores) logLook(due, settled []ledger.Record) {
-	counts := map[tasks.State]int{}
-	for _, r := range settled {
-		counts[r.State]++
-	}
-	line := c.log.Info().Int("looked_at", len(due))
-	for _, s := range tasks.States {
-		if counts[s] > 0 {
-			line = line.Int(s.String(), counts[s])
+	total := 0
+	var errs []error
+	for _, one := range []struct {
+		due bool
+		do  func(context.Context) (int, error)
+	}{{due.Unknown, c.unknowns.settle}, {due.Revokes, c.revokes.carryOut}, {due.Watches, c.arrivals.look}} {
+		if one.due {
+			n, err := one.do(ctx)
+			total += n
+			errs = append(errs, err)
 		}
 	}
-	line.Msg("unknown outcomes")
+	return total, errors.Join(errs...)
 }
 
 const waitForRedis = "must wait: redis"

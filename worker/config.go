@@ -43,6 +43,11 @@ type Config struct {
 
 	Webhook *webhook.Sender // Where events are posted. Defaults to nowhere.
 
+	// Mark is the key of public_metadata under which every call carries the id of its
+	// invite, so that whose an invitation is can be told for certain. Defaults to none:
+	// the metadata is the caller's.
+	Mark string
+
 	ResendUnknown bool // With ignore_existing: send again what reading cannot find. Default: park it.
 }
 

@@ -11,23 +11,25 @@ import (
 	"github.com/inviteq/inviteq/clerk"
 	"github.com/inviteq/inviteq/tasks"
 	"github.com/inviteq/inviteq/tasks/ledger"
+	"github.com/inviteq/inviteq/worker/ownership"
 	"github.com/inviteq/inviteq/worker/verdict"
 )
 
-// delivery makes the calls of turns.
+// delivery makes the calls that turns have claimed.
 type delivery struct {
-	ledger     *ledger.Ledger
-	clerk      *clerk.Client
-	reads      *reads
-	policy     verdict.Policy
-	outcomes   *outcomes
-	health     *health
-	observe    *Observer
-	log        zerolog.Logger
-	timeout    time.Duration // of one call
-	bulk       int           // how many a full bulk holds
-	screening  bool
-	wakeChores func()
+	ledger   *ledger.Ledger
+	clerk    *clerk.Client
+	reads    *reads
+	health   *health
+	outcomes *outcomes
+	observe  *Observer
+	log      zerolog.Logger
+
+	timeout  time.Duration  // of one call
+	policy   verdict.Policy // without the window, which depends on the endpoint
+	screens  bool           // look for refusals before a bulk call
+	mark     string         // the key of public_metadata that holds our id
+	doubtful func()         // says that an unknown outcome can be read at once
 }
 
 // deliver makes the one call of a turn. The turn has written the claim; the call
@@ -45,63 +47,58 @@ func (d *delivery) deliver(ctx context.Context, t ledger.Turn, asked time.Time) 
 	t.Batch = d.screen(reading, t)
 	read()
 	if len(t.Batch) == 0 || time.Until(t.Deadline) < d.timeout+claimMargin/2 {
-		d.settle(t, verdict.NotSent(t.Batch).Ending)
+		d.settle(t, verdict.NotSent(t))
 		return
 	}
 	_, call := tracer().Start(ctx, "inviteq call")
-	made, err := d.send(ctx, t)
-	endCall(call, err)
-	v := d.policy.Judge(time.Now(), t, made, err)
-	if len(v.Suspects) > 0 {
-		v.Members = append(v.Members, d.reads.isolate(ctx, v.Suspects)...)
+	made, failed := d.send(ctx, t)
+	endCall(call, failed)
+	v := verdict.Judge(d.ledger.Time(), t, made, failed, d.policyFor(t.Endpoint))
+	if len(v.Suspect) > 0 {
+		v = d.isolate(ctx, v)
 	}
 	_, settling := tracer().Start(ctx, "inviteq settle")
-	d.settle(t, v.Ending)
+	d.settle(t, v)
 	settling.End()
-	d.logAttempt(t, err, time.Since(start))
+	d.logAttempt(t, failed, time.Since(start))
 }
 
-// send makes the call, once, and matches the answer to the batch by address.
+// send makes the call, once, and returns what it made, by the invite's id.
 func (d *delivery) send(ctx context.Context, t ledger.Turn) (map[string]clerk.Invitation, *clerk.Error) {
-	var made []clerk.Invitation
-	var err error
 	if t.Endpoint == ledger.Single {
-		var one clerk.Invitation
-		one, err = d.clerk.Create(ctx, params(t.Batch[0].Invite))
-		made = []clerk.Invitation{one}
-	} else {
-		all := make([]clerk.Params, len(t.Batch))
-		for i, r := range t.Batch {
-			all[i] = params(r.Invite)
+		one, err := d.clerk.Create(ctx, params(t.Batch[0].Invite, d.mark))
+		if err != nil {
+			return nil, asError(err)
 		}
-		made, err = d.clerk.BulkCreate(ctx, all)
+		return map[string]clerk.Invitation{t.Batch[0].Invite.ID: one}, nil // whatever its spelling
 	}
+	all := make([]clerk.Params, len(t.Batch))
+	for i, r := range t.Batch {
+		all[i] = params(r.Invite, d.mark)
+	}
+	made, err := d.clerk.BulkCreate(ctx, all)
 	if err != nil {
 		return nil, asError(err)
 	}
-	ids := make(map[string]string, len(t.Batch))
-	for _, r := range t.Batch {
-		ids[r.Invite.EmailAddress.Key()] = r.Invite.ID
-	}
 	byID := make(map[string]clerk.Invitation, len(made))
-	for _, inv := range made {
-		byID[ids[tasks.EmailKey(inv.EmailAddress)]] = inv
+	for i, inv := range made { // in the order of the request
+		byID[t.Batch[i].Invite.ID] = inv
 	}
 	return byID, nil
 }
 
-// settle writes what the turn has come to. It goes on trying for as long as the
-// claim lasts: afterwards the members are unknown, and a read settles them.
-func (d *delivery) settle(t ledger.Turn, e ledger.Ending) {
+// settle writes the verdict. It goes on trying for as long as the claim lasts:
+// afterwards the members are unknown, and a read settles them.
+func (d *delivery) settle(t ledger.Turn, v verdict.Verdict) {
 	ctx, cancel := context.WithDeadline(context.Background(), t.Deadline.Add(claimMargin))
 	defer cancel()
 	for wait := 50 * time.Millisecond; ; wait = min(2*wait, 2*time.Second) {
-		records, err := d.ledger.SettleTurn(ctx, time.Now(), t, e)
+		records, err := d.ledger.SettleTurn(ctx, ledger.Now, t, v.Ending)
 		if err == nil {
 			d.observe.delivered(t, records)
 			d.outcomes.tell(records)
-			if slices.ContainsFunc(e.Members, func(s ledger.Settlement) bool { return s.To == tasks.Unknown && s.At.IsZero() }) {
-				d.wakeChores()
+			if slices.ContainsFunc(v.Members, func(s ledger.Settlement) bool { return s.To == tasks.Unknown && s.At.IsZero() }) {
+				d.doubtful()
 			}
 			return
 		}
@@ -115,9 +112,9 @@ func (d *delivery) settle(t ledger.Turn, e ledger.Ending) {
 	}
 }
 
-func params(i tasks.Invite) clerk.Params {
+func params(i tasks.Invite, mark string) clerk.Params {
 	p := clerk.Params{
-		EmailAddress: i.EmailAddress.Raw(), PublicMetadata: i.PublicMetadata, RedirectURL: i.RedirectURL,
+		EmailAddress: i.EmailAddress.Raw(), PublicMetadata: ownership.Mark(i, mark), RedirectURL: i.RedirectURL,
 		IgnoreExisting: i.IgnoreExisting, ExpiresInDays: i.ExpiresInDays, TemplateSlug: i.TemplateSlug,
 	}
 	if i.NoNotify {
@@ -133,16 +130,25 @@ func asError(err error) *clerk.Error {
 	return &clerk.Error{Kind: clerk.KindOf(err)}
 }
 
+func (d *delivery) policyFor(e ledger.Endpoint) verdict.Policy {
+	p, limits := d.policy, d.ledger.Config().Limits
+	p.Window = limits.Single.Window
+	if e == ledger.Bulk {
+		p.Window = limits.Bulk.Window
+	}
+	return p
+}
+
 // logAttempt writes the one line of a delivery attempt.
-func (d *delivery) logAttempt(t ledger.Turn, e *clerk.Error, took time.Duration) {
+func (d *delivery) logAttempt(t ledger.Turn, failed *clerk.Error, took time.Duration) {
 	line := d.log.Info()
 	kind := "delivered"
-	if e != nil {
-		kind = e.Kind.String()
-		if e.Kind != clerk.KindQuota {
+	if failed != nil {
+		kind = failed.Kind.String()
+		if failed.Kind != clerk.KindQuota {
 			line = d.log.Warn()
 		}
-		line = line.Int("status", e.Status).Str("code", e.Code).Str("trace_id", e.TraceID).Str("cause", string(e.Cause))
+		line = line.Int("status", failed.Status).Str("code", failed.Code).Str("trace_id", failed.TraceID).Str("cause", string(failed.Cause))
 	}
 	ids := make([]string, len(t.Batch))
 	people := make([]string, len(t.Batch))

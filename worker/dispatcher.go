@@ -8,20 +8,22 @@ import (
 
 	"github.com/inviteq/inviteq/tasks"
 	"github.com/inviteq/inviteq/tasks/ledger"
+	"github.com/inviteq/inviteq/worker/verdict"
 )
 
 // dispatcher takes turns. It is level-triggered: it asks the ledger what may be
 // sent, sleeps until the moment that the answer named, and a nudge only wakes it
 // earlier.
 type dispatcher struct {
-	ledger  *ledger.Ledger
-	deliver func(ctx context.Context, t ledger.Turn, asked time.Time)
-	watch   *watch
-	health  *health
-	tempo   *tempo
-	slots   chan struct{} // one for each call in flight
-	wake    nudges
-	next    string // the id of the next turn
+	ledger *ledger.Ledger
+	calls  *delivery
+	watch  *watch
+	pulse  *pulse
+	health *health
+	tempo  *tempo
+	slots  chan struct{} // one for each call in flight
+	wake   nudges
+	next   string // the id of the next turn
 }
 
 // run takes turns until ctx ends, and returns when every call in flight has been
@@ -61,10 +63,14 @@ func (d *dispatcher) turn(ctx context.Context, inFlight *sync.WaitGroup) (time.T
 		free()
 		return retryAt, nil
 	}
+	if !d.pulse.trusts(ctx) {
+		free()
+		return now.Add(beatEvery), nil
+	}
 	if d.next == "" {
 		d.next = tasks.NewID("turn")
 	}
-	t, err := d.ledger.Turn(ctx, now, d.next)
+	t, err := d.ledger.Turn(ctx, ledger.Now, d.next)
 	if err != nil {
 		// The turn may have been taken and its answer lost. The same id, asked
 		// again, gives the same claim.
@@ -85,7 +91,12 @@ func (d *dispatcher) turn(ctx context.Context, inFlight *sync.WaitGroup) (time.T
 	inFlight.Go(func() {
 		defer d.wake.nudge()
 		defer free()
-		d.deliver(ctx, t, now)
+		// The turn itself may have made a connection, to a server that knows less.
+		if !d.pulse.trusts(ctx) || d.pulse.recovering() {
+			d.calls.settle(t, verdict.NotSent(t))
+			return
+		}
+		d.calls.deliver(ctx, t, now)
 	})
 	return now, nil
 }

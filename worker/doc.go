@@ -32,7 +32,7 @@
 //     nothing, since one bad address sinks all ten; the places of those who
 //     leave are filled under the same token.
 //  3. The call is made once. Nothing below repeats it.
-//  4. The answer is judged by what is known (package verdict):
+//  4. The answer is judged by what is known (judge in retry.go):
 //     never sent, the members are queued and the token is given back;
 //     refused, whoever is to blame leaves and the others go again, uncharged;
 //     done, they are pending; anything else, they are unknown.
@@ -45,21 +45,80 @@
 // # Unknown
 //
 // Unknown means that the mail may have gone out. Only a read settles it: the
-// list of invitations, newest first, all statuses, matched by address and time
-// (chores.go, reads.go). Found, it is what Clerk says. Absent in two reads some time
-// apart, since lists may lag, it is queued again; ignore_existing=false is the
-// last fence, because Clerk then refuses a second invitation, and that refusal
-// is looked up again. With ignore_existing there is no such fence, so it is
-// parked for a person unless Config.ResendUnknown says otherwise.
+// list of invitations, newest first, all statuses; where that does not reach back
+// far enough, the list for the one address. Found, it is what Clerk says. Absent in
+// two reads some time apart, since lists may lag, it is queued again;
+// ignore_existing=false is the last fence, because Clerk then refuses a second
+// invitation, and that refusal is looked up again. With ignore_existing there is no
+// such fence, so it is parked for a person, unless invitations carry a mark (then a
+// read tells for certain, once nothing can arrive any more) or Config.ResendUnknown
+// says otherwise.
+//
+// # Whose is it
+//
+// An invitation at Clerk is taken for the answer to an invite only if (package
+// ownership):
+//
+//  1. the address is the same, and no other invite owns it;
+//  2. a call of this invite may have made it. The ledger keeps each call that got
+//     no clear answer (ledger.Call): from its claim until it cannot be carried out
+//     any more. A call that was refused as a whole, a bulk, has ended with its
+//     answer; a call that got none may arrive up to ledger.ArrivalBound after it was
+//     given up. That an invite waits in the queue is no call;
+//  3. its content is the invite's: metadata equal but for the way it is written,
+//     and the expiry fits. If the time fits and the content does not, Clerk may have
+//     changed it or somebody else may have been quick: the invite is parked.
+//
+// With a mark (Config.Mark) the invite's id stands in public_metadata, and decides
+// alone. Otherwise the invitation is somebody else's: an invite that meets it is
+// rejected (already_invited), and no revoke of ours touches it.
 //
 // # Doubt
 //
-// A call that was refused should have made nothing, and one that two reads did not
-// find should never have arrived. Both are inferences. So whoever has been through
-// either is in doubt from then on: a read looks for their invitation just before
-// the next call (recall in screen.go), and before anybody is told that they are
-// canceled; they hold their address, so that no other invite takes what may be
-// theirs; and a second refused bulk sends them one by one.
+// An invite that has such a call is in doubt. It is looked for by a read just before
+// its next call, and before it is said to be canceled; it holds its address as long
+// as it could go soon; and a second refused bulk sends it alone.
+//
+// # The watch
+//
+// However an invite in doubt ends (pending by another call, revoked, accepted,
+// expired, canceled, failed), its address is watched until no call can arrive any
+// more. What arrives then is ours. If the invite was given up, it is the answer; if
+// not, it is one too many, and is revoked within a minute. A new invite for the same
+// address that meets it waits until it is gone.
+//
+// # A wish has a time
+//
+// A request to revoke an address has a place in the order of admission and a time.
+// It acts on every invite admitted before, and on every invitation that Clerk shows
+// as pending and that was created before, whoever made it; on nothing later. It ends
+// when there is none of that kind any more. A revoke that Clerk refuses is tried
+// again ever more rarely, and is told.
+//
+// # The ledger may go back
+//
+// Redis may come back without its last second, a replica may take over that had not
+// seen it, somebody may restore a backup or empty it. Every worker beats once a
+// second: it writes a sequence number, which every claim moves on as well, and
+// compares what it remembers, and which server it talks to, with what the ledger
+// holds. If the ledger remembers less, or stands on another server, an epoch begins.
+// Its gap is what may have been forgotten: from the last beat that is still there.
+//
+// No turn is given until one worker has recovered: it reads from Clerk's list what
+// was created in the last window, and counts each invitation of the gap against both
+// quotas. From then on an invite that waited before the epoch, or that comes after it
+// under an id that may be a repetition (the caller's, or an import's), is looked for
+// before it is sent. An invitation from the gap with its content is its answer;
+// with ignore_existing, or if the gap is long and the invitation has ended, it is
+// parked, and nothing is guessed. An epoch is looked back at for thirty days.
+//
+// # Time
+//
+// Every step takes its time from Redis' clock. The offset to Clerk's clock is
+// measured from the Date of its answers and widens the bounds above. If the two are
+// more than a minute apart nothing is decided by time: unknown invites wait, and
+// /readyz says why. A worker whose own clock is more than thirty seconds off Redis'
+// takes no turn.
 //
 // # Denied is not failed
 //
@@ -85,23 +144,17 @@
 //
 // # Files
 //
-// An actor is a small struct with what it needs, and a loop of its own. Worker only
-// wires them and ends them.
-//
-//	worker.go      the life of a worker; config.go: what it works with
+//	worker.go      the life of a worker
 //	dispatcher.go  asks for turns
-//	delivery.go    claim, send, settle; screen.go: who is invited already, who would be refused
-//	verdict/       what an answer, or a reading, means: pure
-//	reads.go       what Clerk has: unknown outcomes, who is to blame; the read quota
-//	chores.go      the loop of unknown outcomes and revokes; revoke.go: the latter
+//	delivery.go    claim, send, settle
+//	screen.go      who is invited already; who would be refused; who is to blame
+//	retry.go       what an answer means
+//	verify.go      unknown outcomes
+//	revoke.go      revokes
+//	chores.go      the loop of the last two
+//	handlers.go    asynq's tasks; snooze.go, outcomes.go: how they wait
+//	schedule.go    reconciliation, on time; webhooks.go: who is told of outcomes
 //	sweep.go       tasks for records that have none
-//	trim.go        forgets what was settled long ago
-//	watch.go       may Clerk be called: key, breaker, Redis's clock; health.go: what keeps the worker from delivering
-//	schedule.go    reconciliation, on time; reconcile/: a pass
-//	webhooks.go    who is told of outcomes; webhook/: one post
-//	handlers.go    the tasks of producers; snooze.go, outcomes.go: how they wait
-//	server.go      asynq's server; redis.go: what it needs to be safe on Redis
-//	nudge.go, tempo.go  how loops sleep, and how long
-//	observe.go, trace.go  what this process tells of itself
-//	admin/         the pages of operators
+//	health.go      what keeps the worker from delivering
+//	redis.go       what asynq needs to be safe on Redis
 package worker

@@ -87,7 +87,7 @@ func (h *handlers) adopt(ctx context.Context, i *tasks.Invite) (string, error) {
 		}
 		i.ID = taskID
 	}
-	admitted, _, err := h.ledger.Admit(ctx, time.Now(), []tasks.Invite{*i})
+	admitted, _, err := h.ledger.Admit(ctx, ledger.Now, []tasks.Invite{*i})
 	if err != nil {
 		return "", err
 	}
@@ -157,7 +157,7 @@ func (h *handlers) adoptAll(ctx context.Context, b tasks.BulkCreate) ([]string, 
 		}
 		ids[n] = i.ID
 	}
-	admitted, _, err := h.ledger.Admit(ctx, time.Now(), b.Invites)
+	admitted, _, err := h.ledger.Admit(ctx, ledger.Now, b.Invites)
 	if err != nil {
 		return nil, err
 	}
@@ -192,7 +192,7 @@ func (h *handlers) sleepUntilETA(ctx context.Context, r ledger.Record) error {
 	if r.State != tasks.Queued {
 		return &snooze{time.Now().Add(openSnooze), r.State.String()}
 	}
-	etas, err := h.ledger.ETAs(ctx, time.Now(), r)
+	etas, err := h.ledger.ETAs(ctx, ledger.Now, r)
 	if err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package worker
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -9,27 +10,29 @@ import (
 	"github.com/inviteq/inviteq/clerk"
 	"github.com/inviteq/inviteq/tasks"
 	"github.com/inviteq/inviteq/tasks/ledger"
+	"github.com/inviteq/inviteq/worker/ownership"
 	"github.com/inviteq/inviteq/worker/verdict"
 )
 
 const (
-	lookLease   = 30 * time.Second // while one worker looks, the others do not
-	maxPages    = 20               // of listAtOnce, newest first, before a look gives up
-	listAtOnce  = 500
-	pageOverlap = 50 // so that a list that grows while it is read hides nobody
+	listAtOnce = 500
+	listShift  = 50 // by how much two pages overlap, so that a list that moves hides nobody
+	fewPages   = 2  // of the newest invitations, before each address is asked for by itself
+	atOnce     = 8  // reads for single addresses at a time
+	readAgain  = 30 * time.Second
 )
 
-// reads asks Clerk what it has, within the read quota, and says what that means for
-// invites. It writes nothing.
+// reads asks Clerk's list what became of calls. Reads take no token that a create
+// needs.
 type reads struct {
 	ledger *ledger.Ledger
 	clerk  *clerk.Client
-	policy verdict.Policy
+	facts  func() ownership.Facts
 }
 
 // spend takes a token for one read, or says that there is none to spare.
 func (r *reads) spend(ctx context.Context) error {
-	d, err := r.ledger.Spend(ctx, time.Now())
+	d, err := r.ledger.Spend(ctx, ledger.Now)
 	if err != nil {
 		return err
 	}
@@ -39,182 +42,228 @@ func (r *reads) spend(ctx context.Context) error {
 	return nil
 }
 
-// list reads one page of invitations of any status, the newest first: of all of
-// them, or of those that the query finds. A page that lacks rows which Clerk itself
-// counts is an error, since what is not on it is not absent.
-func (r *reads) list(ctx context.Context, query string, offset int) ([]clerk.Invitation, error) {
-	if err := r.spend(ctx); err != nil {
-		return nil, err
-	}
-	page, err := r.clerk.List(ctx, clerk.ListOptions{
-		Statuses: clerk.AllStatuses(), Query: query, OrderBy: "-created_at", Limit: listAtOnce, Offset: offset,
-	})
-	if err != nil {
-		return nil, err
-	}
-	if n := len(page.Data); n < listAtOnce && int64(offset+n) < page.Total {
-		return nil, &snooze{time.Now().Add(lookLease), "a list came short"}
-	}
-	return page.Data, nil
-}
-
-// about lists the invitations for one address. Whether Clerk's query finds exact
-// addresses, prefixes or parts is not documented, so every row is compared again.
+// about lists what Clerk shows for one address, whatever its status. Whether
+// Clerk's query finds exact addresses, prefixes or parts is not documented, so
+// every row is compared again.
 func (r *reads) about(ctx context.Context, e tasks.Email) ([]clerk.Invitation, error) {
-	rows, err := r.list(ctx, e.Raw(), 0)
-	return slices.DeleteFunc(rows, func(inv clerk.Invitation) bool { return tasks.EmailKey(inv.EmailAddress) != e.Key() }), err
-}
-
-// status reads where an invitation stands. If it is gone, there is nothing left to
-// revoke.
-func (r *reads) status(ctx context.Context, invitationID string) (tasks.State, error) {
-	rows, err := r.list(ctx, invitationID, 0)
-	if err != nil {
-		return tasks.Pending, err
-	}
-	for _, inv := range rows {
-		if inv.ID == invitationID {
-			return verdict.StateOf(inv.Status), nil
-		}
-	}
-	return tasks.Revoked, nil
-}
-
-// since lists all invitations that were created after a moment.
-func (r *reads) since(ctx context.Context, since time.Time) ([]clerk.Invitation, error) {
-	var all []clerk.Invitation
-	for n := range maxPages {
-		rows, err := r.list(ctx, "", n*(listAtOnce-pageOverlap))
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, rows...)
-		if len(rows) < listAtOnce || rows[len(rows)-1].CreatedAt.Before(since) {
-			return all, nil
-		}
-	}
-	return nil, &snooze{time.Now().Add(lookLease), "too many invitations since then to look through"}
-}
-
-// look decides about unknown invites. One list, newest first, serves all of them
-// but those whose invitation may be as old as the invite: Clerk is asked for their
-// addresses.
-func (r *reads) look(ctx context.Context, due []ledger.Record) ([]ledger.Settlement, error) {
-	var listed []clerk.Invitation
-	var since time.Time
-	for _, one := range due {
-		if one.AnyCall() {
-			shown, err := r.about(ctx, one.Invite.EmailAddress)
-			if err != nil {
-				return nil, err
-			}
-			listed = append(listed, shown...)
-		} else if t := one.AnswerSince(); since.IsZero() || t.Before(since) {
-			since = t
-		}
-	}
-	if !since.IsZero() {
-		newest, err := r.since(ctx, since)
-		if err != nil {
-			return nil, err
-		}
-		listed = append(listed, newest...)
-	}
-	owners, err := r.ledger.FindInvitations(ctx, ids(listed)...)
-	if err != nil {
-		return nil, err
-	}
-	byAddress := map[string][]clerk.Invitation{}
-	for _, inv := range listed {
-		key := tasks.EmailKey(inv.EmailAddress)
-		byAddress[key] = append(byAddress[key], inv)
-	}
-	var members []ledger.Settlement
-	for _, one := range due {
-		members = append(members, r.policy.Look(time.Now(), one, byAddress[one.Invite.EmailAddress.Key()], owners))
-	}
-	return members, nil
-}
-
-// find reads whether Clerk has the invitation of one invite.
-func (r *reads) find(ctx context.Context, one ledger.Record) (ledger.Settlement, bool, error) {
-	shown, err := r.about(ctx, one.Invite.EmailAddress)
-	if err != nil || len(shown) == 0 {
-		return ledger.Settlement{}, false, err
-	}
-	owners, err := r.ledger.FindInvitations(ctx, ids(shown)...)
-	if err != nil {
-		return ledger.Settlement{}, false, err
-	}
-	s, found := verdict.Find(one, shown, owners)
-	return s, found, nil
-}
-
-// ruledOut reads who of a batch Clerk would refuse: people who are users already,
-// and people who have a pending invitation. Those who asked for ignore_existing are
-// left to Clerk.
-func (r *reads) ruledOut(ctx context.Context, batch []ledger.Record) (map[string]ledger.Settlement, error) {
-	asked := slices.DeleteFunc(slices.Clone(batch), func(one ledger.Record) bool { return one.Invite.IgnoreExisting })
-	if len(asked) == 0 {
-		return nil, nil
-	}
-	addresses := make([]string, len(asked))
-	for i, one := range asked {
-		addresses[i] = one.Invite.EmailAddress.Raw()
-	}
 	if err := r.spend(ctx); err != nil {
 		return nil, err
 	}
-	users, err := r.clerk.UsersByEmail(ctx, addresses)
+	page, err := r.clerk.List(ctx, clerk.ListOptions{Statuses: clerk.AllStatuses(), Query: e.Raw(), OrderBy: "-created_at", Limit: listAtOnce})
+	if err == nil {
+		err = whole(page, 0)
+	}
+	return slices.DeleteFunc(page.Data, func(inv clerk.Invitation) bool { return tasks.EmailKey(inv.EmailAddress) != e.Key() }), err
+}
+
+// since lists all invitations of any status that were created after a moment of the
+// ledger's time, the newest first, on so many pages at most. reached says that the
+// list goes back that far.
+func (r *reads) since(ctx context.Context, since time.Time, pages int) (shown []clerk.Invitation, reached bool, _ error) {
+	clock := r.facts().Clock
+	since = since.Add(-clock.Uncertainty - time.Second)
+	for n := range pages {
+		if err := r.spend(ctx); err != nil {
+			return shown, false, err
+		}
+		offset := n * (listAtOnce - listShift)
+		page, err := r.clerk.List(ctx, clerk.ListOptions{Statuses: clerk.AllStatuses(), OrderBy: "-created_at", Limit: listAtOnce, Offset: offset})
+		if err == nil {
+			err = whole(page, offset)
+		}
+		if err != nil {
+			return shown, false, err
+		}
+		shown = append(shown, page.Data...)
+		if len(page.Data) < listAtOnce || clock.LedgerTime(page.Data[len(page.Data)-1].CreatedAt).Before(since) {
+			return shown, true, nil
+		}
+	}
+	return shown, false, nil
+}
+
+// whole says that a page lacks rows which Clerk itself counts: what is not on it
+// is not absent. The invites come up again when the lease ends.
+func whole(page clerk.Page, offset int) error {
+	if n := len(page.Data); n < listAtOnce && int64(offset+n) < page.Total {
+		return &snooze{time.Now().Add(readAgain), "a list came short"}
+	}
+	return nil
+}
+
+// look reads what Clerk shows for the address of each invite. Those for whom that
+// could not be read are left out; the error says why, if it is so for all of them.
+func (r *reads) look(ctx context.Context, records []ledger.Record) (map[string]verdict.Shown, error) {
+	calls, err := r.ledger.Calls(ctx, records...)
 	if err != nil {
 		return nil, err
 	}
-	now := time.Now()
-	out := map[string]ledger.Settlement{}
-	var mu sync.Mutex
-	var reading sync.WaitGroup
-	rule := func(one ledger.Record, kind clerk.Kind) {
-		mu.Lock()
-		defer mu.Unlock()
-		out[one.Invite.ID] = r.policy.Refusal(now, one, kind, "")
+	byID, err := r.invitations(ctx, records, calls)
+	if len(byID) == 0 {
+		return nil, err
 	}
-	for _, one := range asked {
-		if users.Has(one.Invite.EmailAddress.Raw()) {
-			rule(one, clerk.KindExists)
+	var all []string
+	for _, shown := range byID {
+		for _, inv := range shown {
+			all = append(all, inv.ID)
+		}
+	}
+	owners, err := r.ledger.FindInvitations(ctx, all...)
+	if err != nil {
+		return nil, err
+	}
+	found := make(map[string]verdict.Shown, len(byID))
+	for _, rec := range records {
+		id := rec.Invite.ID
+		shown, ok := byID[id]
+		if !ok {
 			continue
 		}
-		reading.Go(func() {
-			if shown, err := r.about(ctx, one.Invite.EmailAddress); err == nil && slices.ContainsFunc(shown, verdict.IsPending) {
-				rule(one, clerk.KindDuplicate)
+		s := verdict.Shown{Calls: calls[id], Invitations: shown, Owners: owners}
+		if rec.Reason == tasks.ReasonInvitationExists && slices.ContainsFunc(shown, verdict.IsPending) {
+			if s.Siblings, s.Leaving, err = r.others(ctx, rec, shown, owners); err != nil {
+				return nil, err
 			}
+		}
+		found[id] = s
+	}
+	return found, nil
+}
+
+// others returns what else there is for the address of an invite: other invites
+// that are in doubt, and those of the invitations that are being revoked.
+func (r *reads) others(ctx context.Context, of ledger.Record, shown []clerk.Invitation, owners map[string]string) (siblings []verdict.Sibling, leaving []string, _ error) {
+	records, err := r.ledger.FindAddress(ctx, of.Invite.EmailAddress)
+	if err != nil {
+		return nil, nil, err
+	}
+	wishes, err := r.ledger.RevokeRequestsFor(ctx, of.Invite.EmailAddress)
+	if err != nil {
+		return nil, nil, err
+	}
+	wishes = slices.DeleteFunc(wishes, func(w ledger.RevokeRequest) bool { return w.Means(of) })
+	for _, inv := range shown {
+		wanted := owners[inv.ID] == "" && slices.ContainsFunc(wishes, func(w ledger.RevokeRequest) bool {
+			return !r.facts().Clock.LedgerTime(inv.CreatedAt).After(w.CreatedAt)
+		})
+		if wanted || slices.ContainsFunc(records, func(o ledger.Record) bool { return o.InvitationID == inv.ID && o.RevokeWanted }) {
+			leaving = append(leaving, inv.ID)
+		}
+	}
+	records = slices.DeleteFunc(records, func(o ledger.Record) bool { return o.Invite.ID == of.Invite.ID || !o.Doubt })
+	calls, err := r.ledger.Calls(ctx, records...)
+	for _, o := range records {
+		siblings = append(siblings, verdict.Sibling{Record: o, Calls: calls[o.Invite.ID]})
+	}
+	return siblings, leaving, err
+}
+
+// invitations returns what Clerk shows for each invite's address. If its calls are
+// young, the newest invitations tell it for all of them at once; otherwise, and if
+// the list does not reach back so far, each is asked for by itself.
+func (r *reads) invitations(ctx context.Context, records []ledger.Record, calls map[string][]ledger.Call) (map[string][]clerk.Invitation, error) {
+	byID := map[string][]clerk.Invitation{}
+	var listed, single []ledger.Record
+	var since time.Time
+	for _, rec := range records {
+		first := firstCall(calls[rec.Invite.ID])
+		if first.IsZero() || refusedForSomeone(rec) || ownership.MayBeForgotten(rec, r.facts()) {
+			single = append(single, rec)
+			continue
+		}
+		listed = append(listed, rec)
+		if since.IsZero() || first.Before(since) {
+			since = first
+		}
+	}
+	if len(listed) > 1 {
+		shown, reached, err := r.since(ctx, since, fewPages)
+		if err != nil {
+			return nil, err
+		}
+		if reached {
+			byKey := map[string][]clerk.Invitation{}
+			for _, inv := range shown {
+				key := tasks.EmailKey(inv.EmailAddress)
+				byKey[key] = append(byKey[key], inv)
+			}
+			for _, rec := range listed {
+				byID[rec.Invite.ID] = byKey[rec.Invite.EmailAddress.Key()]
+			}
+			listed = nil
+		}
+	}
+	each, err := r.each(ctx, append(single, listed...))
+	maps.Copy(byID, each)
+	return byID, err
+}
+
+// refusedForSomeone reports whether an invite is unknown because of something that
+// may be of any age.
+func refusedForSomeone(r ledger.Record) bool {
+	return r.State == tasks.Unknown && (r.Reason == tasks.ReasonInvitationExists || r.Reason == tasks.ReasonExistingUser)
+}
+
+func firstCall(calls []ledger.Call) time.Time {
+	var first time.Time
+	for _, c := range calls {
+		if first.IsZero() || c.Sent.Before(first) {
+			first = c.Sent
+		}
+	}
+	return first
+}
+
+// each asks for every address by itself. One that Clerk will not be asked about
+// holds up nobody else: if the newest invitations reach back to its calls they tell,
+// otherwise it is left out.
+func (r *reads) each(ctx context.Context, records []ledger.Record) (map[string][]clerk.Invitation, error) {
+	byID := map[string][]clerk.Invitation{}
+	var failed error
+	var mu sync.Mutex
+	var running sync.WaitGroup
+	slots := make(chan struct{}, atOnce)
+	for _, rec := range records {
+		slots <- struct{}{}
+		running.Go(func() {
+			defer func() { <-slots }()
+			shown, err := r.about(ctx, rec.Invite.EmailAddress)
+			if err != nil && refusesToSay(err) {
+				shown, err = r.aboutByList(ctx, rec)
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			if err != nil {
+				failed = err
+				return
+			}
+			byID[rec.Invite.ID] = shown
 		})
 	}
-	reading.Wait()
-	return out, nil
+	running.Wait()
+	return byID, failed
 }
 
-// isolate finds out who is to blame for a refused bulk when Clerk does not say.
-// Those the reads find are settled; the others go again, and if nobody is found,
-// one by one.
-func (r *reads) isolate(ctx context.Context, suspects []ledger.Record) []ledger.Settlement {
-	out, err := r.ruledOut(ctx, suspects)
-	found := err == nil && len(out) > 0
-	var members []ledger.Settlement
-	for _, one := range suspects {
-		s, ok := out[one.Invite.ID]
-		if !ok {
-			s = verdict.Innocent(time.Now(), one)
-			s.Solo = s.Solo || !found
-		}
-		members = append(members, s)
+// refusesToSay reports whether Clerk refuses a read for what it asks.
+func refusesToSay(err error) bool {
+	switch asError(err).Kind {
+	case clerk.KindInvalid, clerk.KindRefused, clerk.KindMalformed, clerk.KindNotFound:
+		return true
+	default:
+		return false
 	}
-	return members
 }
 
-func ids(invitations []clerk.Invitation) []string {
-	s := make([]string, len(invitations))
-	for i, inv := range invitations {
-		s[i] = inv.ID
+// aboutByList finds an address on the list of the newest invitations.
+func (r *reads) aboutByList(ctx context.Context, rec ledger.Record) ([]clerk.Invitation, error) {
+	shown, reached, err := r.since(ctx, rec.CreatedAt, recoverPages)
+	if err != nil {
+		return nil, err
 	}
-	return s
+	if !reached {
+		return nil, &snooze{time.Now().Add(readAgain), "Clerk refuses to list one address"}
+	}
+	return slices.DeleteFunc(shown, func(inv clerk.Invitation) bool {
+		return tasks.EmailKey(inv.EmailAddress) != rec.Invite.EmailAddress.Key()
+	}), nil
 }

@@ -70,3 +70,18 @@ func isBroken(err error) bool {
 	_, network := errors.AsType[net.Error](err)
 	return network || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
 }
+
+// tellConnected returns the options of a client that tells when it has made a
+// connection: it may lead to another server than the last one.
+func tellConnected(o *redis.UniversalOptions, tell func()) *redis.UniversalOptions {
+	c := *o
+	before := c.OnConnect
+	c.OnConnect = func(ctx context.Context, conn *redis.Conn) error {
+		tell()
+		if before != nil {
+			return before(ctx, conn)
+		}
+		return nil
+	}
+	return &c
+}

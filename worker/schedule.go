@@ -12,6 +12,7 @@ import (
 	"github.com/inviteq/inviteq/clerk"
 	"github.com/inviteq/inviteq/tasks"
 	"github.com/inviteq/inviteq/tasks/ledger"
+	"github.com/inviteq/inviteq/worker/ownership"
 	"github.com/inviteq/inviteq/worker/reconcile"
 )
 
@@ -33,6 +34,7 @@ type schedule struct {
 	every     time.Duration // Negative: never.
 	fullEvery time.Duration
 	retention time.Duration
+	facts     func() ownership.Facts
 	health    *health
 	observe   *Observer
 	log       zerolog.Logger
@@ -103,7 +105,7 @@ func (s *schedule) handle(ctx context.Context, task *asynq.Task) error {
 		return report(task, map[string]string{"skipped": "another pass is going on"})
 	}
 	defer release()
-	pass := reconcile.Pass{Ledger: s.ledger, Clerk: s.clerk, Full: p.Full, Retention: s.retention}
+	pass := reconcile.Pass{Ledger: s.ledger, Clerk: s.clerk, Full: p.Full, Retention: s.retention, Facts: s.facts}
 	got, err := pass.Run(ctx)
 	if err != nil {
 		return waitForClerk(err)
@@ -114,7 +116,7 @@ func (s *schedule) handle(ctx context.Context, task *asynq.Task) error {
 		line = s.log.Warn()
 	}
 	line.Str("kind", got.Kind).Int("scanned", got.Scanned).Int("same", got.Same).Interface("settled", got.Settled).
-		Int("foreign", got.Foreign).Int("doubled", got.Doubled).Int("missing", got.Missing).
+		Int("foreign", got.Foreign).Int("doubled", got.Doubled).Int("missing", got.Missing).Int("gone", got.Gone).Int("rebuilt", got.Rebuilt).
 		Int("reads", got.Reads).Bool("agreed", got.Agreed).Dur("took", got.Took).Msg("reconciled")
 	return report(task, got)
 }

@@ -4,65 +4,70 @@ import (
 	"context"
 	"slices"
 	"sync"
-	"time"
 
+	"github.com/inviteq/inviteq/clerk"
 	"github.com/inviteq/inviteq/tasks"
 	"github.com/inviteq/inviteq/tasks/ledger"
+	"github.com/inviteq/inviteq/worker/ownership"
 	"github.com/inviteq/inviteq/worker/verdict"
 )
 
 // recall looks for those members whom an earlier call may have invited after all,
-// just before they go again. Whoever is found is settled; whoever cannot be
-// looked for waits, uncharged.
+// or a call that the ledger has forgotten, just before they go. Those who are found
+// are settled; those who cannot be looked for wait, uncharged.
 func (d *delivery) recall(ctx context.Context, t ledger.Turn) []ledger.Record {
-	sure := slices.DeleteFunc(slices.Clone(t.Batch), func(r ledger.Record) bool { return r.Doubt })
-	if len(sure) == len(t.Batch) {
-		return sure
-	}
-	var mu sync.Mutex
-	var reading sync.WaitGroup
-	var gone []ledger.Settlement
+	facts := d.reads.facts()
+	var doubtful, sure []ledger.Record
 	for _, r := range t.Batch {
-		if !r.Doubt {
+		if r.Doubt || ownership.MayBeForgotten(r, facts) {
+			doubtful = append(doubtful, r)
+		} else {
+			sure = append(sure, r)
+		}
+	}
+	if len(doubtful) == 0 {
+		return t.Batch
+	}
+	var shown map[string]verdict.Shown
+	if facts.Clock.Trusted() {
+		shown, _ = d.reads.look(ctx, doubtful) // An error leaves them out.
+	}
+	var gone verdict.Verdict
+	for _, r := range doubtful {
+		s, read := shown[r.Invite.ID]
+		if !read {
+			w := verdict.Settled(r, tasks.Queued, tasks.ReasonNotSent, "")
+			w.At = facts.Now.Add(readAgain)
+			gone.Members = append(gone.Members, w)
 			continue
 		}
-		reading.Go(func() {
-			s, found, err := d.reads.find(ctx, r)
-			mu.Lock()
-			defer mu.Unlock()
-			switch {
-			case err != nil:
-				s = verdict.Settled(r, tasks.Queued, tasks.ReasonNotSent, "")
-				s.At = time.Now().Add(lookLease)
-				gone = append(gone, s)
-			case found:
-				gone = append(gone, s)
-			default:
-				sure = append(sure, r)
-			}
-		})
+		settled, stays := verdict.Recall(r, s, facts)
+		if stays {
+			sure = append(sure, r)
+		} else {
+			gone.Members = append(gone.Members, settled)
+		}
 	}
-	reading.Wait()
-	if len(gone) > 0 {
-		d.settle(t, ledger.Ending{Members: gone})
+	if len(gone.Members) > 0 {
+		d.settle(t, gone)
 	}
 	return sure
 }
 
 // screen looks for members that Clerk would refuse, because one of them sinks a
-// whole bulk call: a token for reads that cost next to nothing. Whoever is ruled
-// out is settled, and the places are filled from the queue under the same token.
+// whole bulk call: a token for reads that cost next to nothing. Those who are ruled
+// out are settled, and the places are filled from the queue under the same token.
 // A lone interactive invite is not held up by it.
 //
 // Reads only ever rule out. If they cannot be made, the batch goes as it is.
 func (d *delivery) screen(ctx context.Context, t ledger.Turn) []ledger.Record {
 	alone := len(t.Batch) == 1 && t.Batch[0].Invite.Lane == tasks.Interactive
-	if !d.screening || alone {
+	if !d.screens || alone {
 		return t.Batch
 	}
 	batch, fresh := []ledger.Record(nil), t.Batch
 	for range 3 {
-		out, err := d.reads.ruledOut(ctx, fresh)
+		out, err := d.ruledOut(ctx, fresh)
 		if err != nil {
 			return append(batch, fresh...)
 		}
@@ -77,20 +82,88 @@ func (d *delivery) screen(ctx context.Context, t ledger.Turn) []ledger.Record {
 		if len(gone) == 0 {
 			return batch
 		}
-		records, err := d.ledger.SettleTurn(ctx, time.Now(), t, ledger.Ending{Members: gone})
+		records, err := d.ledger.SettleTurn(ctx, ledger.Now, t, ledger.Ending{Members: gone})
 		if err != nil {
 			return batch // The claims of those who are out run out; a read settles them.
 		}
 		d.outcomes.tell(records)
-		d.wakeChores()
+		d.doubtful()
 		if t.Endpoint != ledger.Bulk {
 			return batch
 		}
 		// The new ones are screened in their turn, three rounds at the most.
 		t.Batch = batch
-		if fresh, err = d.ledger.TopUp(ctx, time.Now(), t, d.bulk-len(batch)); err != nil || len(fresh) == 0 {
+		if fresh, err = d.ledger.TopUp(ctx, ledger.Now, t, d.ledger.Config().Bulk-len(batch)); err != nil || len(fresh) == 0 {
 			return batch
 		}
+		fresh = d.recall(ctx, ledger.Turn{ID: t.ID, Endpoint: t.Endpoint, Deadline: t.Deadline, Batch: fresh})
 	}
 	return append(batch, fresh...)
+}
+
+// isolate finds out who is to blame for a refused bulk when Clerk does not say.
+// Those the reads find are settled; the others go again, and if nobody is found,
+// one by one.
+func (d *delivery) isolate(ctx context.Context, v verdict.Verdict) verdict.Verdict {
+	out, err := d.ruledOut(ctx, v.Suspect)
+	found := err == nil && len(out) > 0
+	if !found {
+		v.Bulk = ledger.BulkRefused
+	}
+	for _, r := range v.Suspect {
+		s, ok := out[r.Invite.ID]
+		if !ok {
+			s = verdict.Innocent(d.ledger.Time(), r)
+			s.Solo = s.Solo || !found
+		}
+		s.Call = ledger.EndedCall // It may be the invitation of this very call that was found.
+		v.Members = append(v.Members, s)
+	}
+	return v
+}
+
+// ruledOut reads who of the batch Clerk would refuse: people who are users
+// already, and people who have a pending invitation. Those who asked for
+// ignore_existing are left to Clerk.
+func (d *delivery) ruledOut(ctx context.Context, batch []ledger.Record) (map[string]ledger.Settlement, error) {
+	now := d.ledger.Time()
+	var addresses []string
+	var asked []ledger.Record
+	for _, r := range batch {
+		if !r.Invite.IgnoreExisting {
+			asked = append(asked, r)
+			addresses = append(addresses, r.Invite.EmailAddress.Raw())
+		}
+	}
+	if len(asked) == 0 {
+		return nil, nil
+	}
+	if err := d.reads.spend(ctx); err != nil {
+		return nil, err
+	}
+	users, err := d.clerk.UsersByEmail(ctx, addresses)
+	if err != nil {
+		return nil, err
+	}
+	out := map[string]ledger.Settlement{}
+	var mu sync.Mutex
+	var reads sync.WaitGroup
+	for _, r := range asked {
+		if users.Has(r.Invite.EmailAddress.Raw()) {
+			mu.Lock()
+			out[r.Invite.ID] = verdict.Refusal(now, r, clerk.KindExists, "", d.policy)
+			mu.Unlock()
+			continue
+		}
+		reads.Go(func() {
+			shown, err := d.reads.about(ctx, r.Invite.EmailAddress)
+			if err == nil && slices.ContainsFunc(shown, verdict.IsPending) {
+				mu.Lock()
+				out[r.Invite.ID] = verdict.Refusal(now, r, clerk.KindDuplicate, "", d.policy)
+				mu.Unlock()
+			}
+		})
+	}
+	reads.Wait()
+	return out, nil
 }

@@ -52,7 +52,7 @@ func naiveSender(t *testing.T, s *simulation) func(*simInvite) {
 	s.closers = append(s.closers, c.Close)
 	return func(i *simInvite) {
 		for range 20 {
-			_, err := c.Create(t.Context(), params(i.Invite))
+			_, err := c.Create(t.Context(), params(i.Invite, ""))
 			if err == nil || asError(err).Kind.Permanent() {
 				return
 			}

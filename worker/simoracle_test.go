@@ -13,7 +13,6 @@ import (
 	"github.com/inviteq/inviteq/clerk/clerksim"
 	"github.com/inviteq/inviteq/tasks"
 	"github.com/inviteq/inviteq/tasks/ledger"
-	"github.com/inviteq/inviteq/worker/verdict"
 )
 
 // finding is a broken promise, and the invite that it is about, if any.
@@ -169,7 +168,7 @@ func (o *oracle) invite(i *simInvite) {
 		if i.revoked {
 			bad("somebody was told that it will be revoked")
 		}
-		if !(r.Reason == tasks.ReasonMayHaveBeenSent && i.IgnoreExisting && !o.s.resend || r.Reason == tasks.ReasonWorkersDied && r.Crashes >= verdict.MaxCrashes) {
+		if !(r.Reason == tasks.ReasonMayHaveBeenSent && i.IgnoreExisting && !o.s.resend || r.Reason == tasks.ReasonWorkersDied && r.Crashes >= 3) {
 			bad("for no reason that this world has")
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -48,6 +49,7 @@ type world struct {
 	gates   gateWatch
 	began   time.Time
 	closers []func()
+	server  atomic.Int64 // which Redis server it is
 }
 
 // simWorker is one worker process of a world.
@@ -69,6 +71,7 @@ var simTempo = tempo{
 	chores: 5 * time.Second,
 	sweep:  time.Hour,
 	trim:   time.Hour,
+	beat:   10 * time.Second,
 	watch:  10 * time.Minute,
 	tasks:  2 * time.Second,
 	due:    5 * time.Second,
@@ -87,6 +90,7 @@ func newWorld(t testing.TB, seed uint64, cfg clerksim.Config) *world {
 		limits: ledger.ClerkLimits, reserve: ledger.AutoReserve, tempo: simTempo, began: time.Now(),
 	}
 	w.gates.world = w
+	w.identify()
 	// Keys with a time to live run down in steps, because miniredis visits all
 	// keys at each: expiry is garbage collection, nothing may depend on it.
 	over := make(chan struct{})

@@ -40,7 +40,10 @@ func (s *sweep) run(ctx context.Context) {
 		if err == nil {
 			err = s.ledger.Restore(ctx)
 		}
-		if now := time.Now(); err == nil && now.Sub(told) >= tellWaiting {
+		if err == nil {
+			_, err = s.ledger.Reindex(ctx)
+		}
+		if now := s.ledger.Time(); err == nil && now.Sub(told) >= tellWaiting {
 			var is bool
 			if is, err = s.tellOldest(ctx, now); is {
 				told = now
@@ -81,7 +84,7 @@ func (s *sweep) tellOldest(ctx context.Context, now time.Time) (bool, error) {
 }
 
 func (s *sweep) retask(ctx context.Context) (int, error) {
-	m, err := s.ledger.Missing(ctx, time.Now(), sweepAtOnce)
+	m, err := s.ledger.Missing(ctx, ledger.Now, sweepAtOnce)
 	if err != nil {
 		return 0, err
 	}
@@ -131,5 +134,5 @@ func (s *sweep) retask(ctx context.Context) (int, error) {
 			return given, err
 		}
 	}
-	return given, s.ledger.Retasked(ctx, time.Now(), m)
+	return given, s.ledger.Retasked(ctx, ledger.Now, m)
 }

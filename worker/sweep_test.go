@@ -63,8 +63,8 @@ func TestSweepGivesTasks(t *testing.T) {
 	}
 	inspector := asynq.NewInspectorFromRedisClient(s.redis)
 	for id, queue := range map[string]string{
-		ids[0]:  w.queues.Interactive,
-		request: w.queues.Control,
+		ids[0]:     w.queues.Interactive,
+		request.ID: w.queues.Control,
 		tasks.BulkCreate{ImportID: "imp", From: 0, Count: len(chunk)}.TaskID(): w.queues.Import,
 	} {
 		if info, err := inspector.GetTaskInfo(queue, id); err != nil || info.State != asynq.TaskStatePending {

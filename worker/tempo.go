@@ -10,7 +10,8 @@ type tempo struct {
 	chores time.Duration // Unknown outcomes and wanted revokes. While there are some it is a second.
 	sweep  time.Duration // Records without a task.
 	trim   time.Duration // Settled invites whose retention has passed.
-	watch  time.Duration // Redis's clock and the gate over everything.
+	beat   time.Duration // Whether the ledger has forgotten something (pulse.go).
+	watch  time.Duration // The gate over everything.
 	tasks  time.Duration // asynq's fetch loop; its default of a second costs every lone invite 0.6 s.
 	due    time.Duration // asynq's loop over tasks that have slept enough.
 	deaf   bool          // No asynq server: the dispatcher alone, as for a process whose tasks others run.
@@ -21,6 +22,7 @@ var shippedTempo = tempo{
 	chores: 5 * time.Second,
 	sweep:  30 * time.Second,
 	trim:   time.Minute,
+	beat:   beatEvery,
 	watch:  15 * time.Second,
 	tasks:  150 * time.Millisecond,
 	due:    time.Second,

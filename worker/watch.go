@@ -2,10 +2,7 @@ package worker
 
 import (
 	"context"
-	"fmt"
 	"time"
-
-	"github.com/redis/go-redis/v9"
 
 	"github.com/inviteq/inviteq/clerk"
 	"github.com/inviteq/inviteq/tasks"
@@ -17,15 +14,13 @@ import (
 // tells the worker's health what stands in the way.
 type watch struct {
 	ledger *ledger.Ledger
-	redis  redis.UniversalClient
 	clerk  *clerk.Client
 	reads  *reads
 	health *health
 	tempo  *tempo
 }
 
-// run looks at Redis's clock and at the gate over everything, from time to time,
-// until ctx ends.
+// run looks at the gate over everything, from time to time, until ctx ends.
 func (w *watch) run(ctx context.Context) {
 	tick := time.NewTicker(w.tempo.watch)
 	defer tick.Stop()
@@ -40,21 +35,9 @@ func (w *watch) run(ctx context.Context) {
 }
 
 func (w *watch) checkUp(ctx context.Context) {
-	before := time.Now()
-	theirs, err := w.redis.Time(ctx).Result()
+	o, err := w.ledger.Overview(ctx, ledger.Now)
 	w.health.redis(err)
-	if err != nil {
-		return
-	}
-	// The answer was given at some time between asking and now.
-	switch now := time.Now(); {
-	case theirs.Before(before.Add(-ledger.MaxSkew)), theirs.After(now.Add(ledger.MaxSkew)):
-		w.health.set(tasks.ProblemClock, fmt.Sprintf("this machine's clock is %s off from Redis's: synchronise both",
-			now.Sub(theirs).Round(100*time.Millisecond)))
-	default:
-		w.health.set(tasks.ProblemClock, "")
-	}
-	if o, err := w.ledger.Overview(ctx, time.Now()); err == nil {
+	if err == nil {
 		w.keyHealth(o.Closed)
 	}
 }
@@ -74,7 +57,7 @@ func (w *watch) keyHealth(g ledger.Gate) {
 // everything is due, and returns when to ask next.
 func (w *watch) askForTheKey(ctx context.Context, due time.Time) time.Time {
 	now := time.Now()
-	if o, err := w.ledger.Overview(ctx, now); err == nil {
+	if o, err := w.ledger.Overview(ctx, ledger.Now); err == nil {
 		w.keyHealth(o.Closed)
 	}
 	if now.Before(due) && due.Before(now.Add(w.tempo.idle)) {
@@ -85,11 +68,11 @@ func (w *watch) askForTheKey(ctx context.Context, due time.Time) time.Time {
 	}
 	gate := ledger.GateChange{Endpoint: ledger.All, Open: true}
 	if err := w.clerk.Probe(ctx); err != nil && asError(err).Kind.ClosesEverything() {
-		gate = verdict.CloseEverything(now, asError(err).Kind)
+		gate = verdict.CloseEverything(w.ledger.Time(), asError(err).Kind)
 	} else if err != nil {
 		return now.Add(w.tempo.idle)
 	}
-	w.health.redis(w.ledger.SetGate(ctx, time.Now(), gate))
+	w.health.redis(w.ledger.SetGate(ctx, ledger.Now, gate))
 	return now.Add(time.Second)
 }
 
@@ -103,7 +86,7 @@ func (w *watch) clerkReady(ctx context.Context) (bool, time.Time) {
 		return false, time.Now().Add(time.Second)
 	}
 	if err := w.clerk.Probe(ctx); err != nil && asError(err).Kind.ClosesEverything() {
-		w.health.redis(w.ledger.SetGate(ctx, time.Now(), verdict.CloseEverything(time.Now(), asError(err).Kind)))
+		w.health.redis(w.ledger.SetGate(ctx, ledger.Now, verdict.CloseEverything(w.ledger.Time(), asError(err).Kind)))
 	}
 	if ok, retryAt = w.clerk.Ready(); !ok && !retryAt.After(time.Now()) {
 		retryAt = time.Now().Add(time.Second)

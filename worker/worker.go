@@ -32,6 +32,7 @@ type Worker struct {
 	health   health
 
 	// Each has a loop of its own.
+	pulse      *pulse
 	dispatcher *dispatcher
 	chores     *chores
 	sweep      *sweep
@@ -53,10 +54,11 @@ func New(ctx context.Context, cfg Config) (*Worker, error) {
 	}
 	w := &Worker{
 		cfg:    cfg,
-		rdb:    redisconn.New(cfg.Redis),
 		tempo:  shippedTempo,
+		pulse:  &pulse{},
 		health: health{log: cfg.Log, place: redisconn.Place(cfg.Redis)},
 	}
+	w.rdb = redisconn.New(tellConnected(cfg.Redis, w.pulse.connected))
 	w.asynqRedis = newAsynqRedis(cfg.Redis, &w.health)
 	if redisconn.Unverified(cfg.Redis) {
 		w.cfg.Log.Warn().Msg(redisconn.UnverifiedWarning)
@@ -77,29 +79,36 @@ func New(ctx context.Context, cfg Config) (*Worker, error) {
 // wire gives every actor what it needs.
 func (w *Worker) wire() {
 	cfg, log, limits := &w.cfg, w.cfg.Log, w.cfg.Ledger.Limits
-	policy := verdict.Policy{MaxAttempts: cfg.MaxAttempts, ResendUnknown: cfg.ResendUnknown, Limits: limits}
-	clerks := &reads{w.ledger, cfg.Clerk, policy}
+	policy := verdict.Policy{MaxAttempts: cfg.MaxAttempts, ResendUnknown: cfg.ResendUnknown}
+	clerks := &reads{ledger: w.ledger, clerk: cfg.Clerk, facts: w.pulse.facts}
+	w.pulse.ledger, w.pulse.clerk, w.pulse.reads, w.pulse.health, w.pulse.log = w.ledger, cfg.Clerk, clerks, &w.health, log
+	w.pulse.mark, w.pulse.tempo = cfg.Mark, &w.tempo
+	w.pulse.server = func(ctx context.Context) (string, error) {
+		server, err := redisconn.Identify(ctx, w.rdb, w.ledger.Key())
+		return server.RunID, err
+	}
 	revokes := &revokes{w.ledger, cfg.Clerk, clerks, &w.outcomes, log}
 	w.chores = &chores{
-		ledger: w.ledger, reads: clerks, revokes: revokes, outcomes: &w.outcomes, log: log, tempo: &w.tempo, wake: newNudges(),
+		ledger: w.ledger, revokes: revokes, log: log, tempo: &w.tempo, wake: newNudges(),
+		unknowns: &unknowns{w.ledger, clerks, &w.outcomes, policy, log},
+		arrivals: &arrivals{w.ledger, cfg.Clerk, clerks, log},
 	}
-	w.watch = &watch{w.ledger, w.rdb, cfg.Clerk, clerks, &w.health, &w.tempo}
+	w.watch = &watch{w.ledger, cfg.Clerk, clerks, &w.health, &w.tempo}
 	calls := &delivery{
-		ledger: w.ledger, clerk: cfg.Clerk, reads: clerks, policy: policy,
-		outcomes: &w.outcomes, health: &w.health, observe: &cfg.Observe, log: log,
-		timeout: cfg.RequestTimeout, bulk: cfg.Ledger.Bulk,
-		screening:  !cfg.NoScreening && (limits.Single.Calls > 0 || limits.Bulk.Calls > 0), // without limits, no token is worth a read
-		wakeChores: w.chores.wake.nudge,
+		ledger: w.ledger, clerk: cfg.Clerk, reads: clerks, policy: policy, mark: cfg.Mark,
+		outcomes: &w.outcomes, health: &w.health, observe: &cfg.Observe, log: log, timeout: cfg.RequestTimeout,
+		screens:  !cfg.NoScreening && (limits.Single.Calls > 0 || limits.Bulk.Calls > 0), // without limits, no token is worth a read
+		doubtful: w.chores.wake.nudge,
 	}
 	w.dispatcher = &dispatcher{
-		ledger: w.ledger, deliver: calls.deliver, watch: w.watch, health: &w.health, tempo: &w.tempo,
+		ledger: w.ledger, calls: calls, watch: w.watch, pulse: w.pulse, health: &w.health, tempo: &w.tempo,
 		slots: make(chan struct{}, cfg.Calls), wake: newNudges(),
 	}
 	w.sweep = &sweep{w.ledger, w.client, w.queues, &cfg.Observe, log, &w.tempo}
 	w.trim = &trim{w.ledger, log, cfg.Retention, cfg.Tombstones, &w.tempo}
 	w.schedule = &schedule{
 		ledger: w.ledger, clerk: cfg.Clerk, client: w.client, queue: w.queues.Control,
-		every: cfg.ReconcileEvery, fullEvery: cfg.ReconcileFullEvery, retention: cfg.Retention,
+		every: cfg.ReconcileEvery, fullEvery: cfg.ReconcileFullEvery, retention: cfg.Retention, facts: w.pulse.facts,
 		health: &w.health, observe: &cfg.Observe, log: log,
 	}
 	w.relay = &relay{w.ledger, w.client, w.queues.Control, cfg.Webhook, &w.health, log}
@@ -113,7 +122,7 @@ func (w *Worker) Ledger() *ledger.Ledger { return w.ledger }
 // finish and settles them, and returns within Config.ShutdownTimeout.
 func (w *Worker) Run(ctx context.Context) (err error) {
 	defer func() { err = errors.Join(err, w.close()) }()
-	if err := w.ledger.Publish(ctx); err != nil {
+	if err := w.publish(ctx); err != nil {
 		if ctx.Err() != nil {
 			return nil // Told to leave before it began: nothing is amiss.
 		}
@@ -137,7 +146,7 @@ func (w *Worker) Run(ctx context.Context) (err error) {
 		}
 	}
 	for _, run := range []func(context.Context){
-		w.dispatcher.run, w.chores.run, w.sweep.run, w.trim.run, w.watch.run, w.schedule.run, w.relay.run,
+		w.pulse.run, w.dispatcher.run, w.chores.run, w.sweep.run, w.trim.run, w.watch.run, w.schedule.run, w.relay.run,
 	} {
 		parts.Go(func() { run(ctx) })
 	}
@@ -155,4 +164,14 @@ func (w *Worker) close() error {
 		err = nil
 	}
 	return errors.Join(err, w.rdb.Close())
+}
+
+// publish tells the ledger how this worker is configured.
+func (w *Worker) publish(ctx context.Context) error {
+	if err := w.ledger.Publish(ctx); err != nil {
+		return err
+	}
+	since, err := w.ledger.PublishMark(ctx, ledger.Now, w.cfg.Mark)
+	w.pulse.carriesMark(since)
+	return err
 }

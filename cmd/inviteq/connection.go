@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"time"
 
 	"github.com/hibiken/asynq"
 	"github.com/redis/go-redis/v9"
@@ -65,7 +64,7 @@ func (p *program) hint(ctx context.Context, conn *connection) {
 	if n, err := conn.workers(ctx); err == nil && n == 0 {
 		p.console.note("No worker is running for this instance, so nothing is sent yet: start one with `inviteq worker`.")
 	}
-	o, err := conn.ledger.Overview(ctx, time.Now())
+	o, err := conn.ledger.Overview(ctx, ledger.Now)
 	if err != nil {
 		return // The command has its own error to tell.
 	}

@@ -33,7 +33,7 @@ func TestDeliver(t *testing.T) {
 	path := file(t, "list.csv", list.String())
 	outcomes := filepath.Join(t.TempDir(), "outcomes.csv")
 	got := w.ok("import", path, "--import-id", "imp_1", "--wait", "--report", outcomes)
-	wants(t, got, "imp_1: 32 invites enqueued", "pending        30", "rejected        2", "existing_user", "blocked", "has an account already")
+	wants(t, got, "imp_1: 32 invites enqueued", "pending        30", "rejected        2", "existing_user", "blocked", "already has an account")
 
 	f, err := os.Open(outcomes)
 	if err != nil {
@@ -64,12 +64,12 @@ func TestDeliver(t *testing.T) {
 	if refused.code != exitFailed {
 		t.Errorf("an invite that was refused: exit code %d", refused.code)
 	}
-	wants(t, refused.stdout, "existing_user", "has an account already")
+	wants(t, refused.stdout, "existing_user", "already has an account")
 	refused = w.run("invite", "Canary.2@example.com", "--wait")
 	if refused.code != exitFailed {
 		t.Errorf("an invite for somebody who is invited: exit code %d", refused.code)
 	}
-	wants(t, refused.stdout, "already_invited", "has a pending invitation already")
+	wants(t, refused.stdout, "already_invited", "already has a pending invitation")
 
 	for _, target := range []string{one["id"].(string), one["invitation_id"].(string), "CANARY.lone@example.com"} {
 		status := objects(t, w.ok("status", target, "--json"))
@@ -147,7 +147,7 @@ func TestPauseAndQuota(t *testing.T) {
 		t.Errorf("got %v", q[0])
 	}
 	wants(t, w.ok("quota"), "100/1h", "1    99", "paused", "inviteq resume --lane import")
-	wants(t, w.run("status", "ada@example.com").stderr, "The import lane has been paused")
+	wants(t, w.run("status", "ada@example.com").stderr, "The import lane was paused")
 	if n := w.sim.Count(clerksim.OpCreate) + w.sim.Count(clerksim.OpBulkCreate); n != 1 {
 		t.Errorf("%d calls while the lane was paused, want 1", n)
 	}
@@ -166,7 +166,7 @@ func TestRevokeBeforeSending(t *testing.T) {
 	if r.code != exitDone {
 		t.Errorf("exit code %d", r.code)
 	}
-	wants(t, r.stdout, "a worker will look at Clerk")
+	wants(t, r.stdout, "a worker will revoke what is pending at Clerk")
 	if strings.Contains(r.stdout+r.stderr, "ada@") {
 		t.Error("an address was printed")
 	}

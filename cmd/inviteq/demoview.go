@@ -39,7 +39,7 @@ func (v *demoView) show(ctx context.Context, sh show) error {
 		return nil
 	}
 	v.told = time.Now()
-	o, err := v.stage.conn.ledger.Overview(ctx, time.Now())
+	o, err := v.stage.conn.ledger.Overview(ctx, ledger.Now)
 	if err != nil {
 		return err
 	}

@@ -3,9 +3,9 @@ package main
 import (
 	"context"
 	"fmt"
-	"time"
 
 	"github.com/inviteq/inviteq/tasks"
+	"github.com/inviteq/inviteq/tasks/ledger"
 )
 
 type laneFlag struct {
@@ -40,7 +40,7 @@ func (c *pauseCommand) Run(ctx context.Context, p *program) error {
 	}
 	defer conn.Close()
 	for _, lane := range c.lanes() {
-		if err := conn.ledger.Pause(ctx, time.Now(), lane); err != nil {
+		if err := conn.ledger.Pause(ctx, ledger.Now, lane); err != nil {
 			return err
 		}
 		fmt.Fprintf(p.console.out, "The %s lane is paused; `inviteq resume --lane %s` resumes it.\n", lane, lane)

@@ -75,7 +75,7 @@ func TestInviteRefusesWhatIsBad(t *testing.T) {
 		args []string
 		want []string
 	}{
-		{[]string{"canary", "Can Ary <canary@example.com>", "ok@example.com"}, []string{"address 1 is not", "address 2 is not"}},
+		{[]string{"canary", "Can Ary <canary>", "ok@example.com"}, []string{"address 1 is not", "address 2 is not"}},
 		{[]string{"canary\n@example.com"}, []string{"address 1 contains a control character"}},
 		{[]string{strings.Repeat("canary", 60) + "@example.com"}, []string{"longer than 320 bytes"}},
 		{[]string{"canary@localhost"}, []string{"domain without a dot"}},

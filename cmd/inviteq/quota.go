@@ -31,7 +31,7 @@ func (c *quotaCommand) Run(ctx context.Context, p *program) error {
 		return err
 	}
 	defer conn.Close()
-	o, err := conn.ledger.Overview(ctx, time.Now())
+	o, err := conn.ledger.Overview(ctx, ledger.Now)
 	if err != nil {
 		return err
 	}

@@ -22,7 +22,6 @@ type reconcileCommand struct {
 	DryRun  bool   `help:"Print the differences, and change nothing."`
 	Adopt   bool   `help:"Record invitations that inviteq did not make."`
 	Extra   bool   `name:"revoke-extra" help:"Of several pending invitations for one person, revoke all but the newest."`
-	Requeue bool   `name:"requeue-missing" help:"Queue invites again that are pending in the ledger and missing at Clerk."`
 	Desired string `placeholder:"FILE" type:"existingfile" help:"A list (CSV or JSON Lines) of the people who should be invited: print a plan that makes Clerk agree with it."`
 	Apply   bool   `help:"With --desired: invite the people who are missing at Clerk."`
 	Revoke  bool   `name:"revoke-missing" help:"With --desired --apply: revoke pending invitations of people who are not on the list."`
@@ -54,8 +53,8 @@ func (c *reconcileCommand) Run(ctx context.Context, p *program) error {
 	if c.Desired == "" && (c.Apply || c.Revoke || c.Yes) {
 		p.complaints.add(usagef("--apply, --revoke-missing and --yes belong to --desired FILE"))
 	}
-	if c.Desired != "" && (c.Adopt || c.Extra || c.Requeue) {
-		p.complaints.add(usagef("--desired makes a plan; --adopt, --revoke-extra and --requeue-missing belong to a pass without it"))
+	if c.Desired != "" && (c.Adopt || c.Extra) {
+		p.complaints.add(usagef("--desired makes a plan; --adopt and --revoke-extra belong to a pass without it"))
 	}
 	if c.Revoke && !c.Apply {
 		p.complaints.add(usagef("--revoke-missing needs --apply"))
@@ -69,7 +68,7 @@ func (c *reconcileCommand) Run(ctx context.Context, p *program) error {
 	defer api.Close()
 	pass := reconcile.Pass{
 		Ledger: conn.ledger, Clerk: api, Full: c.Full, DryRun: c.DryRun,
-		Adopt: c.Adopt, RevokeExtra: c.Extra, RequeueMissing: c.Requeue,
+		Adopt: c.Adopt, RevokeExtra: c.Extra,
 	}
 	if c.Desired != "" {
 		return c.desired(ctx, p, conn, &pass)
@@ -119,8 +118,9 @@ func (p *program) printReport(r reconcile.Report) error {
 		{"adopted", r.Adopted, "recorded now"},
 		{"doubled", r.Doubled, "further pending invitations for one person; --revoke-extra revokes the older ones"},
 		{"revoked", r.Revoked, "of those, now"},
-		{"missing", r.Missing, "pending in the ledger, absent at Clerk; --requeue-missing sends them again"},
-		{"requeued", r.Requeued, "of those, now"},
+		{"missing", r.Missing, "pending in the ledger, absent at Clerk like most others: is the key that of another instance?"},
+		{"gone", r.Gone, "deleted at Clerk; inviteq does not send them again by itself"},
+		{"rebuilt", r.Rebuilt, "ours by their mark, forgotten by the ledger, recorded again"},
 		{"unconfirmed", r.Unconfirmed, "probably missing too, but too many to look for: is CLERK_SECRET_KEY the right one?"},
 		{"forgotten", r.Forgotten, "settled longer ago than the ledger remembers"},
 	}

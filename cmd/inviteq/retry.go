@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/inviteq/inviteq/enqueue"
 	"github.com/inviteq/inviteq/tasks"
@@ -23,7 +22,7 @@ type retryCommand struct {
 }
 
 func (retryCommand) Help() string {
-	return `Queues invites again that have failed, are parked, or were rejected for a cause that you have fixed. Their attempts begin at zero. With --import-id and without --state it takes those that have failed or are parked.
+	return `Queues invites again that have failed, are parked, or were rejected for a cause that you have fixed. Their attempts begin at zero. An invite whose invitation was deleted at Clerk (gone_at_clerk) is queued again only if it is named itself. With --import-id and without --state it takes those that have failed or are parked.
 
 Examples:
 
@@ -121,7 +120,9 @@ func (w *requeuer) targets(ctx context.Context, targets []string) error {
 		if err != nil {
 			return err
 		}
-		fitting := slices.DeleteFunc(slices.Clone(list), func(s enqueue.Status) bool { return !slices.Contains(w.from, s.State) })
+		fitting := slices.DeleteFunc(slices.Clone(list), func(s enqueue.Status) bool {
+			return !slices.Contains(w.from, s.State) && s.Reason != tasks.ReasonGoneAtClerk
+		})
 		if len(fitting) == 0 {
 			w.p.console.note("argument %d: %s is %s, so there is nothing to queue again", n+1, list[0].ID, list[0].State)
 			failed = true
@@ -172,7 +173,7 @@ func (w *requeuer) requeue(ctx context.Context, batch []enqueue.Status) error {
 			ids[i] = s.ID
 		}
 		var err error
-		if done, err = w.conn.ledger.Requeue(ctx, time.Now(), tasks.ReasonQueuedByHand, w.from, ids...); err != nil {
+		if done, err = w.conn.ledger.Requeue(ctx, ledger.Now, tasks.ReasonQueuedByHand, append(slices.Clone(w.from), tasks.Revoked), ids...); err != nil {
 			return err
 		}
 	}

@@ -39,7 +39,7 @@ func (c *statusCommand) everything(ctx context.Context, p *program, conn *connec
 }
 
 func standingOf(ctx context.Context, l *ledger.Ledger) (s standing, err error) {
-	now := time.Now()
+	now := l.Time()
 	if s.Overview, err = l.Overview(ctx, now); err != nil {
 		return s, err
 	}

@@ -40,8 +40,8 @@ var mutants = []mutant{
 	},
 	{
 		name: "repeat the POST when its answer is lost", file: delivery,
-		old: "one, err = d.clerk.Create(ctx, params(t.Batch[0].Invite))",
-		new: "if one, err = d.clerk.Create(ctx, params(t.Batch[0].Invite)); asError(err).Kind == clerk.KindUnknown {\none, err = d.clerk.Create(ctx, params(t.Batch[0].Invite))\n}",
+		old: "one, err := d.clerk.Create(ctx, params(t.Batch[0].Invite, d.mark))",
+		new: "one, err := d.clerk.Create(ctx, params(t.Batch[0].Invite, d.mark))\nif err != nil && asError(err).Kind == clerk.KindUnknown {\none, err = d.clerk.Create(ctx, params(t.Batch[0].Invite, d.mark))\n}",
 	},
 	{
 		name: "count a call from when it is sent", file: turn,
@@ -88,8 +88,8 @@ var mutants = []mutant{
 	},
 	{
 		name: "charge an attempt for a 429", file: judge,
-		old:  "return v.all(t.Batch, tasks.Queued, causes[kind].Reason())\n\n\tcase clerk.KindOverload:",
-		new:  "v = v.all(t.Batch, tasks.Queued, causes[kind].Reason())\n\t\tv.Members[0].Charge = ledger.ChargeOne\n\t\treturn v\n\n\tcase clerk.KindOverload:",
+		old:  "return v.all(t, tasks.Queued, causes[kind].Reason())\n\n\tcase clerk.KindOverload:",
+		new:  "v = v.all(t, tasks.Queued, causes[kind].Reason())\n\t\tv.Members[0].Charge = ledger.ChargeOne\n\t\treturn v\n\n\tcase clerk.KindOverload:",
 		test: "TestJudge", dir: "./worker/verdict",
 	},
 	{
@@ -99,12 +99,12 @@ var mutants = []mutant{
 	},
 	{
 		name: "put equal addresses into one batch", file: turn,
-		old: "elseif aboard[r.addr] or taken(r) then",
-		new: "elseif taken(r) then",
+		old: "elseif aboard[r.addr] or taken(r, now) then",
+		new: "elseif taken(r, now) then",
 	},
 	{
 		name: "send to an address that another call is sending to", file: turn,
-		old: "elseif aboard[r.addr] or taken(r) then",
+		old: "elseif aboard[r.addr] or taken(r, now) then",
 		new: "elseif aboard[r.addr] then",
 	},
 	{
@@ -115,8 +115,8 @@ var mutants = []mutant{
 	},
 	{
 		name: "take an invitation that is another invite's", file: look,
-		old: "&& (!taken || owner == r.Invite.ID) {",
-		new: "&& (!taken || owner != \"\") {",
+		old: "taken && owner != r.Invite.ID {",
+		new: "taken && owner == \"\" {",
 	},
 	{
 		name: "send those in doubt again without looking for them", file: delivery,
@@ -134,7 +134,7 @@ var mutants = []mutant{
 	},
 	{
 		name: "send the members of a refused bulk in bulk, however often it is refused", file: judge,
-		old: "s.Solo = r.Doubt", new: "s.Solo = false", test: "TestPoisonDoesNotHarmItsNeighbours",
+		old: "s.Solo, s.Call = r.Doubt, ledger.EndedCall", new: "s.Call = ledger.EndedCall", test: "TestPoisonDoesNotHarmItsNeighbours",
 	},
 	{
 		name: "forget a wish to revoke while the call is under way", file: lib,
@@ -143,7 +143,7 @@ var mutants = []mutant{
 	},
 	{
 		name: "believe any Retry-After", file: judge,
-		old:  "min(max(e.RetryAfter, minRetryAfter), max(p.window(t.Endpoint), minRetryAfter))",
+		old:  "min(max(e.RetryAfter, minRetryAfter), max(p.Window, minRetryAfter))",
 		new:  "max(e.RetryAfter, minRetryAfter)",
 		test: "TestJudge", dir: "./worker/verdict",
 	},
@@ -179,5 +179,45 @@ var mutants = []mutant{
 	{
 		name: "count waiting as a failure of the task", file: "worker/snooze.go",
 		old: "return !waits", new: "return waits || true", test: "TestSnooze",
+	},
+	{
+		name: "take any invitation for the address that a call may have made, whatever it says", file: "worker/ownership/ownership.go",
+		old: "if SameContent(r.Invite, inv) {", new: "if true {", test: "TestOf", dir: "./worker/ownership",
+	},
+	{
+		name: "take an invitation that no call can have made", file: "worker/ownership/ownership.go",
+		old: "|| !c.MayHaveMade(made, f.Clock.Uncertainty) {", new: "{", test: "TestOf", dir: "./worker/ownership",
+	},
+	{
+		name: "take turns from a ledger that has gone back", file: turn,
+		old: "if memory[2] or num(ARGV[15]) > num(memory[1]) then", new: "if memory[2] then",
+		test: "TestLedgerThatGoesBackBetweenTwoBeats", dir: "./tasks/ledger",
+	},
+	{
+		name: "let a revoke mean what is asked for after it", file: "tasks/ledger/revokereq.go",
+		old: "return invite.Position < r.Position", new: "return true",
+		test: "TestWishHasAPlaceInTheOrder", dir: "./tasks/ledger",
+	},
+	{
+		name: "let a worker with a shorter window forget the calls of the others", file: turn,
+		old: "redis.call('ZREMRANGEBYSCORE', key, '-inf', now - longest)", new: "redis.call('ZREMRANGEBYSCORE', key, '-inf', now - span)",
+		test: "TestLongestWindowTrims", dir: "./tasks/ledger",
+	},
+	{
+		name: "spend a full quota after Redis has forgotten the calls", file: "tasks/ledger/recover.lua",
+		old: "for n = #made, 1, -1 do", new: "for n = 0, 1, -1 do",
+		test: "TestRecoveryCountsWhatMayHaveBeenForgotten", dir: "./tasks/ledger",
+	},
+	{
+		name: "watch nothing once an invite has ended", file: lib,
+		old: "if not OPEN[to] and watched_until(r) > now then", new: "if false then", test: "TestTranscripts/08",
+	},
+	{
+		name: "forget which calls got no clear answer", file: settle,
+		old: "if m.call == 'lost' then note_call(r, now + ARRIVAL)", new: "if false then note_call(r, now + ARRIVAL)", test: "TestTranscripts/08",
+	},
+	{
+		name: "reject an invite for an invitation that is being revoked", file: look,
+		old: "if s.goneSoon(f) {", new: "if false {", test: "TestTranscripts/10",
 	},
 }

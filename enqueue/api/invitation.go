@@ -114,7 +114,7 @@ func newInvitation(r ledger.Record, eta time.Time) invitation {
 
 // show turns records into invitations, with their ETAs.
 func (x *exchange) show(ctx context.Context, records []ledger.Record) ([]invitation, error) {
-	etas, err := x.cfg.Ledger.ETAs(ctx, time.Now(), records...)
+	etas, err := x.cfg.Ledger.ETAs(ctx, ledger.Now, records...)
 	if err != nil {
 		return nil, err
 	}

@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/inviteq/inviteq/tasks"
 	"github.com/inviteq/inviteq/tasks/ledger"
@@ -69,7 +68,7 @@ func (x *exchange) list() *answer {
 
 // browse counts by state and reads one page.
 func (x *exchange) browse(ctx context.Context, l listing) ([]ledger.Record, int64, error) {
-	o, err := x.cfg.Ledger.Overview(ctx, time.Now())
+	o, err := x.cfg.Ledger.Overview(ctx, ledger.Now)
 	if err != nil {
 		return nil, 0, err
 	}

@@ -115,7 +115,7 @@ func swallows(cell []byte, used bool) bool {
 
 // notText says what is wrong with a cell's bytes.
 func notText(cell []byte) string {
-	if i := bytes.IndexByte(cell, 0); i >= 0 {
+	if found := bytes.Contains(cell, []byte{0}); found {
 		return "has a NUL (U+0000), which is not text"
 	}
 	for rest := cell; len(rest) > 0; {

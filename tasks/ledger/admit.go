@@ -42,6 +42,7 @@ func (l *Ledger) Admit(ctx context.Context, now time.Time, invites []tasks.Invit
 // Entry is what Admit writes, encoded: all that can be done before Redis is asked.
 type Entry struct {
 	importID string
+	owner    string
 	salt     salt
 	args     []any // argsEach for every invite, made with that salt
 	people   []tasks.Email
@@ -50,7 +51,7 @@ type Entry struct {
 // argsEach is how many arguments admit.lua takes for an invite, and argPerson the
 // first of the two that the salt decides.
 const (
-	argsEach  = 7
+	argsEach  = 8
 	argPerson = 4
 )
 
@@ -63,15 +64,15 @@ func (l *Ledger) Prepare(invites []tasks.Invite) (Entry, error) {
 	e := Entry{args: make([]any, 0, argsEach*len(invites)), people: make([]tasks.Email, len(invites))}
 	for n := range invites {
 		i := &invites[n]
-		if i.ID == "" || i.ImportID != invites[0].ImportID {
-			return Entry{}, errors.New("invites admitted together must have ids and belong to one import")
+		if i.ID == "" || i.ImportID != invites[0].ImportID || i.Owner != invites[0].Owner {
+			return Entry{}, errors.New("invites admitted together must have ids and belong to one import and one owner")
 		}
 		body, err := encodeContent(i)
 		if err != nil {
 			return Entry{}, err
 		}
-		e.importID, e.people[n] = i.ImportID, i.EmailAddress
-		e.args = append(e.args, i.ID, int(i.Lane), millis(i.NotBefore), millis(i.Deadline), "", "", body)
+		e.importID, e.owner, e.people[n] = i.ImportID, i.Owner, i.EmailAddress
+		e.args = append(e.args, i.ID, int(i.Lane), millis(i.NotBefore), millis(i.Deadline), "", "", contentHash(body), body)
 	}
 	e.key(l.currentSalt())
 	return e, nil
@@ -89,7 +90,7 @@ func (e *Entry) key(s salt) {
 
 // arguments are those of admit.lua behind the salt.
 func (e *Entry) arguments(now time.Time) []any {
-	return append([]any{now.UnixMilli(), now.Add(taskGrace).UnixMilli(), e.importID}, e.args...)
+	return append([]any{millis(now), e.importID, e.owner}, e.args...)
 }
 
 // AdmitEntry is Admit for what is encoded already.
@@ -149,7 +150,7 @@ type Missing struct {
 
 // Missing returns at most n overdue hints. Call Retasked when each has a task.
 func (l *Ledger) Missing(ctx context.Context, now time.Time, n int) (Missing, error) {
-	hints, err := l.rdb.ZRangeArgs(ctx, rangeByScore(l.keys.of("untasked"), now, n)).Result()
+	hints, err := l.rdb.ZRangeArgs(ctx, rangeByScore(l.keys.of("untasked"), l.at(now), n)).Result()
 	m := Missing{hints: hints}
 	for _, h := range hints {
 		if id, ok := cutHint(h, "c:"); ok {
@@ -171,7 +172,7 @@ func (l *Ledger) Retasked(ctx context.Context, now time.Time, m Missing) error {
 	}
 	pipe := l.rdb.Pipeline()
 	for _, h := range m.hints {
-		pipe.ZAddXX(ctx, l.keys.of("untasked"), scored(h, now.Add(time.Hour)))
+		pipe.ZAddXX(ctx, l.keys.of("untasked"), scored(h, l.at(now).Add(time.Hour)))
 	}
 	_, err := pipe.Exec(ctx)
 	return err

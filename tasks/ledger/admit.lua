@@ -1,9 +1,9 @@
 -- admit.lua: write the records of new invites.
 --
 -- KEYS[1]  the instance's prefix
--- ARGV     salt of the address keys, now, when to look for the task (ms), import id or '',
---          then per invite 7: id, lane (0 interactive, 1 import), ready (ms or 0), deadline (ms or 0),
---          address key, address bucket, body
+-- ARGV     salt of the address keys, now (0: Redis' own time), import id or '', owner or '',
+--          then per invite 8: id, lane (0 interactive, 1 import), ready (ms or 0), deadline (ms or 0),
+--          address key, address bucket, hash of the content, body
 -- returns  the position of the first new one in the import (-1: none),
 --          how many were new, then per invite: 1 new | 0 known, same content | -1 known, other content;
 --          or an error that begins with SALT: the address keys were made with another salt than the ledger's
@@ -14,7 +14,12 @@
 --
 -- Producers wait for this script, so it does without lib.lua (which costs more than a record) and writes each
 -- index once for all invites.
-local salt, now, look, import = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+local salt, now, import, owner = ARGV[1], tonumber(ARGV[2]), ARGV[3], ARGV[4]
+if now <= 0 then
+  local t = redis.call('TIME')
+  now = tonumber(t[1]) * 1000 + math.floor(tonumber(t[2]) / 1000)
+end
+local TASK_GRACE = 60000 -- as in lib.lua
 local stands = redis.call('HGET', K.meta, 'salt')
 if not stands then
   redis.call('HSET', K.meta, 'salt', salt)
@@ -25,23 +30,24 @@ end
 local out, fresh, new = {-1, 0}, 0, {}
 
 local ids, tombs = {}, {}
-for n = 1, (#ARGV - 4) / 7 do
-  local id = ARGV[7 * n - 2]
+for n = 1, (#ARGV - 4) / 8 do
+  local id = ARGV[8 * n - 3]
   ids[n] = id
   tombs[n] = K.tomb .. id
 end
-local known, bodies = redis.call('HMGET', K.rec, unpack(ids)), {}
+local known, hashes = redis.call('HMGET', K.rec, unpack(ids)), {}
 tombs = redis.call('MGET', unpack(tombs))
 for n, id in ipairs(ids) do
-  local body = ARGV[7 * n + 4]
-  local have = bodies[id] -- The same id may stand in one call twice.
-  if known[n] then have = string.sub(known[n], string.find(known[n], '\n', 1, true) + 1) end
+  local hash = ARGV[8 * n + 3]
+  local have = hashes[id] or tombs[n] -- The same id may stand in one call twice.
+  if known[n] then
+    local body = string.sub(known[n], (string.find(known[n], '\n', 1, true) or 0) + 1)
+    have = string.match(body, '^%$(%x+) ') or redis.sha1hex(body) -- content_hash of lib.lua
+  end
   if have then
-    out[n + 2] = have == body and 0 or -1
-  elseif tombs[n] then
-    out[n + 2] = tombs[n] == redis.sha1hex(body) and 0 or -1
+    out[n + 2] = have == hash and 0 or -1
   else
-    bodies[id] = body
+    hashes[id] = hash
     fresh = fresh + 1
     new[fresh] = n
     out[n + 2] = 1
@@ -51,10 +57,10 @@ if fresh == 0 then return out end
 out[2] = fresh
 
 local pos = redis.call('HINCRBY', K.meta, 'pos', fresh) - fresh
-local created = string.format('%x', tonumber(now))
+local created, stamp, look = string.format('%x', now), string.format('%.0f', now), string.format('%.0f', now + TASK_GRACE)
 local records, hints, added, waiting, arrived = {}, {}, {}, {}, 0
 for i, n in ipairs(new) do
-  local a = 7 * n - 2
+  local a = 8 * n - 3
   local id, lane, ready, deadline, addr = ARGV[a], ARGV[a + 1], ARGV[a + 2], ARGV[a + 3], ARGV[a + 4]
   if ready == '0' then ready = '' end
   if deadline == '0' then deadline = '' end
@@ -67,10 +73,10 @@ for i, n in ipairs(new) do
     tail = '\t' .. import .. '\t' .. ready
   end
   local place = string.format('%.0f', pos + i)
-  records[2 * i] = 'q\t' .. lane .. '\t' .. place .. '\t' .. created .. '\t' .. addr .. tail .. '\n' .. ARGV[a + 6]
+  records[2 * i] = 'q\t' .. lane .. '\t' .. place .. '\t' .. created .. '\t' .. addr .. tail .. '\n' .. ARGV[a + 7]
 
   local key, score = K.wait1, place
-  if ready ~= '' and tonumber(ready) > tonumber(now) then
+  if ready ~= '' and tonumber(ready) > now then
     key, score = K.later, ready
   elseif lane == '0' then
     key, arrived = K.wait0, arrived + 1
@@ -85,10 +91,14 @@ for i, n in ipairs(new) do
 
   local bucket = K.addr .. ARGV[a + 5]
   if redis.call('HSETNX', bucket, addr, id) == 0 then
-    -- The newest 32 invites for an address can be found by it.
+    -- The newest 32 stand together; what is older moves to a list of its own.
     local all = redis.call('HGET', bucket, addr) .. ' ' .. id
     local _, spaces = string.gsub(all, ' ', ' ')
-    if spaces >= 32 then all = string.sub(all, string.find(all, ' ', 1, true) + 1) end
+    if spaces >= 32 then
+      local first = string.find(all, ' ', 1, true)
+      redis.call('RPUSH', K.more .. addr, string.sub(all, 1, first - 1))
+      all = string.sub(all, first + 1)
+    end
     redis.call('HSET', bucket, addr, all)
   end
 
@@ -103,14 +113,18 @@ redis.call('HSET', K.rec, unpack(records))
 for key, w in pairs(waiting) do redis.call('ZADD', key, unpack(w)) end
 if arrived > 0 then
   redis.call('HINCRBY', K.pace, 'arrived', arrived)
-  redis.call('HSET', K.pace, 'arrived.at', now)
+  redis.call('HSET', K.pace, 'arrived.at', stamp)
 end
 if import == '' then
+  if owner ~= '' then
+    for _, id in ipairs(added) do redis.call('HSET', K.owner, id, owner) end
+  end
   redis.call('ZADD', K.untasked, unpack(hints))
   return out
 end
-if redis.call('ZADD', K.imports, 'NX', now, import) == 1 then
-  redis.call('HSET', K.imp .. import, 'created', now)
+if redis.call('ZADD', K.imports, 'NX', stamp, import) == 1 then
+  redis.call('HSET', K.imp .. import, 'created', stamp)
+  if owner ~= '' then redis.call('HSET', K.imp .. import, 'owner', owner) end
 end
 out[1] = redis.call('RPUSH', K.ids .. import, unpack(added)) - fresh
 redis.call('HINCRBY', K.imp .. import, 'total', fresh)

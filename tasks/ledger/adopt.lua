@@ -5,7 +5,7 @@
 -- returns  per invitation 1 if it was adopted, else 0 (it is known already); or an error that begins with SALT
 --
 -- Keeps: an invitation of Clerk's belongs to one invite; the salt is as in admit.lua.
-local now = num(ARGV[2])
+local now = clock(ARGV[2])
 local stands = redis.call('HGET', K.meta, 'salt')
 if not stands then
   redis.call('HSET', K.meta, 'salt', ARGV[1])
@@ -18,7 +18,7 @@ for i = 3, #ARGV, 7 do
   if redis.call('HEXISTS', K.rec, id) == 1 or redis.call('HEXISTS', K.inv, inv) == 1 then
     out[#out + 1] = 0
   else
-    local r = {id = id, s = 'q', lane = '0', created = string.format('%x', tonumber(ARGV[i + 6])), addr = ARGV[i + 1], import = '', inv = inv,
+    local r = {id = id, more = '', s = 'q', lane = '0', created = string.format('%x', tonumber(ARGV[i + 6])), addr = ARGV[i + 1], import = '', inv = inv,
       revoke = '', pos = redis.call('HINCRBY', K.meta, 'pos', 1), body = '\n' .. ARGV[i + 3]}
     redis.call('HSET', K.inv, inv, id)
     local bucket = K.addr .. ARGV[i + 2]

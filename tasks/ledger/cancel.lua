@@ -7,7 +7,7 @@
 -- Keeps: before it is sent a revoke is a change of state and costs no call; while it is under way, or may be, the
 -- wish is kept and acted on when the call is settled; afterwards it stands in the revoke index until Clerk has
 -- answered.
-local now, id = num(ARGV[1]), ARGV[2]
+local now, id = clock(ARGV[1]), ARGV[2]
 local r = load(id)
 if not r then return '' end
 local state = NAME[r.s]
@@ -15,7 +15,7 @@ if state == 'queued' or state == 'parked' or state == 'failed' then
   if r.doubt ~= '1' then return move(r, 'canceled', now, R.revoke_requested) end
   -- A read comes first; when nobody else is under way to the address. Until then the caller asks again.
   r.revoke = '1'
-  if taken(r) then return line(r) .. r.body end
+  if taken(r, now) then return line(r) .. r.body end
   return move(r, 'unknown', now, R.checking_earlier_call, now)
 elseif state == 'sending' or state == 'unknown' then
   r.revoke = '1'

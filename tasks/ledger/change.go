@@ -18,7 +18,7 @@ var ErrNotFound = errors.New("not found in the ledger")
 // back says how far it got: Canceled (it was never sent), or RevokeWanted (a
 // worker will ask Clerk), or the state in which it had ended already.
 func (l *Ledger) Cancel(ctx context.Context, now time.Time, id string) (Record, error) {
-	s, err := l.run(ctx, "cancel", now.UnixMilli(), id).Text()
+	s, err := l.run(ctx, "cancel", millis(now), id).Text()
 	if err != nil {
 		return Record{}, err
 	}
@@ -38,7 +38,7 @@ func (l *Ledger) Requeue(ctx context.Context, now time.Time, reason tasks.Reason
 	for i, s := range from {
 		names[i] = s.String()
 	}
-	args := []any{now.UnixMilli(), string(reason), strings.Join(names, ",")}
+	args := []any{millis(now), string(reason), strings.Join(names, ",")}
 	for _, id := range ids {
 		args = append(args, id)
 	}
@@ -62,7 +62,7 @@ func (l *Ledger) Observe(ctx context.Context, now time.Time, seen ...Observation
 	if len(seen) == 0 {
 		return nil, nil
 	}
-	args := []any{now.UnixMilli()}
+	args := []any{millis(now)}
 	for _, o := range seen {
 		args = append(args, o.ID, o.From.String(), o.To.String(), string(o.Reason), o.InvitationID)
 	}
@@ -71,7 +71,7 @@ func (l *Ledger) Observe(ctx context.Context, now time.Time, seen ...Observation
 
 // Pause stops turns for a lane until Resume. It survives restarts.
 func (l *Ledger) Pause(ctx context.Context, now time.Time, lane tasks.Lane) error {
-	return l.note(ctx, "paused", lane.String(), now.UnixMilli())
+	return l.note(ctx, "paused", lane.String(), l.at(now).UnixMilli())
 }
 
 // Resume undoes Pause.

@@ -10,17 +10,20 @@ import (
 	"github.com/inviteq/inviteq/tasks"
 )
 
-// Due reports whether DueUnknown and DueRevokes would hand out anything: one
+// Dues says which of DueUnknown, DueRevokes and DueWatches would hand out anything.
+type Dues struct{ Unknown, Revokes, Watches bool }
+
+// Due reports what is due: one
 // round trip that changes nothing, for a loop that mostly finds nothing.
-func (l *Ledger) Due(ctx context.Context, now time.Time) (unknown, revokes bool, err error) {
-	until := strconv.FormatInt(now.UnixMilli(), 10)
+func (l *Ledger) Due(ctx context.Context, now time.Time) (d Dues, err error) {
+	until := strconv.FormatInt(l.at(now).UnixMilli(), 10)
 	pipe := l.rdb.Pipeline()
 	first := func(key string) *redis.IntCmd { return pipe.ZCount(ctx, key, "-inf", until) }
-	u, r := first(l.keys.state(tasks.Unknown)), first(l.keys.of("revoke"))
+	u, r, w := first(l.keys.state(tasks.Unknown)), first(l.keys.of("revoke")), first(l.keys.of("watch"))
 	if _, err := pipe.Exec(ctx); err != nil {
-		return false, false, err
+		return d, err
 	}
-	return u.Val() > 0, r.Val() > 0, nil
+	return Dues{u.Val() > 0, r.Val() > 0, w.Val() > 0}, nil
 }
 
 // DueUnknown hands out at most n unknown invites that should be looked up now.
@@ -36,9 +39,9 @@ func (l *Ledger) DueRevokes(ctx context.Context, now time.Time, lease time.Durat
 }
 
 func (l *Ledger) due(ctx context.Context, now time.Time, index string, lease time.Duration, n int) ([]Record, error) {
-	reply, err := l.run(ctx, "due", now.UnixMilli(), index, lease.Milliseconds(), n).StringSlice()
+	reply, err := l.run(ctx, "due", millis(now), index, lease.Milliseconds(), n).StringSlice()
 	if err != nil {
 		return nil, err
 	}
-	return parseRecords(reply)
+	return l.records(ctx, reply), nil
 }

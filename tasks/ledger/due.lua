@@ -1,19 +1,24 @@
 -- due.lua: take what is due in an index, and leave it there for later in case the taker dies.
 --
 -- KEYS[1]  the instance's prefix
--- ARGV     now, index ('unknown' or 'revoke'), lease (ms), at most
+-- ARGV     now, index ('unknown', 'revoke' or 'watch'), lease (ms), at most
 -- returns  id, record, id, record, ...
 --
 -- Keeps: two workers do not look at the same one within a lease, and none is forgotten.
-local now, lease = num(ARGV[1]), num(ARGV[3])
-local key = ARGV[2] == 'unknown' and K.state .. 'unknown' or K.revoke
+local now, lease = clock(ARGV[1]), num(ARGV[3])
+local key = ARGV[2] == 'unknown' and K.state .. 'unknown' or ARGV[2] == 'revoke' and K.revoke or K.watch
+local function belongs(r)
+  if ARGV[2] == 'unknown' then return r.s == 'u' end
+  if ARGV[2] == 'revoke' then return r.s == 'p' and r.revoke == '1' end
+  return not OPEN[NAME[r.s]]
+end
 local out = {}
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', key, '-inf', now, 'LIMIT', 0, num(ARGV[4]))) do
-  local v = redis.call('HGET', K.rec, id)
-  if v then
+  local r = load(id)
+  if r and belongs(r) then
     redis.call('ZADD', key, now + lease, id)
     out[#out + 1] = id
-    out[#out + 1] = v
+    out[#out + 1] = line(r) .. r.body
   else
     redis.call('ZREM', key, id)
   end

@@ -114,6 +114,13 @@ func TestEventsAfterAWipe(t *testing.T) {
 			if err := rdb.FlushAll(t.Context()).Err(); err != nil {
 				t.Fatal(err)
 			}
+			pulse, err := l.Beat(t.Context(), start, "")
+			if err != nil || !pulse.Began || len(pulse.Epochs) != 1 {
+				t.Fatalf("got %+v, %v; want an epoch", pulse, err)
+			}
+			if err := l.Recover(t.Context(), start, pulse.Epochs[0], nil); err != nil {
+				t.Fatal(err)
+			}
 			ids = append(ids, send("grace@example.com"))
 		}
 		if len(got) == 4 {

@@ -12,7 +12,7 @@ import (
 )
 
 // Get returns the records of the given ids, in their order; unknown ids are left
-// out.
+// out, and among several also those that cannot be read.
 func (l *Ledger) Get(ctx context.Context, ids ...string) ([]Record, error) {
 	if len(ids) == 0 {
 		return nil, nil
@@ -28,16 +28,18 @@ func (l *Ledger) Get(ctx context.Context, ids ...string) ([]Record, error) {
 			continue
 		}
 		r, err := parseRecord(ids[i], s)
-		if err != nil {
+		if err != nil && len(ids) == 1 {
 			return nil, err
+		}
+		if err != nil {
+			continue
 		}
 		records = append(records, r)
 	}
 	return records, nil
 }
 
-// FindAddress returns the invites for an address, the newest first (at most the
-// newest 32).
+// FindAddress returns all invites for an address, the newest first.
 func (l *Ledger) FindAddress(ctx context.Context, e tasks.Email) ([]Record, error) {
 	ids, err := l.idsOf(ctx, e)
 	if err != nil {

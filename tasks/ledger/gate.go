@@ -34,7 +34,7 @@ func (l *Ledger) SetGate(ctx context.Context, now time.Time, g GateChange) error
 	if err != nil {
 		return err
 	}
-	return l.run(ctx, "gate", now.UnixMilli(), text).Err()
+	return l.run(ctx, "gate", millis(now), text).Err()
 }
 
 // gateJSON is a change as libgate.lua takes it.

@@ -21,10 +21,11 @@ type busyLedger struct {
 	*Ledger
 	flying                              Turn // a bulk turn that has not ended
 	queued, pending, rejected, settling string
+	doubtful                            string // settled, and a call of it may still arrive
 }
 
 // newBusyLedger empties the server and makes one.
-func newBusyLedger(t *testing.T, admin *redis.Client) busyLedger {
+func newBusyLedger(t *testing.T, admin *redis.Client, what string) busyLedger {
 	t.Helper()
 	if err := admin.FlushAll(t.Context()).Err(); err != nil {
 		t.Fatal(err)
@@ -48,6 +49,12 @@ func newBusyLedger(t *testing.T, admin *redis.Client) busyLedger {
 		admit(t, l, at, all...)
 		return ids
 	}
+	recovering := func() {
+		t.Helper()
+		if err := admin.HSet(t.Context(), l.keys.of("meta"), "recover", "1", "epochs", fmt.Sprintf("%d:%d:restarted", start.UnixMilli(), start.UnixMilli())).Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
 	settle := func(to tasks.State, settled Settlement) string {
 		tn := turn(t, l, at)
 		r := tn.Batch[0]
@@ -62,6 +69,14 @@ func newBusyLedger(t *testing.T, admin *redis.Client) busyLedger {
 	b.rejected = settle(tasks.Rejected, Settlement{Reason: "blocked"})
 	give(1, "")
 	b.pending = settle(tasks.Pending, Settlement{InvitationID: "inv_1"})
+	give(1, "")
+	b.doubtful = settle(tasks.Failed, Settlement{Reason: "attempts_exhausted", Call: LostCall})
+	if err := admin.SAdd(t.Context(), l.keys.of("aside"), b.doubtful).Err(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := l.Beat(t.Context(), at, "run1"); err != nil {
+		t.Fatal(err)
+	}
 	give(1, "")
 	settle(tasks.Unknown, Settlement{Reason: "timeout", At: at})
 	give(1, "imp_old")
@@ -78,6 +93,9 @@ func newBusyLedger(t *testing.T, admin *redis.Client) busyLedger {
 	later.NotBefore = at.Add(time.Minute)
 	admit(t, l, at, later)
 	b.queued = give(12, "")[0]
+	if what == "recover" {
+		recovering()
+	}
 	return b
 }
 
@@ -141,7 +159,18 @@ var work = map[string]func(t *testing.T, l *Ledger, b busyLedger) error{
 	"trim": func(t *testing.T, l *Ledger, b busyLedger) error {
 		return second(l.Trim(t.Context(), start, time.Hour, 10))
 	},
-	"note": func(t *testing.T, l *Ledger, b busyLedger) error { return l.Pause(t.Context(), start, tasks.Import) },
+	"beat": func(t *testing.T, l *Ledger, b busyLedger) error { return second(l.Beat(t.Context(), start, "run2")) },
+	"recover": func(t *testing.T, l *Ledger, b busyLedger) error {
+		return l.Recover(t.Context(), start, Epoch{Start: start, End: start}, []time.Time{start})
+	},
+	"unwatch": func(t *testing.T, l *Ledger, b busyLedger) error {
+		return l.EndWatch(t.Context(), start.Add(24*time.Hour), b.doubtful)
+	},
+	"wish": func(t *testing.T, l *Ledger, b busyLedger) error {
+		return second(l.RequestRevoke(t.Context(), start, "inv_theirs"))
+	},
+	"reindex": func(t *testing.T, l *Ledger, b busyLedger) error { return second(l.Reindex(t.Context())) },
+	"note":    func(t *testing.T, l *Ledger, b busyLedger) error { return l.Pause(t.Context(), start, tasks.Import) },
 }
 
 func second[T any](_ T, err error) error { return err }
@@ -181,7 +210,7 @@ func TestRefusedScriptChangesNothing(t *testing.T) {
 			if do == nil {
 				t.Fatal("this test has no work for it")
 			}
-			b := newBusyLedger(t, admin)
+			b := newBusyLedger(t, admin, name)
 			before := digest(t, admin)
 			if err := do(t, b.Ledger, b); err != nil {
 				t.Fatalf("with all rights: %v", err)
@@ -194,7 +223,7 @@ func TestRefusedScriptChangesNothing(t *testing.T) {
 				t.Fatal(err)
 			}
 			for _, command := range commandsOf(src) {
-				b := newBusyLedger(t, admin)
+				b := newBusyLedger(t, admin, name)
 				acl := func(rules ...any) {
 					t.Helper()
 					if err := admin.Do(t.Context(), append([]any{"acl", "setuser", "u", "reset", "on", "nopass", "~*", "&*", "+@all"}, rules...)...).Err(); err != nil {
@@ -229,7 +258,7 @@ func TestFullRedis(t *testing.T) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(parts)) {
 		t.Run(name, func(t *testing.T) {
-			b := newBusyLedger(t, admin)
+			b := newBusyLedger(t, admin, name)
 			before := digest(t, admin)
 			fill(t, "1")
 			defer fill(t, "0")
@@ -247,7 +276,7 @@ func TestFullRedis(t *testing.T) {
 		})
 	}
 	t.Run("opening and reading", func(t *testing.T) {
-		b := newBusyLedger(t, admin)
+		b := newBusyLedger(t, admin, "")
 		fill(t, "1")
 		defer fill(t, "0")
 		l, err := Open(t.Context(), admin, Config{Limits: ClerkLimits})

@@ -32,18 +32,25 @@ var keyNames = []struct{ lua, redis, holds string }{
 	{"paused", "paused", "hash lane → since when (ms)"},
 	{"revoke", "revoke", "zset of invites whose invitation shall be revoked, by when to try (ms)"},
 	{"revreq", "revreq", "hash id → a revoke request for something that is not in the ledger"},
+	{"calls", "calls", "hash id → the calls that got no clear answer, sent:bound (ms) each, while they may matter"},
+	{"watch", "watch", "zset of settled invites for whose address such a call may still arrive, by when to look (ms)"},
+	{"owner", "owner", "hash id → who asked, if it is not the import's owner: a token or a tenant"},
+	{"aside", "aside", "set of ids whose record cannot be read: of a later version, or damaged"},
+	{"tries", "tries", "hash id of an invite → how often Clerk has refused to revoke it, and how"},
 	{"events", "events", "stream of state changes, without addresses"},
 	{"totals", "totals", "hash from>to → how many invites ever went that way; state:reason → how many ever ended so"},
-	{"meta", "meta", "hash: salt, next position, the worker's limits, last reconciliation, the receiver of webhooks that is gone"},
+	{"meta", "meta", "hash: salt, next position, the worker's limits, last reconciliation, the receiver of webhooks that is gone; seq, founded, server, beat, epochs, recover (beat.lua)"},
 }
 
 // keyFamilies are the keys that come one per thing.
 var keyFamilies = []struct{ lua, redis, holds string }{
 	{"state", "state:", "zset a state (all but queued), by time (ms): sending by deadline, unknown by next read, others by change"},
 	{"addr", "addr:", "hash address key → ids of the invites for it, in 8192 buckets"},
-	{"imp", "imp:", "hash an import: created, total, and a count per state"},
+	{"more", "more:", "list an address key → ids of its older invites, those beyond the newest 32"},
+	{"imp", "imp:", "hash an import: created, total, owner, and a count per state"},
 	{"turn", "turn:", "string turn → what it claimed, for as long as the claim lasts"},
 	{"tomb", "tomb:", "string id of a trimmed invite → hash of its content"},
+	{"done", "done:", "string id of a closed revoke request → what became of it, without its target"},
 	{"hold", "hold:", "string a lease that one process has at a time"},
 	{"day", "day:", "hash a day (UTC): hour:from>to → how many invites were settled that way"},
 	{"ids", "ids:", "list of the ids of an import, in the order of the file"},

@@ -50,7 +50,9 @@ type Ledger struct {
 	salt atomic.Pointer[salt]
 	code map[string]*redis.Script
 
-	flags bool // Redis knows flags of scripts, and can tell a user's rights (7.0 and later).
+	clock  clock
+	memory memory
+	flags  bool // Redis knows flags of scripts, and can tell a user's rights (7.0 and later).
 
 	forecasts sync.Mutex // held while a forecast is made, which several may wait for
 	outlook   Overview   // the last one that ETAs were read from
@@ -98,6 +100,9 @@ func Open(ctx context.Context, rdb redis.UniversalClient, cfg Config) (*Ledger, 
 
 // Instance returns the name of the instance.
 func (l *Ledger) Instance() string { return l.cfg.Instance }
+
+// Key returns a key of the instance: all others lie on the same server.
+func (l *Ledger) Key() string { return l.keys.of("meta") }
 
 // Config returns the configuration with its defaults filled in.
 func (l *Ledger) Config() Config { return l.cfg }

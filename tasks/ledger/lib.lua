@@ -19,6 +19,15 @@ local EVENTS_KEPT = '100000'
 
 local function num(v) return tonumber(v) or 0 end
 
+local TASK_GRACE = 60000 -- how long the task of a new record may take to be seen by a handler (ms)
+
+-- clock returns the time of a step: the caller's, or Redis' own where the caller gives none.
+local function clock(v)
+  if num(v) > 0 then return num(v) end
+  local t = redis.call('TIME')
+  return num(t[1]) * 1000 + math.floor(num(t[2]) / 1000)
+end
+
 -- str writes a number without an exponent, and zero as nothing.
 local function str(n)
   if not n or n == 0 or n == '' then return '' end
@@ -29,22 +38,29 @@ end
 -- real writes a number with every digit.
 local function real(n) return string.format('%.17g', n) end
 
+-- parse returns nothing for a record that it cannot read. Fields of a later version are kept.
 local function parse(id, v)
   local nl = string.find(v, '\n', 1, true)
-  local r = {id = id, body = string.sub(v, nl)}
+  if not nl then return nil end
+  local r = {id = id, body = string.sub(v, nl), more = ''}
   local i = 1
   for f in string.gmatch(string.sub(v, 1, nl - 1) .. '\t', '([^\t]*)\t') do
-    r[FIELDS[i]] = f
+    if FIELDS[i] then r[FIELDS[i]] = f else r.more = r.more .. '\t' .. f end
     i = i + 1
   end
   for n = i, #FIELDS do r[FIELDS[n]] = '' end
+  if not NAME[r.s] then return nil end
   return r
 end
 
+-- load returns nothing if there is no such record, or none that can be read: that one is set aside, for a person or
+-- a later version, and stops nobody.
 local function load(id)
   local v = redis.call('HGET', K.rec, id)
   if not v then return nil end
-  return parse(id, v)
+  local r = parse(id, v)
+  if not r then redis.call('SADD', K.aside, id) end
+  return r
 end
 
 local function line(r)
@@ -53,7 +69,8 @@ local function line(r)
     t[i] = str(r[f])
     if t[i] ~= '' then last = i end
   end
-  return table.concat(t, '\t', 1, last)
+  if r.more ~= '' then last = #FIELDS end
+  return table.concat(t, '\t', 1, last) .. r.more
 end
 
 local function save(r)
@@ -61,6 +78,10 @@ local function save(r)
   redis.call('HSET', K.rec, r.id, v)
   return v
 end
+
+-- content_hash stands for the content of a record, in comparisons and tombstones. Content may carry its hash itself,
+-- so that it need not be readable here: $, the hash, a space, and what only Go reads.
+local function content_hash(body) return string.match(body, '^%$(%x+) ') or redis.sha1hex(body) end
 
 local function pairsof(flat)
   local t = {}
@@ -95,46 +116,90 @@ local function tally(from, to, reason, now)
   end
 end
 
+-- ARRIVAL is how long after it was given up a call may still be carried out (ArrivalBound in calls.go).
+local ARRIVAL = 900000
+local CALLS_KEPT = 16
+
+-- note_call writes down that a call of the invite got no clear answer: it may have made its invitation at any time
+-- from its claim until the bound.
+local function note_call(r, bound)
+  if num(r.sent) == 0 then return end
+  local kept = {}
+  for sent, until_ in string.gmatch(redis.call('HGET', K.calls, r.id) or '', '(%d+):(%d+)') do
+    if sent == str(num(r.sent)) then bound = math.max(bound, num(until_)) else kept[#kept + 1] = sent .. ':' .. until_ end
+  end
+  kept[#kept + 1] = str(num(r.sent)) .. ':' .. str(bound)
+  redis.call('HSET', K.calls, r.id, table.concat(kept, ',', math.max(1, #kept - CALLS_KEPT + 1)))
+  r.doubt = '1'
+end
+
+-- watched_until returns the time up to which a call of the invite may arrive.
+local function watched_until(r)
+  local last, calls = 0, redis.call('HGET', K.calls, r.id)
+  if not calls then return num(r.sent) + ARRIVAL end -- written by a worker that kept no calls
+  for until_ in string.gmatch(calls, ':(%d+)') do last = math.max(last, num(until_)) end
+  return last
+end
+
 -- taken tells whether another invite for the same address is under way. While one is in doubt nobody else goes, so
--- that the invitation it may have is not taken for the other's.
-local function taken(r)
+-- that the invitation it may have is not taken for the other's; but not for longer than it takes: one that may not
+-- go soon itself holds up nobody.
+local SOON = 60000
+local function taken(r, now)
   local by = redis.call('HGET', K.busy, r.addr)
-  return by and by ~= r.id
+  if not by or by == r.id then return false end
+  local holder = load(by)
+  if not holder then return false end
+  if holder.s ~= 'q' then return holder.s == 's' or holder.s == 'u' end
+  if num(holder.ready) > now + SOON then return false end
+  local paused = redis.call('HMGET', K.paused, num(holder.lane) == 0 and 'interactive' or 'import', 'all')
+  return not (paused[1] or paused[2])
 end
 
 -- move takes a record from its state into another: the indexes, the counts of
 -- its import and the event change in the same step as the record itself.
 -- score: when it is due (sending: deadline, unknown: next read).
+--
+-- Should Redis refuse a command in the middle, the record stands in the index of its state, and whoever finds it in
+-- another one as well takes it out there: so the new index comes first, then the record, then the old index.
 local function move(r, to, now, reason, score)
   local from = NAME[r.s]
-  if from == 'queued' then
-    redis.call('ZREM', K['wait' .. num(r.lane)], r.id)
-    redis.call('ZREM', K.later, r.id)
-    if r.solo == '1' then redis.call('ZREM', K.solo, r.id) end
-  else
-    redis.call('ZREM', K.state .. from, r.id)
-  end
-  local holds = to == 'sending' or to == 'unknown'
-  if holds or (to == 'queued' and r.doubt == '1') then
-    redis.call('HSETNX', K.busy, r.addr, r.id)
-  elseif redis.call('HGET', K.busy, r.addr) == r.id then
-    redis.call('HDEL', K.busy, r.addr)
-  end
-  r.s = LETTER[to]
-  r.reason = reason or ''
-  r.updated = now
-  r.ver = num(r.ver) + 1
+  r.s, r.reason, r.updated, r.ver = LETTER[to], reason or '', now, num(r.ver) + 1
   if to == 'queued' then
     enqueue(r, now)
   else
     redis.call('ZADD', K.state .. to, score or now, r.id)
   end
-  if r.revoke == '1' then
+  local holds = to == 'sending' or to == 'unknown'
+  local wanted = r.revoke
+  if wanted == '1' and to ~= 'pending' and not holds and to ~= 'queued' then r.revoke = '' end
+  local saved = save(r)
+  if from == 'queued' and to ~= from then
+    redis.call('ZREM', K['wait' .. num(r.lane)], r.id)
+    redis.call('ZREM', K.later, r.id)
+    if r.solo == '1' then redis.call('ZREM', K.solo, r.id) end
+  elseif to ~= from then
+    redis.call('ZREM', K.state .. from, r.id)
+  end
+  if holds or (to == 'queued' and r.doubt == '1') then
+    local by = redis.call('HGET', K.busy, r.addr)
+    if not by or by ~= r.id and not taken(r, now) then redis.call('HSET', K.busy, r.addr, r.id) end
+  elseif redis.call('HGET', K.busy, r.addr) == r.id then
+    redis.call('HDEL', K.busy, r.addr)
+  end
+  if wanted == '1' then
     if to == 'pending' then
       redis.call('ZADD', K.revoke, now, r.id)
     elseif not holds then
       redis.call('ZREM', K.revoke, r.id)
-      if to ~= 'queued' then r.revoke = '' end
+      redis.call('HDEL', K.tries, r.id, r.id .. ':why')
+    end
+  end
+  if r.doubt == '1' then
+    if not OPEN[to] and watched_until(r) > now then
+      redis.call('ZADD', K.watch, now, r.id)
+    else
+      redis.call('ZREM', K.watch, r.id)
     end
   end
   if r.import ~= '' and from ~= to then
@@ -156,5 +221,5 @@ local function move(r, to, now, reason, score)
       end
     end
   end
-  return save(r)
+  return saved
 end

@@ -25,8 +25,7 @@ local function surprised(now, gate, limits)
     redis.call('HSET', K.gate, name .. '.careful', str(q.Careful))
     redis.call('HSET', K.pace, name .. '.tat', real(q.Tat))
     if name == gate then
-      redis.call('ZREMRANGEBYSCORE', K[name], '-inf', now - q.Span)
-      for n = 1, q.Calls - redis.call('ZCARD', K[name]) do
+      for n = 1, q.Calls - redis.call('ZCOUNT', K[name], '(' .. str(now - q.Span), '+inf') do
         redis.call('ZADD', K[name], now, 'unseen:' .. str(now) .. ':' .. n)
       end
     end
@@ -40,4 +39,17 @@ local function change_gate(now, change)
   redis.call('HSET', K.gate, name .. '.until', str(till), name .. '.why', change.why)
   redis.call('HDEL', K.gate, name .. '.probe')
   if change.surprise then surprised(now, name, change.surprise) end
+end
+
+-- judge_bulk makes bulk calls smaller for a while when Clerk refuses them whoever is aboard: by half, and in the end
+-- none is made. gate: bulk.most and bulk.most.until.
+local SMALLER_FOR, REFUSALS = 3600000, 3
+
+local function judge_bulk(now, turn)
+  local refusals = 0
+  if turn.bulk == 'declined' then refusals = redis.call('HINCRBY', K.gate, 'bulk.refusals', 1) end
+  if turn.bulk == 'unreadable' or refusals >= REFUSALS then
+    redis.call('HSET', K.gate, 'bulk.most', math.floor(turn.size / 2), 'bulk.most.until', str(now + SMALLER_FOR))
+  end
+  if turn.bulk ~= 'declined' or refusals >= REFUSALS then redis.call('HDEL', K.gate, 'bulk.refusals') end
 end

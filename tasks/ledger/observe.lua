@@ -7,7 +7,7 @@
 --
 -- Keeps: an observation changes only the state that it was compared with; who was canceled, and has an invitation
 -- after all, is still unwanted.
-local now = num(ARGV[1])
+local now = clock(ARGV[1])
 local out = {}
 for i = 2, #ARGV, 5 do
   local r = load(ARGV[i])

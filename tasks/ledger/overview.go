@@ -85,6 +85,7 @@ func (l *Ledger) publication() ([]byte, error) {
 
 // Overview reads the state in numbers.
 func (l *Ledger) Overview(ctx context.Context, now time.Time) (Overview, error) {
+	now = l.at(now)
 	o := Overview{
 		At: now, States: map[tasks.State]int64{}, Waiting: map[tasks.Lane]int64{}, Paused: map[tasks.Lane]time.Time{},
 		Quotas: map[Endpoint]Quota{}, OldestWaiting: map[tasks.Lane]string{},

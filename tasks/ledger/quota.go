@@ -100,11 +100,11 @@ func (l *Ledger) Spend(ctx context.Context, now time.Time) (Decision, error) {
 func (l *Ledger) SpendShare(ctx context.Context, now time.Time, share float64) (Decision, error) {
 	lim := l.cfg.Limits.Other
 	most := max(1, int(share*float64(lim.Calls)))
-	at, err := l.run(ctx, "spend", now.UnixMilli(), tasks.NewID("read"), lim.Calls, lim.span().Milliseconds(), lim.Calls-most).Int64()
+	at, err := l.run(ctx, "spend", millis(now), tasks.NewID("read"), lim.Calls, lim.span().Milliseconds(), lim.Calls-most).Int64()
 	if err != nil || at == 0 {
 		return Decision{Allowed: err == nil}, err
 	}
-	return Decision{RetryAt: time.UnixMilli(at)}, nil
+	return Decision{RetryAt: l.local(now, time.UnixMilli(at))}, nil
 }
 
 // policy is the limit as the policy's model takes it.

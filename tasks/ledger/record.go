@@ -1,6 +1,8 @@
 package ledger
 
 import (
+	"crypto/sha1" //nolint:gosec // see contentHash
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -69,8 +71,7 @@ func parseRecord(id, s string) (Record, error) {
 	var f [fieldCount]string
 	n := 0
 	for field := range strings.SplitSeq(head, "\t") {
-		if n == fieldCount {
-			ok = false
+		if n == fieldCount { // Of a later version: the scripts keep it.
 			break
 		}
 		f[n] = field
@@ -170,6 +171,13 @@ func encodeContent(i *tasks.Invite) (string, error) {
 	return marshal(c)
 }
 
+// contentHash stands for the content in comparisons and tombstones, as content_hash
+// in lib.lua does.
+func contentHash(body string) string {
+	sum := sha1.Sum([]byte(body)) //nolint:gosec // no secret, and what Redis' scripts have
+	return hex.EncodeToString(sum[:])
+}
+
 // SameContent reports whether two requests are the same, capitals of the address
 // aside.
 func SameContent(a, b tasks.Invite) bool {
@@ -211,16 +219,4 @@ func decodeContent(body string) (tasks.Invite, error) {
 		EmailAddress: email, PublicMetadata: c.Metadata, RedirectURL: c.Redirect, NoNotify: c.NoNotify,
 		IgnoreExisting: c.Ignore, ExpiresInDays: c.Days, TemplateSlug: c.Template,
 	}, nil
-}
-
-func parseRecords(flat []string) ([]Record, error) {
-	records := make([]Record, 0, len(flat)/2)
-	for i := 0; i+1 < len(flat); i += 2 {
-		r, err := parseRecord(flat[i], flat[i+1])
-		if err != nil {
-			return nil, err
-		}
-		records = append(records, r)
-	}
-	return records, nil
 }

@@ -6,8 +6,8 @@
 --
 -- Keeps: attempts and crashes begin again at zero; an invite that may be with Clerk is never put back;
 -- who is missing there is looked for once more before the next call, and should that invitation turn up after all, it is
--- nobody's.
-local now, reason, allowed = num(ARGV[1]), ARGV[2], ',' .. ARGV[3] .. ','
+-- nobody's; a deadline that has passed does not count any more.
+local now, reason, allowed = clock(ARGV[1]), ARGV[2], ',' .. ARGV[3] .. ','
 local out = {}
 for i = 4, #ARGV do
   local r = load(ARGV[i])
@@ -17,6 +17,7 @@ for i = 4, #ARGV do
       if r.s == 'p' then r.doubt = '1' end
     end
     r.attempts, r.crashes, r.turn, r.ready, r.inv = '', '', '', '', ''
+    if num(r.deadline) > 0 and num(r.deadline) <= now then r.deadline = '' end -- whoever asks again wants it late
     move(r, 'queued', now, reason)
     redis.call('ZADD', K.untasked, now, 'c:' .. r.id)
     out[#out + 1] = 1

@@ -18,6 +18,15 @@ type RevokeRequest struct {
 	ID        string // rvk_…
 	Target    string // Clerk's id or an address: never logged.
 	CreatedAt time.Time
+	Position  int64 // Its place in the order of admission: who comes later is not meant. 0: not known.
+}
+
+// Means reports whether the request is about an invite, if its target is.
+func (r RevokeRequest) Means(invite Record) bool {
+	if r.Position > 0 {
+		return invite.Position < r.Position
+	}
+	return !invite.CreatedAt.After(r.CreatedAt)
 }
 
 // String names the request without its target.
@@ -30,24 +39,20 @@ func (r RevokeRequest) GoString() string { return r.String() }
 func (r RevokeRequest) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
 
 type revokeRequestJSON struct {
-	Target  string `json:"target"`
-	Created int64  `json:"created"` // Unix milliseconds
+	Target   string `json:"target"`
+	Created  int64  `json:"created"` // Unix milliseconds
+	Position int64  `json:"pos"`
 }
 
 // RequestRevoke writes a revoke request, together with the hint that its task
 // is missing, and returns its id. It stands until CloseRevokeRequest.
-func (l *Ledger) RequestRevoke(ctx context.Context, now time.Time, target string) (string, error) {
+func (l *Ledger) RequestRevoke(ctx context.Context, now time.Time, target string) (RevokeRequest, error) {
 	id := tasks.NewID("rvk")
-	body, err := marshal(revokeRequestJSON{target, now.UnixMilli()})
-	if err != nil {
-		return "", err
+	reply, err := l.run(ctx, "wish", millis(now), id, target).StringSlice()
+	if err != nil || len(reply) != 2 {
+		return RevokeRequest{}, err
 	}
-	// The hint comes first: without its request it does nothing.
-	pipe := l.rdb.Pipeline()
-	pipe.ZAdd(ctx, l.keys.of("untasked"), scored(revokeHint(id), now.Add(taskGrace)))
-	pipe.HSet(ctx, l.keys.of("revreq"), id, body)
-	_, err = pipe.Exec(ctx)
-	return id, err
+	return RevokeRequest{ID: id, Target: target, CreatedAt: moment(reply[0]), Position: number(reply[1])}, nil
 }
 
 // RevokeRequest returns a request that is not closed yet, or ErrNotFound.
@@ -63,15 +68,61 @@ func (l *Ledger) RevokeRequest(ctx context.Context, id string) (RevokeRequest, e
 	if json.Unmarshal([]byte(s), &j) != nil { // Its own error may quote the target.
 		return RevokeRequest{}, fmt.Errorf("%w: %s", errRecord, id)
 	}
-	return RevokeRequest{ID: id, Target: j.Target, CreatedAt: time.UnixMilli(j.Created)}, nil
+	return RevokeRequest{ID: id, Target: j.Target, CreatedAt: time.UnixMilli(j.Created), Position: j.Position}, nil
+}
+
+// RevokeRequestsFor returns the requests for an address that are not closed yet.
+func (l *Ledger) RevokeRequestsFor(ctx context.Context, e tasks.Email) ([]RevokeRequest, error) {
+	all, err := l.rdb.HGetAll(ctx, l.keys.of("revreq")).Result()
+	if err != nil {
+		return nil, err
+	}
+	var found []RevokeRequest
+	for id, s := range all {
+		var j revokeRequestJSON
+		if json.Unmarshal([]byte(s), &j) == nil && tasks.EmailKey(j.Target) == e.Key() {
+			found = append(found, RevokeRequest{ID: id, Target: j.Target, CreatedAt: time.UnixMilli(j.Created), Position: j.Position})
+		}
+	}
+	return found, nil
 }
 
 // CloseRevokeRequest forgets a request that has been dealt with, its target
-// included. To close one twice is harmless.
-func (l *Ledger) CloseRevokeRequest(ctx context.Context, id string) error {
+// included. What was done, in words without an address, can be asked for a week.
+// To close one twice is harmless.
+func (l *Ledger) CloseRevokeRequest(ctx context.Context, id string, done RevokeDone) error {
+	b, err := json.Marshal(done)
+	if err != nil {
+		return err
+	}
 	pipe := l.rdb.Pipeline()
+	pipe.SetNX(ctx, l.keys.of("done")+id, b, doneKept)
 	pipe.HDel(ctx, l.keys.of("revreq"), id)
 	pipe.ZRem(ctx, l.keys.of("untasked"), revokeHint(id))
-	_, err := pipe.Exec(ctx)
+	_, err = pipe.Exec(ctx)
 	return err
+}
+
+// RevokeDone says what became of a revoke request.
+type RevokeDone struct {
+	At       time.Time `json:"at"`
+	Canceled int       `json:"canceled"` // invites that had not been sent
+	Revoked  int       `json:"revoked"`  // invitations of ours that Clerk has revoked
+	Foreign  int       `json:"foreign"`  // invitations of others that Clerk has revoked
+	TooLate  int       `json:"too_late"` // accepted, or run out, before the revoke came
+}
+
+const doneKept = 7 * 24 * time.Hour
+
+// RevokeDone returns what became of a request that is closed, or ErrNotFound.
+func (l *Ledger) RevokeDone(ctx context.Context, id string) (RevokeDone, error) {
+	var d RevokeDone
+	b, err := l.rdb.Get(ctx, l.keys.of("done")+id).Bytes()
+	if errors.Is(err, redis.Nil) {
+		return d, ErrNotFound
+	}
+	if err != nil {
+		return d, err
+	}
+	return d, json.Unmarshal(b, &d)
 }

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -75,7 +76,13 @@ func (l *Ledger) currentSalt() salt { return *l.salt.Load() }
 // it only reads, so that a full Redis can be opened.
 func (l *Ledger) loadSalt(ctx context.Context, mine salt) error {
 	meta := l.keys.of("meta")
-	b, err := l.rdb.HGet(ctx, meta, "salt").Bytes()
+	pipe := l.rdb.Pipeline()
+	got, sent, theirs := pipe.HGet(ctx, meta, "salt"), time.Now(), pipe.Time(ctx)
+	if err := execute(ctx, pipe); err != nil {
+		return err
+	}
+	l.clock.note(sent, time.Now(), theirs.Val())
+	b, err := got.Bytes()
 	if errors.Is(err, redis.Nil) {
 		if err := l.rdb.HSetNX(ctx, meta, "salt", []byte(mine)).Err(); err != nil {
 			return err
@@ -145,6 +152,7 @@ func (l *Ledger) idsOf(ctx context.Context, e tasks.Email) ([]string, error) {
 		pipe := l.rdb.Pipeline()
 		now := pipe.HGet(ctx, l.keys.of("meta"), "salt")
 		ids := pipe.HGet(ctx, l.keys.of("addr")+addressBucket(person), person)
+		older := pipe.LRange(ctx, l.keys.of("more")+person, 0, -1)
 		if err := execute(ctx, pipe); err != nil {
 			return nil, err
 		}
@@ -156,7 +164,7 @@ func (l *Ledger) idsOf(ctx context.Context, e tasks.Email) ([]string, error) {
 			return nil, fmt.Errorf("read the salt: %w", err)
 		}
 		if bytes.Equal(stands, s) {
-			return strings.Fields(ids.Val()), nil
+			return append(older.Val(), strings.Fields(ids.Val())...), nil
 		}
 		l.salt.Store(new(salt(stands)))
 	}

@@ -21,6 +21,7 @@ var parts = map[string][]string{
 	"admit": nil, // It has no record to parse, and a producer waits for it.
 	"turn":  {"lib", policyPart}, "settle": {"lib", policyPart, "libgate", "libtoken"}, "gate": {"lib", policyPart, "libgate"},
 	"topup": {"lib"}, "cancel": {"lib"}, "requeue": {"lib"}, "due": {"lib"}, "observe": {"lib"}, "spend": {"lib"}, "adopt": {"lib"}, "trim": {"lib"},
+	"beat": {"lib"}, "recover": {"lib", policyPart}, "unwatch": {"lib"}, "wish": {"lib"}, "reindex": {"lib"},
 	"note": nil,
 }
 
@@ -52,7 +53,7 @@ func (l *Ledger) loadScripts() error {
 
 // source is a script with its parts before it, and its keys spelt.
 func (l *Ledger) source(name string) (string, error) {
-	src := ""
+	var src strings.Builder
 	for _, part := range append(slices.Clone(parts[name]), name) {
 		body := policy.Lua
 		if part != policyPart {
@@ -62,9 +63,9 @@ func (l *Ledger) source(name string) (string, error) {
 			}
 			body = string(b)
 		}
-		src += body
+		src.WriteString(body)
 	}
-	return l.keys.spell(src)
+	return l.keys.spell(src.String())
 }
 
 func header(name string) string {

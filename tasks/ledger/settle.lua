@@ -2,23 +2,21 @@
 --
 -- KEYS[1]  the instance's prefix
 -- ARGV     1 now, 2 JSON:
---          turn     that ends, if one does: {id, endpoint, token = 'stamp' | 'refund' | '' (leave)}
+--          turn     that ends, if one does: {id, endpoint, token = 'stamp' | 'refund' | '' (leave), bulk = 'taken' |
+--                   'declined' | 'unreadable', if it was a bulk call whose answer says so, size}
 --          gate     what changes, if anything does (libgate.lua)
 --          members  {{id, turn that claimed it, to (state), reason, invitation (Clerk's id), at (ms: queued: not before;
 --                   unknown: next read), charge ('1' an attempt | 'hold': charge it if the reading finds nothing |
 --                   'release': charge what was held), absent (clean reads by now that have not found it),
---                   solo (only by a single call from now on)}, ...}
+--                   solo (only by a single call from now on), call ('lost': it got no answer, and may arrive late |
+--                   'ended': it was answered, and may have made its invitation all the same)}, ...}
 -- returns  per member its record, or '' where it was not ours to settle
 --
 -- Keeps: only the turn that claimed an invite may settle it, once, unless a reading has done so; a reading settles only
--- what is unknown; an outcome is never taken back; nobody who may be invited is canceled; the same again (go-redis
+-- what is unknown; an outcome is never taken back; nobody who may be invited is canceled; a call without a clear
+-- answer is remembered; the same again (go-redis
 -- repeats a script whose reply was lost) changes nothing.
-local now, a = num(ARGV[1]), cjson.decode(ARGV[2])
-
--- The ends of a call that made nothing for certain. After any other, even a refusal (that a refused bulk makes
--- nothing is only inferred) or two readings in vain (the call may arrive late), the invite stays in doubt.
-local NOTHING_MADE = {[R.not_sent] = true, [R.quota] = true, [R.overload] = true, [R.unauthorized] = true,
-  [R.edge_blocked] = true, [R.redirected] = true}
+local now, a = clock(ARGV[1]), cjson.decode(ARGV[2])
 
 -- held tells whether the member is still the turn's, which may come late, after its claim has run out; or the reading's.
 local function held(r, m)
@@ -37,15 +35,13 @@ local function settle(r, m)
     r.inv = m.invitation
     redis.call('HSET', K.inv, r.inv, r.id)
   end
-  if to == 'queued' or to == 'failed' or to == 'parked' then
-    if r.s == 'u' or not NOTHING_MADE[reason] then r.doubt = '1' end
-    if r.revoke == '1' then
-      -- A read comes first, unless this was one.
-      if r.doubt == '1' and r.s == 's' then
-        to, reason, at = 'unknown', R.checking_earlier_call, now
-      else
-        to, reason = 'canceled', R.revoke_requested
-      end
+  if m.call == 'lost' then note_call(r, now + ARRIVAL) elseif m.call == 'ended' then note_call(r, now) end
+  if r.revoke == '1' and (to == 'queued' or to == 'failed' or to == 'parked') then
+    -- A read comes first, unless this was one.
+    if r.doubt == '1' and r.s == 's' then
+      to, reason, at = 'unknown', R.checking_earlier_call, now
+    else
+      to, reason = 'canceled', R.revoke_requested
     end
   end
   if to ~= 'unknown' and to ~= 'sending' then
@@ -59,6 +55,7 @@ end
 if a.turn then
   if a.turn.token == 'stamp' then stamp_token(now, a.turn) end
   if a.turn.token == 'refund' then refund_token(a.turn) end
+  if a.turn.bulk then judge_bulk(now, a.turn) end
 end
 if a.gate then change_gate(now, a.gate) end
 local out = {}

@@ -47,7 +47,7 @@ func TestSettledTwice(t *testing.T) {
 	})
 	t.Run("a wish to revoke waits for its read", func(t *testing.T) {
 		l, tn := claim(t)
-		s := Settlement{ID: tn.Batch[0].Invite.ID, Turn: tn.ID, To: tasks.Queued, Reason: "refused"}
+		s := Settlement{ID: tn.Batch[0].Invite.ID, Turn: tn.ID, To: tasks.Queued, Reason: "refused", Call: EndedCall}
 		if _, err := l.Cancel(t.Context(), start, s.ID); err != nil {
 			t.Fatal(err)
 		}

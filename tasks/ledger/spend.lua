@@ -5,7 +5,7 @@
 -- returns  0 when the call may be made, else when to ask again (ms)
 --
 -- Keeps: reads never take the tokens that creates need.
-local now, limit, span = num(ARGV[1]), num(ARGV[3]), num(ARGV[4])
+local now, limit, span = clock(ARGV[1]), num(ARGV[3]), num(ARGV[4])
 local gates = redis.call('HMGET', K.gate, 'all.until', 'other.until')
 if num(gates[1]) > now then return num(gates[1]) end
 if num(gates[2]) > now then return num(gates[2]) end

@@ -32,6 +32,7 @@ type Outcome struct {
 type Totals struct {
 	Moves    map[Move]int64
 	Outcomes map[Outcome]int64
+	Arrived  int64 // invitations that a lost call made after its invite had ended (see Call)
 }
 
 // Delivered returns how many invites Clerk has taken from us.
@@ -49,7 +50,9 @@ func (l *Ledger) Totals(ctx context.Context) (Totals, error) {
 	t := Totals{Moves: map[Move]int64{}, Outcomes: map[Outcome]int64{}}
 	h, err := l.rdb.HGetAll(ctx, l.keys.of("totals")).Result()
 	for field, count := range h {
-		if m, ok := parseMove(field); ok {
+		if field == arrivedField {
+			t.Arrived = number(count)
+		} else if m, ok := parseMove(field); ok {
 			t.Moves[m] = number(count)
 		} else if state, reason, ok := strings.Cut(field, ":"); ok {
 			if s, err := tasks.ParseState(state); err == nil {
@@ -76,7 +79,7 @@ const HoursKept = 39 * 24
 // one is the hour of now, which is not over. It makes one round trip.
 func (l *Ledger) Hours(ctx context.Context, now time.Time, n int) ([]Hour, error) {
 	n = min(n, HoursKept)
-	last := now.UTC().Truncate(time.Hour)
+	last := l.at(now).UTC().Truncate(time.Hour)
 	first := last.Add(-time.Duration(n-1) * time.Hour)
 	hours := make([]Hour, n)
 	for i := range hours {

@@ -15,6 +15,7 @@ local gone = 0
 -- as in salt.go.
 local DIGITS = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
 local function unfind(r)
+  if redis.call('LREM', K.more .. r.addr, 1, r.id) == 1 then return end
   local n = {}
   for c = 1, 3 do n[c] = (string.find(DIGITS, string.sub(r.addr, c, c), 1, true) or 1) - 1 end
   local bucket = K.addr .. string.format('%d', (n[1] * 1024 + n[2] * 16 + math.floor(n[3] / 4)) % 8192)
@@ -34,12 +35,15 @@ for i = 4, #ARGV do
   for _, id in ipairs(redis.call('ZRANGEBYSCORE', key, '-inf', '(' .. str(before), 'LIMIT', 0, most - gone)) do
     local r = load(id)
     redis.call('ZREM', key, id)
-    if r then
-      if keep > 0 then redis.call('SET', K.tomb .. id, redis.sha1hex(string.sub(r.body, 2)), 'PX', keep) end
+    if r and NAME[r.s] == ARGV[i] then
+      if keep > 0 then redis.call('SET', K.tomb .. id, content_hash(string.sub(r.body, 2)), 'PX', keep) end
       if r.inv ~= '' and redis.call('HGET', K.inv, r.inv) == id then redis.call('HDEL', K.inv, r.inv) end
       unfind(r)
       redis.call('ZREM', K.untasked, 'c:' .. id)
       redis.call('HDEL', K.rec, id)
+      redis.call('HDEL', K.calls, id)
+      redis.call('HDEL', K.owner, id)
+      redis.call('ZREM', K.watch, id)
       if r.import ~= '' then
         local left = redis.call('HINCRBY', K.imp .. r.import, 'trimmed', 1)
         if left >= num(redis.call('HGET', K.imp .. r.import, 'total')) then

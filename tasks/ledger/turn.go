@@ -28,6 +28,7 @@ type Turn struct {
 	Deadline time.Time // After this the claim is void and its members are unknown.
 	Probe    bool      // It is the one call that goes through a gate to see whether it opens.
 	Batch    []Record
+	until    int64 // the deadline in the ledger's time (ms)
 
 	Wake time.Time // Without a claim: when to ask again. Zero: when something comes.
 	Why  Wait      // Without a claim: what it waits for.
@@ -42,17 +43,20 @@ const (
 	WaitGate   Wait = "gate"   // an endpoint that is closed
 	WaitPaused Wait = "paused" // a lane that is paused
 	WaitKey    Wait = "key"    // the gate over everything: Clerk, or the edge, turns the workers away
+	WaitEpoch  Wait = "epoch"  // recovery: the ledger may have forgotten something
 )
 
-var waits = []Wait{WaitIdle, WaitQuota, WaitGate, WaitPaused, WaitKey}
+var waits = []Wait{WaitIdle, WaitQuota, WaitGate, WaitPaused, WaitKey, WaitEpoch}
 
 // Turn takes a token and claims the invites to spend it on, in one atomic step.
 // The same id asked again within the claim's time returns the same claim.
 func (l *Ledger) Turn(ctx context.Context, now time.Time, id string) (Turn, error) {
-	args := []any{now.UnixMilli(), id, l.cfg.ClaimTTL.Milliseconds(), l.cfg.Bulk, l.cfg.Reserve}
+	seq, _ := l.memory.last()
+	args := []any{millis(now), id, l.cfg.ClaimTTL.Milliseconds(), l.cfg.Bulk, l.cfg.Reserve}
 	for _, lim := range []Limit{l.cfg.Limits.Single, l.cfg.Limits.Bulk, l.cfg.Limits.Other} {
 		args = append(args, lim.Calls, lim.Window.Milliseconds(), lim.span().Milliseconds())
 	}
+	args = append(args, seq)
 	// What has come due is moved a few hundred at a time, and a lane's head may
 	// hold nothing that can board; both are rare and both make progress.
 	for range 100 {
@@ -64,14 +68,18 @@ func (l *Ledger) Turn(ctx context.Context, now time.Time, id string) (Turn, erro
 		case "again":
 			continue
 		case "wait":
-			return Turn{ID: id, Wake: moment(reply[1]), Why: Wait(reply[2])}, nil
+			return Turn{ID: id, Wake: l.local(now, moment(reply[1])), Why: Wait(reply[2])}, nil
 		case "claim":
-			batch, err := parseRecords(reply[4:])
-			return Turn{ID: id, Endpoint: Endpoint(reply[1]), Deadline: moment(reply[2]), Probe: reply[3] == "1", Batch: batch}, err
+			l.memory.saw(number(reply[4]), 0)
+			batch := l.records(ctx, reply[5:])
+			return Turn{
+				ID: id, Endpoint: Endpoint(reply[1]), Deadline: l.local(now, moment(reply[2])), Probe: reply[3] == "1", Batch: batch,
+				until: number(reply[2]),
+			}, nil
 		}
 		return Turn{}, fmt.Errorf("turn answered %q", reply[0])
 	}
-	return Turn{ID: id, Wake: now.Add(time.Second), Why: WaitIdle}, nil
+	return Turn{ID: id, Wake: l.local(now, l.at(now).Add(time.Second)), Why: WaitIdle}, nil
 }
 
 // TopUp claims up to places more invites under a bulk turn whose token is
@@ -83,7 +91,7 @@ func (l *Ledger) TopUp(ctx context.Context, now time.Time, t Turn, places int) (
 	if t.Endpoint != Bulk {
 		return nil, errors.New("only a bulk call can be topped up")
 	}
-	args := []any{now.UnixMilli(), t.ID, t.Deadline.UnixMilli(), places}
+	args := []any{millis(now), t.ID, t.until, places}
 	for _, r := range t.Batch {
 		args = append(args, r.address)
 	}
@@ -91,5 +99,5 @@ func (l *Ledger) TopUp(ctx context.Context, now time.Time, t Turn, places int) (
 	if err != nil {
 		return nil, err
 	}
-	return parseRecords(reply)
+	return l.records(ctx, reply), nil
 }

@@ -2,15 +2,16 @@
 --
 -- KEYS[1]  the instance's prefix
 -- ARGV     1 now, 2 turn id, 3 time for a claim (ms), 4 size of a full bulk, 5 reserve (-1: follow the demand),
---          6-8 single, 9-11 bulk, 12-14 other: limit (0: none), window, span = window + guard (ms)
--- returns  {'claim', endpoint, deadline, probe 0|1, id, record, id, record, ...}
+--          6-8 single, 9-11 bulk, 12-14 other: limit (0: none), window, span = window + guard (ms),
+--          15 the highest sequence number that the caller has seen (beat.lua)
+-- returns  {'claim', endpoint, deadline, probe 0|1, sequence number, id, record, id, record, ...}
 --          {'wait', when (ms, 0: when something comes), why}    why: a word of W
 --          {'again'}    much stood in the way and was put aside; ask again at once
 --
 -- Keeps: an invite is claimed only together with a token, and a token is taken only together with invites; the
 -- log counts a call from the moment it is claimed until its span after the answer (or the deadline) has passed;
 -- no two invites for one address are claimed at a time; nothing becomes possible before the time it names.
-local now, turn, ttl, size, reserve = num(ARGV[1]), ARGV[2], num(ARGV[3]), num(ARGV[4]), num(ARGV[5])
+local now, turn, ttl, size, reserve = clock(ARGV[1]), ARGV[2], num(ARGV[3]), num(ARGV[4]), num(ARGV[5])
 -- go-redis repeats a script whose reply was lost: the same turn answers the same.
 local told = redis.call('GET', K.turn .. turn)
 if told then
@@ -19,13 +20,19 @@ if told then
     n = n + 1
     if n <= 4 then
       out[n] = f
-    elseif n > 6 then
+    elseif n == 7 then
+      out[5] = f
+    elseif n > 7 then
       out[#out + 1] = f
       out[#out + 1] = redis.call('HGET', K.rec, f) or ''
     end
   end
   return out
 end
+
+-- A ledger that remembers less than its callers has gone back: what it says of calls and claims may be untrue.
+local memory = redis.call('HMGET', K.meta, 'seq', 'recover')
+if memory[2] or num(ARGV[15]) > num(memory[1]) then return {'wait', str(now + 1000), W.epoch} end
 
 local BUSY_DELAY = 5000 -- how long an invite steps aside while another one for its address is under way (ms)
 
@@ -49,9 +56,14 @@ if arrived > 0 then
 end
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', K.state .. 'sending', '-inf', now, 'LIMIT', 0, 100)) do
   local r = load(id)
-  r.crashes = num(r.crashes) + 1
-  r.absent, r.charge = '', ''
-  move(r, 'unknown', now, R.worker_died, now)
+  if r and r.s == 's' then
+    r.crashes = num(r.crashes) + 1
+    r.absent, r.charge = '', ''
+    note_call(r, now + ARRIVAL)
+    move(r, 'unknown', now, R.worker_died, now)
+  else
+    redis.call('ZREM', K.state .. 'sending', id)
+  end
 end
 
 local gates = pairsof(redis.call('HGETALL', K.gate))
@@ -61,14 +73,23 @@ local paused = pairsof(redis.call('HGETALL', K.paused))
 -- quota is an endpoint's, as policy.lua takes it. from: where its limit begins in ARGV.
 local function quota(name, from)
   local key, span = K[name], num(ARGV[from + 2])
-  redis.call('ZREMRANGEBYSCORE', key, '-inf', now - span)
-  local len = redis.call('ZCARD', key)
+  -- Workers may be told different windows while a deploy is under way: the longest decides what is forgotten.
+  local longest, at = num(pace[name .. '.span']), num(pace[name .. '.span.at'])
+  if span > longest or span < longest and at + 2 * longest < now then
+    redis.call('HSET', K.pace, name .. '.span', span, name .. '.span.at', str(now))
+    longest = span
+  elseif span == longest and at + longest / 2 < now then
+    redis.call('HSET', K.pace, name .. '.span.at', str(now))
+  end
+  redis.call('ZREMRANGEBYSCORE', key, '-inf', now - longest)
+  local older = longest > span and redis.call('ZCOUNT', key, '-inf', now - span) or 0
+  local len = redis.call('ZCARD', key) - older
   return {name = name, Calls = num(ARGV[from]), Window = num(ARGV[from + 1]), Span = span,
     Last = num(pace[name .. '.last']), Tat = num(pace[name .. '.tat']),
     Until = num(gates[name .. '.until']), Probe = num(gates[name .. '.probe']), Careful = num(gates[name .. '.careful']),
     Log = {
       Len = function() return len end,
-      At = function(i) return num(redis.call('ZRANGE', key, i, i, 'WITHSCORES')[2]) end,
+      At = function(i) return num(redis.call('ZRANGE', key, older + i, older + i, 'WITHSCORES')[2]) end,
       After = function(t) return redis.call('ZCOUNT', key, '(' .. t, '+inf') end,
     }}
 end
@@ -83,6 +104,12 @@ Roll(d, now, window, fresh)
 if fresh > 0 or d.Start ~= before then
   redis.call('HSET', K.pace, 'demand.start', real(d.Start), 'demand.cur', d.Cur, 'demand.prev', d.Prev,
     'demand.seen', num(pace.arrived))
+end
+-- Clerk may refuse bulk calls whoever is aboard (libgate.lua): then they are smaller for a while, or none is made.
+local most_until = num(gates['bulk.most.until'])
+if most_until > now then
+  if num(gates['bulk.most']) < 2 then bulk.Until = math.max(bulk.Until, most_until) end
+  size = math.max(1, math.min(size, num(gates['bulk.most'])))
 end
 local s = NewState(now, size, reserve, ttl, single, bulk, other, d, window)
 s.ArrivedAt, s.ImportAt = num(pace['arrived.at']), num(pace['import.tat'])
@@ -108,7 +135,7 @@ local function aside(key, id, r, aboard)
     redis.call('ZREM', key, id)
   elseif num(r.deadline) > 0 and num(r.deadline) < now then
     move(r, 'failed', now, R.too_old)
-  elseif aboard[r.addr] or taken(r) then
+  elseif aboard[r.addr] or taken(r, now) then
     redis.call('ZREM', key, id)
     redis.call('ZADD', K.later, now + BUSY_DELAY, id)
   else
@@ -196,8 +223,10 @@ for _, g in ipairs({q, other}) do
   end
 end
 
-local out = {'claim', q.name, str(deadline), probe}
-local tell = {'claim', q.name, str(deadline), probe, real(paced), real(gains)}
+local seq = str(math.max(num(memory[1]) + 1, now))
+redis.call('HSET', K.meta, 'seq', seq)
+local out = {'claim', q.name, str(deadline), probe, seq}
+local tell = {'claim', q.name, str(deadline), probe, real(paced), real(gains), seq}
 for _, r in ipairs(batch) do
   r.turn, r.sent, r.absent, r.charge = turn, now, '', ''
   out[#out + 1] = r.id

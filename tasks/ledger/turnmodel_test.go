@@ -139,7 +139,7 @@ func (p *pair) settle() {
 	for _, r := range c.turn.Batch {
 		members = append(members, Settlement{ID: r.Invite.ID, Turn: r.Turn, To: to})
 	}
-	got, err := p.l.SettleTurn(p.t.Context(), p.now, c.turn, Ending{token, gate, members})
+	got, err := p.l.SettleTurn(p.t.Context(), p.now, c.turn, Ending{Token: token, Gate: gate, Members: members})
 	if err != nil || len(got) != len(members) {
 		p.fail(fmt.Sprintf("settled %d of %d, %v", len(got), len(members), err))
 	}

@@ -33,7 +33,7 @@ func (l *Ledger) Adopt(ctx context.Context, now time.Time, strangers ...Stranger
 		}
 	}
 	cmd, err := l.runSalted(ctx, "adopt", func(key salt) []any {
-		args := []any{now.UnixMilli()}
+		args := []any{millis(now)}
 		for n, s := range strangers {
 			person := key.person(s.Invite.EmailAddress)
 			args = append(args, s.Invite.ID, person, addressBucket(person), bodies[n], s.InvitationID, s.State.String(), millis(s.CreatedAt))

@@ -27,7 +27,7 @@ func (h *Handler) concerns(v view, err error) []concern {
 	var all []concern
 	add := func(c concern) { all = append(all, c) }
 	for _, what := range slices.Sorted(maps.Keys(v.Problems)) {
-		add(concern{Grave: what != tasks.ProblemDraining, What: what.Entry().Means, Advice: v.Problems[what] + "."})
+		add(concern{Grave: what != tasks.ProblemDraining, What: what.Entry().Means, Advice: v.Problems[what]})
 	}
 	if err != nil {
 		if v.Problems[tasks.ProblemRedis] == "" {

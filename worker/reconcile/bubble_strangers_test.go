@@ -33,7 +33,7 @@ func TestAnswerUnderWayIsNotForeign(t *testing.T) {
 		_, before := w.claim("before@example.com", now) // sent long after that invitation was made
 		_, sending := w.claim("sending@example.com", now)
 		_, again := w.claim("again@example.com", now)
-		w.settle(now, again, ledger.Settlement{To: tasks.Queued, Reason: tasks.ReasonNoClearAnswer, At: now.Add(time.Hour)})
+		w.settle(now, again, ledger.Settlement{To: tasks.Queued, Reason: tasks.ReasonNoClearAnswer, At: now.Add(time.Hour), Call: ledger.LostCall})
 		w.foreign("sending@example.com")
 		w.foreign("again@example.com")
 		got := w.run(Pass{Full: true, Adopt: true})
@@ -48,7 +48,7 @@ func TestAnswerUnderWayIsNotForeign(t *testing.T) {
 	})
 }
 
-// What was queued again because it was missing, and has another invitation since,
+// What was queued again by hand because it was missing, and has another invitation since,
 // is not moved by what becomes of the first one when it turns up.
 func TestMissingOneThatTurnsUp(t *testing.T) {
 	bubble(t, clerksim.Config{}, func(w *world) {
@@ -59,9 +59,12 @@ func TestMissingOneThatTurnsUp(t *testing.T) {
 		time.Sleep(time.Minute)
 		w.foreign("other@example.com")
 		hide := &hiding{Lister: w.clerk, id: first.ID, until: time.Now().Add(time.Hour)}
-		got, err := (&Pass{Ledger: w.ledger, Clerk: hide, Full: true, RequeueMissing: true}).Run(t.Context())
-		if err != nil || got.Requeued != 1 {
+		got, err := (&Pass{Ledger: w.ledger, Clerk: hide, Full: true}).Run(t.Context())
+		if err != nil || got.Missing != 1 || w.state(id) != tasks.Pending {
 			t.Fatalf("got %+v, %v", got, err)
+		}
+		if again, err := w.ledger.Requeue(t.Context(), time.Now(), tasks.ReasonQueuedByHand, []tasks.State{tasks.Pending}, id); err != nil || !again[0] {
+			t.Fatalf("queued again: %v, %v", again, err)
 		}
 		turn, err := w.ledger.Turn(t.Context(), time.Now(), "again")
 		if err != nil || len(turn.Batch) != 1 {
@@ -73,7 +76,7 @@ func TestMissingOneThatTurnsUp(t *testing.T) {
 			t.Fatal(err)
 		}
 		for range 2 {
-			if got := w.run(Pass{Full: true}); got.Foreign != 2 || got.Same != 1 || w.state(id) != tasks.Pending {
+			if got := w.run(Pass{Full: true}); got.Foreign+got.Lagging != 2 || got.Same != 1 || w.state(id) != tasks.Pending {
 				t.Errorf("got %+v; it is %s", got, w.state(id))
 			}
 			// The second time as if the worker had died before it could forget whose the first one was.

@@ -49,34 +49,34 @@ func (w *world) looks(invitationID string) (n int) {
 	return n
 }
 
-func TestMissingIsConfirmedTwice(t *testing.T) {
+func TestDeletedIsConfirmedTwice(t *testing.T) {
 	bubble(t, clerksim.Config{}, func(w *world) {
 		t := w.T
 		w.deliver(20)
 		ghost := w.record("ghost@example.com", "inv_ghost", time.Now().Add(-time.Hour))
 
-		got := w.run(Pass{Full: true})
-		if got.Missing != 1 || !cmp.Equal(got.MissingIDs, []string{ghost}) || got.Same != 20 || got.Requeued != 0 {
+		got := w.run(Pass{Full: true, DryRun: true})
+		if got.Gone != 1 || !cmp.Equal(got.MissingIDs, []string{ghost}) || got.Same != 20 || got.Missing != 0 {
 			t.Errorf("got %+v", got)
 		}
 		if n := w.looks("inv_ghost"); n != 2 || got.Took < lookApart {
 			t.Errorf("it was looked for %d times in %s, want twice, %s apart", n, got.Took, lookApart)
 		}
 		if got := w.state(ghost); got != tasks.Pending {
-			t.Errorf("a report has made it %s", got)
+			t.Errorf("a dry run has made it %s", got)
 		}
-		if got := w.run(Pass{Full: true, RequeueMissing: true, DryRun: true}); got.Missing != 1 || got.Requeued != 0 || w.state(ghost) != tasks.Pending {
-			t.Errorf("a dry run: %+v, and it is %s", got, w.state(ghost))
+		if got := w.run(Pass{}); got.Gone != 0 || w.looks("inv_ghost") != 2 {
+			t.Errorf("a recent pass speaks of what it cannot see: %+v", got)
 		}
-		if got := w.run(Pass{Full: true, RequeueMissing: true}); got.Missing != 1 || got.Requeued != 1 {
+		if got := w.run(Pass{Full: true}); got.Gone != 1 {
 			t.Errorf("got %+v", got)
 		}
 		r, err := w.ledger.Get(t.Context(), ghost)
-		if err != nil || r[0].State != tasks.Queued || r[0].Reason != "missing_at_clerk" || r[0].InvitationID != "" {
+		if err != nil || r[0].State != tasks.Revoked || r[0].Reason != tasks.ReasonGoneAtClerk || r[0].InvitationID != "inv_ghost" {
 			t.Errorf("got %+v, %v", r, err)
 		}
-		if got := w.run(Pass{}); got.Missing != 0 || w.looks("inv_ghost") != 6 {
-			t.Errorf("a recent pass speaks of what it cannot see: %+v", got)
+		if got := w.run(Pass{Full: true}); got.Gone != 0 || got.Missing != 0 {
+			t.Errorf("the next pass: %+v", got)
 		}
 	})
 }
@@ -97,7 +97,7 @@ func TestLateInvitationIsNotMissing(t *testing.T) {
 		}
 		// The list goes blind for the scan and the first look, not for the second.
 		hide := &hiding{Lister: w.clerk, id: inv.ID, until: time.Now().Add(lookApart / 2)}
-		got, err := (&Pass{Ledger: w.ledger, Clerk: hide, Full: true, RequeueMissing: true}).Run(t.Context())
+		got, err := (&Pass{Ledger: w.ledger, Clerk: hide, Full: true}).Run(t.Context())
 		if err != nil || got.Missing != 0 || got.Settled["pending→accepted"] != 1 || w.state(id) != tasks.Accepted {
 			t.Errorf("got %+v, %v; it is %s", got, err, w.state(id))
 		}
@@ -141,7 +141,7 @@ func TestNothingIsMissingInAListThatMoves(t *testing.T) {
 		t := w.T
 		w.deliver(20)
 		ghost := w.record("ghost@example.com", "inv_ghost", time.Now().Add(-time.Hour))
-		got, err := (&Pass{Ledger: w.ledger, Clerk: &hiding{Lister: w.clerk, gone: true}, Full: true, RequeueMissing: true}).Run(t.Context())
+		got, err := (&Pass{Ledger: w.ledger, Clerk: &hiding{Lister: w.clerk, gone: true}, Full: true}).Run(t.Context())
 		if err != nil || got.Agreed || got.Doubt == "" || got.Missing != 0 || w.state(ghost) != tasks.Pending || w.looks("inv_ghost") != 0 {
 			t.Errorf("got %+v, %v; the ghost is %s", got, err, w.state(ghost))
 		}
@@ -204,7 +204,7 @@ func TestLagMakesNobodyMissing(t *testing.T) {
 				}
 			})
 			for range 3 {
-				r := w.run(Pass{Full: true, RequeueMissing: true})
+				r := w.run(Pass{Full: true})
 				passes++
 				if r.Agreed {
 					agreed++
@@ -237,7 +237,7 @@ func TestPassFindsTheAnswerToAnUnknown(t *testing.T) {
 		}
 		unknown := func(address string, sent time.Time) string {
 			id, turn := w.claim(address, sent)
-			w.settle(sent, turn, ledger.Settlement{To: tasks.Unknown, Reason: tasks.ReasonNoClearAnswer, At: time.Now().Add(time.Hour)})
+			w.settle(sent, turn, ledger.Settlement{To: tasks.Unknown, Reason: tasks.ReasonNoClearAnswer, At: time.Now().Add(time.Hour), Call: ledger.LostCall})
 			return id
 		}
 		answer := unknown("answer@example.com", time.Now().Add(-11*time.Minute))

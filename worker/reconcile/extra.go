@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"hash/maphash"
-	"time"
 
 	"github.com/inviteq/inviteq/clerk"
 	"github.com/inviteq/inviteq/tasks"
@@ -64,7 +63,7 @@ func (p *Pass) gone(ctx context.Context, invitationID string) error {
 	if err != nil || owners[invitationID] == "" {
 		return err
 	}
-	changed, err := p.Ledger.Observe(ctx, time.Now(), ledger.Observation{
+	changed, err := p.Ledger.Observe(ctx, ledger.Now, ledger.Observation{
 		ID: owners[invitationID], From: tasks.Pending, To: tasks.Revoked, Reason: tasks.ReasonReplaced,
 	})
 	if len(changed) == 1 && changed[0] {

@@ -77,7 +77,7 @@ func (p *Pass) missing(ctx context.Context) error {
 			}
 			if f, to := compare(r.State, inv.Status); f == settle && !p.DryRun {
 				p.report.settled(r.State, to)
-				if _, err := p.Ledger.Observe(ctx, time.Now(), ledger.Observation{ID: r.Invite.ID, From: r.State, To: to, Reason: tasks.ReasonSeenAtClerk}); err != nil {
+				if _, err := p.Ledger.Observe(ctx, ledger.Now, ledger.Observation{ID: r.Invite.ID, From: r.State, To: to, Reason: tasks.ReasonSeenAtClerk}); err != nil {
 					return err
 				}
 			}
@@ -87,22 +87,28 @@ func (p *Pass) missing(ctx context.Context) error {
 	return p.declare(ctx, nominees)
 }
 
-// declare reports what is missing, and queues it again if that was asked for.
-func (p *Pass) declare(ctx context.Context, missing []ledger.Record) error {
-	for _, r := range missing {
-		p.report.Missing++
+// declare ends the invites whose invitations somebody has deleted at Clerk, as it
+// allows in order to forget a person. They are never sent again by themselves. If
+// more are absent than there, Clerk is more likely not the one that the ledger knows:
+// then they are missing, which is only reported.
+func (p *Pass) declare(ctx context.Context, absent []ledger.Record) error {
+	deleted := len(absent)+p.report.Unconfirmed <= p.report.Same
+	for _, r := range absent {
 		if len(p.report.MissingIDs) < idsKept {
 			p.report.MissingIDs = append(p.report.MissingIDs, r.Invite.ID)
 		}
-		if !p.RequeueMissing || p.DryRun {
+		if !deleted {
+			p.report.Missing++
 			continue
 		}
-		again, err := p.Ledger.Requeue(ctx, time.Now(), tasks.ReasonMissingAtClerk, []tasks.State{tasks.Pending}, r.Invite.ID)
-		if err != nil {
-			return err
+		p.report.Gone++
+		if p.DryRun {
+			continue
 		}
-		if again[0] {
-			p.report.Requeued++
+		if _, err := p.Ledger.Observe(ctx, ledger.Now, ledger.Observation{
+			ID: r.Invite.ID, From: r.State, To: tasks.Revoked, Reason: tasks.ReasonGoneAtClerk,
+		}); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -10,6 +10,7 @@ import (
 	"github.com/inviteq/inviteq/clerk"
 	"github.com/inviteq/inviteq/tasks"
 	"github.com/inviteq/inviteq/tasks/ledger"
+	"github.com/inviteq/inviteq/worker/ownership"
 )
 
 // Clerk is what a pass needs of a Clerk client.
@@ -23,14 +24,17 @@ type Pass struct {
 	Ledger *ledger.Ledger
 	Clerk  Clerk
 
-	Full           bool          // Read everything. Default: the newest, down to known ground.
-	DryRun         bool          // Find, and change nothing.
-	Adopt          bool          // Record invitations that we did not create.
-	RevokeExtra    bool          // Of several pending invitations for one person revoke all but the newest.
-	RequeueMissing bool          // Queue again what Clerk turns out not to have.
-	Retention      time.Duration // How long the ledger remembers settled invites. Default: as the last report says; negative: for ever.
-	ReadShare      float64       // Share of the read quota that it may use. Defaults to 0.2.
-	Progress       func(Report)  // Called now and then.
+	Full        bool          // Read everything. Default: the newest, down to known ground.
+	DryRun      bool          // Find, and change nothing.
+	Adopt       bool          // Record invitations that we did not create.
+	RevokeExtra bool          // Of several pending invitations for one person revoke all but the newest.
+	Retention   time.Duration // How long the ledger remembers settled invites. Default: as the last report says; negative: for ever.
+	ReadShare   float64       // Share of the read quota that it may use. Defaults to 0.2.
+	Progress    func(Report)  // Called now and then.
+
+	// Facts is what decisions about ownership rest on. Defaults to the ledger's clock,
+	// no epochs and no mark.
+	Facts func() ownership.Facts
 
 	report  Report
 	seed    maphash.Seed
@@ -206,13 +210,13 @@ func (p *Pass) settle(ctx context.Context, batch []clerk.Invitation) error {
 		}
 		if r.RevokeWanted && inv.Status == clerk.Pending && !p.DryRun {
 			// A worker asks Clerk; this only makes sure that the wish is on its list.
-			if _, err := p.Ledger.Cancel(ctx, time.Now(), r.Invite.ID); err != nil {
+			if _, err := p.Ledger.Cancel(ctx, ledger.Now, r.Invite.ID); err != nil {
 				return err
 			}
 		}
 	}
 	if !p.DryRun {
-		if _, err := p.Ledger.Observe(ctx, time.Now(), changes...); err != nil {
+		if _, err := p.Ledger.Observe(ctx, ledger.Now, changes...); err != nil {
 			return err
 		}
 	}
@@ -230,7 +234,7 @@ func (p *Pass) settle(ctx context.Context, batch []clerk.Invitation) error {
 // waitForRead waits for a token of the share of the read quota that passes have.
 func (p *Pass) waitForRead(ctx context.Context) error {
 	for {
-		d, err := p.Ledger.SpendShare(ctx, time.Now(), p.ReadShare)
+		d, err := p.Ledger.SpendShare(ctx, ledger.Now, p.ReadShare)
 		if err != nil || d.Allowed {
 			return err
 		}

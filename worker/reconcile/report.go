@@ -24,12 +24,13 @@ type Report struct {
 	Lagging int            `json:"lagging"` // one side is just being told by the other
 	Foreign int            `json:"foreign"` // invitations that we did not create
 	Adopted int            `json:"adopted"` // of those, recorded now
+	Rebuilt int            `json:"rebuilt"` // invitations of ours by their mark, which the ledger had forgotten, recorded again
 	Doubled int            `json:"doubled"` // further pending invitations for a person who has one
 	Revoked int            `json:"revoked"` // of those, revoked now
 
 	Missing     int      `json:"missing"`     // pending in the ledger, nowhere at Clerk
-	MissingIDs  []string `json:"missing_ids"` // our ids, at most idsKept
-	Requeued    int      `json:"requeued"`    // of those, queued again
+	MissingIDs  []string `json:"missing_ids"` // our ids of the missing or the deleted, at most idsKept
+	Gone        int      `json:"gone"`        // deleted at Clerk, and ended in the ledger
 	Unconfirmed int      `json:"unconfirmed"` // not in the list either, but not looked for: too many are missing
 	Forgotten   int      `json:"forgotten"`   // settled so long ago that the ledger would not remember them
 
@@ -45,7 +46,7 @@ func (r *Report) settled(from, to tasks.State) {
 // Differences returns how many differences were found that an operator may want
 // to know of.
 func (r *Report) Differences() int {
-	n := r.Missing + r.Doubled
+	n := r.Missing + r.Gone + r.Doubled + r.Rebuilt
 	for _, c := range r.Settled {
 		n += c
 	}

@@ -7,49 +7,127 @@ import (
 	"github.com/inviteq/inviteq/clerk"
 	"github.com/inviteq/inviteq/tasks"
 	"github.com/inviteq/inviteq/tasks/ledger"
+	"github.com/inviteq/inviteq/worker/ownership"
 )
-
-// MaxCrashes is how many claims of an invite may end with their worker before it is
-// parked for a person.
-const MaxCrashes = 3
 
 const (
 	cleanReads = 2                // that must find nothing before an invite is queued again
+	maxCrashes = 3                // claims whose worker died before an invite is parked
 	secondLook = 15 * time.Second // between two reads that find nothing: the list may lag
 	resendLook = 15 * time.Minute // the same with ignore_existing, where nothing else prevents a second mail
+
+	// GoneSoon is how long an invite waits that has met an invitation which is being
+	// revoked.
+	GoneSoon = 30 * time.Second
 )
 
-// Look decides about one unknown invite, given the invitations that Clerk shows
-// for its address.
-func (p Policy) Look(now time.Time, r ledger.Record, shown []clerk.Invitation, owners map[string]string) ledger.Settlement {
-	if s, ok := Find(r, shown, owners); ok {
-		return s
-	}
-	if r.Reason == tasks.ReasonInvitationExists && slices.ContainsFunc(shown, IsPending) {
-		return Settled(r, tasks.Rejected, tasks.ReasonAlreadyInvited, "") // Somebody else's.
-	}
-	noFence := r.Invite.IgnoreExisting && r.Reason != tasks.ReasonChecking
-	if r.Absent+1 < cleanReads {
-		s := Settled(r, tasks.Unknown, r.Reason, "")
-		s.At, s.Absent = now.Add(secondLook), r.Absent+1
-		if noFence {
-			s.At = now.Add(resendLook)
+// Shown is what a reading has found for the address of one invite.
+type Shown struct {
+	Calls       []ledger.Call      // those of the invite that got no clear answer
+	Invitations []clerk.Invitation // all that Clerk shows for the address
+	Owners      map[string]string  // our ids, by Clerk's
+	Siblings    []Sibling          // other invites for the address that are in doubt
+	Leaving     []string           // Clerk's ids of invitations whose revoke was asked for before this invite
+}
+
+// Sibling is another invite for the same address, with its calls.
+type Sibling struct {
+	ledger.Record
+	Calls []ledger.Call
+}
+
+// find returns the invitation that is the answer to the invite, and how sure that
+// is. Invitations that other invites own are left out.
+func (s Shown) find(r ledger.Record, f ownership.Facts) (clerk.Invitation, ownership.Verdict) {
+	best, verdict := clerk.Invitation{}, ownership.Theirs
+	for _, inv := range s.Invitations {
+		if owner, taken := s.Owners[inv.ID]; taken && owner != r.Invite.ID {
+			continue
 		}
-		return s
+		if v := ownership.Of(r, s.Calls, inv, f); v > verdict {
+			best, verdict = inv, v
+		}
 	}
-	switch { // Clerk says so, and shows nothing of ours.
-	case r.Reason == tasks.ReasonInvitationExists:
+	return best, verdict
+}
+
+// Recall decides, just before an invite is sent again or for the first time after
+// an epoch, whether it must not be: its invitation is there, or it may be.
+func Recall(r ledger.Record, s Shown, f ownership.Facts) (_ ledger.Settlement, stays bool) {
+	inv, v := s.find(r, f)
+	switch v {
+	case ownership.Ours:
+		return Settled(r, StateOf(inv.Status), tasks.ReasonAlreadyAtClerk, inv.ID), false
+	case ownership.Unclear:
+		return unclear(r), false
+	default:
+		return ledger.Settlement{}, true
+	}
+}
+
+// unclear parks an invite for a person: what Clerk shows may be its invitation.
+func unclear(r ledger.Record) ledger.Settlement {
+	reason := tasks.ReasonOwnerUnclear
+	if r.Invite.IgnoreExisting {
+		reason = tasks.ReasonMayHaveBeenSent
+	}
+	return Settled(r, tasks.Parked, reason, "")
+}
+
+// Look decides about an unknown invite.
+func Look(r ledger.Record, s Shown, f ownership.Facts, p Policy) ledger.Settlement {
+	inv, whose := s.find(r, f)
+	if whose == ownership.Ours {
+		return Settled(r, StateOf(inv.Status), tasks.ReasonAlreadyAtClerk, inv.ID)
+	}
+	refused := r.Reason == tasks.ReasonInvitationExists
+	if refused && whose == ownership.Theirs {
+		if s.goneSoon(f) {
+			w := Settled(r, tasks.Queued, tasks.ReasonWaitsForRevoke, "")
+			w.At = f.Now.Add(GoneSoon)
+			return w
+		}
+		if slices.ContainsFunc(s.Invitations, IsPending) {
+			return Settled(r, tasks.Rejected, tasks.ReasonAlreadyInvited, "")
+		}
+	}
+	// With ignore_existing nothing but this reading prevents a second mail.
+	noFence := r.Invite.IgnoreExisting && r.Reason != tasks.ReasonChecking
+	marked := noFence && allMarked(r, s.Calls, f)
+	if marked && !f.Now.After(lastBound(s.Calls)) {
+		// The mark will tell for certain, once nothing can arrive any more.
+		w := Settled(r, tasks.Unknown, r.Reason, "")
+		w.At = lastBound(s.Calls).Add(secondLook)
+		return w
+	}
+	if r.Absent+1 < cleanReads {
+		w := Settled(r, tasks.Unknown, r.Reason, "")
+		w.At, w.Absent = f.Now.Add(secondLook), r.Absent+1
+		if noFence && !marked {
+			w.At = f.Now.Add(resendLook)
+		}
+		return w
+	}
+	switch {
+	case whose == ownership.Unclear:
+		return unclear(r)
+	case refused: // Clerk says so, and shows nothing of ours.
 		return Settled(r, tasks.Rejected, tasks.ReasonAlreadyInvited, "")
 	case r.Reason == tasks.ReasonExistingUser:
 		return Settled(r, tasks.Rejected, tasks.ReasonExistingUser, "")
 	}
+	return notThere(r, noFence && !marked, f.Now, p)
+}
+
+// notThere decides about an invite whose invitation two readings have not found.
+func notThere(r ledger.Record, noFence bool, now time.Time, p Policy) ledger.Settlement {
 	s := Settled(r, tasks.Queued, tasks.ReasonNotAtClerk, "")
 	s.Charge = ledger.ChargeRelease
 	switch {
 	case r.Reason == tasks.ReasonChecking: // It goes on as if nothing had happened.
 	case noFence && !p.ResendUnknown:
 		s.To, s.Reason = tasks.Parked, tasks.ReasonMayHaveBeenSent
-	case r.Crashes >= MaxCrashes:
+	case r.Crashes >= maxCrashes:
 		s.To, s.Reason = tasks.Parked, tasks.ReasonWorkersDied
 	case r.Reason != tasks.ReasonWorkerDied && r.Attempts+1 >= p.MaxAttempts: // A crash costs no attempt.
 		s.To, s.Reason = tasks.Failed, tasks.ReasonAttempts
@@ -59,17 +137,39 @@ func (p Policy) Look(now time.Time, r ledger.Record, shown []clerk.Invitation, o
 	return s
 }
 
-// Find settles an invite whose invitation is among those that Clerk shows for its
-// address and that no other invite owns.
-func Find(r ledger.Record, shown []clerk.Invitation, owners map[string]string) (ledger.Settlement, bool) {
-	for _, inv := range shown {
-		owner, taken := owners[inv.ID]
-		if r.MayBe(inv.CreatedAt) && (!taken || owner == r.Invite.ID) {
-			return Settled(r, StateOf(inv.Status), tasks.ReasonAlreadyAtClerk, inv.ID), true
+// goneSoon reports whether what is in the way is about to be revoked: because that
+// was asked for, or because a lost call of another invite has made it late.
+func (s Shown) goneSoon(f ownership.Facts) bool {
+	return slices.ContainsFunc(s.Invitations, func(inv clerk.Invitation) bool {
+		if IsPending(inv) && slices.Contains(s.Leaving, inv.ID) {
+			return true
+		}
+		if _, taken := s.Owners[inv.ID]; taken || !IsPending(inv) {
+			return false
+		}
+		return slices.ContainsFunc(s.Siblings, func(o Sibling) bool {
+			return ownership.Of(o.Record, o.Calls, inv, f) == ownership.Ours
+		})
+	})
+}
+
+func allMarked(r ledger.Record, calls []ledger.Call, f ownership.Facts) bool {
+	return len(calls) > 0 && !slices.ContainsFunc(calls, func(c ledger.Call) bool { return !ownership.Marked(r.Invite, c, f) })
+}
+
+// lastBound is when the last of the calls cannot be carried out any more.
+func lastBound(calls []ledger.Call) time.Time {
+	var last time.Time
+	for _, c := range calls {
+		if c.Bound.After(last) {
+			last = c.Bound
 		}
 	}
-	return ledger.Settlement{}, false
+	return last
 }
+
+// IsPending reports whether an invitation is open.
+func IsPending(inv clerk.Invitation) bool { return inv.Status == clerk.Pending }
 
 // StateOf gives Clerk's status its name in the ledger. What a later version of
 // Clerk may call it, the invitation exists.
@@ -85,6 +185,3 @@ func StateOf(s clerk.Status) tasks.State {
 		return tasks.Pending
 	}
 }
-
-// IsPending reports whether an invitation is open.
-func IsPending(inv clerk.Invitation) bool { return inv.Status == clerk.Pending }

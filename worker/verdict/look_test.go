@@ -7,6 +7,7 @@ import (
 	"github.com/inviteq/inviteq/clerk"
 	"github.com/inviteq/inviteq/tasks"
 	"github.com/inviteq/inviteq/tasks/ledger"
+	"github.com/inviteq/inviteq/worker/ownership"
 )
 
 // TestLook goes through what a reading may mean for an unknown invite.
@@ -46,7 +47,7 @@ func TestLook(t *testing.T) {
 			tasks.Failed, tasks.ReasonAttempts, 0,
 		},
 		{
-			"two, and the worker has died too often", with(func(r *ledger.Record) { read(r); r.Crashes = MaxCrashes }), nil, "", false,
+			"two, and the worker has died too often", with(func(r *ledger.Record) { read(r); r.Crashes = maxCrashes }), nil, "", false,
 			tasks.Parked, tasks.ReasonWorkersDied, 0,
 		},
 		{
@@ -87,7 +88,11 @@ func TestLook(t *testing.T) {
 			if c.owner != "" {
 				owners["inv_1"] = c.owner
 			}
-			got := Policy{MaxAttempts: 12, ResendUnknown: c.resend}.Look(now, c.r, c.shown, owners)
+			s := Shown{Invitations: c.shown, Owners: owners}
+			if c.r.Reason != tasks.ReasonInvitationExists && c.r.Reason != tasks.ReasonExistingUser {
+				s.Calls = []ledger.Call{{Sent: sent, Bound: now.Add(ledger.ArrivalBound)}}
+			}
+			got := Look(c.r, s, ownership.Facts{Now: now}, Policy{MaxAttempts: 12, ResendUnknown: c.resend})
 			if got.To != c.to || got.Reason != c.reason {
 				t.Errorf("got %s (%s), want %s (%s)", got.To, got.Reason, c.to, c.reason)
 			}

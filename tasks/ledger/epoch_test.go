@@ -1,0 +1,242 @@
+package ledger
+
+import (
+	"testing"
+	"time"
+
+	"github.com/inviteq/inviteq/tasks"
+)
+
+func beat(t testing.TB, l *Ledger, now time.Time, server string) Pulse {
+	t.Helper()
+	p, err := l.Beat(t.Context(), now, server)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// other returns a ledger on the same keys, as another process has it.
+func other(t testing.TB, l *Ledger) *Ledger {
+	t.Helper()
+	o, err := Open(t.Context(), l.rdb, l.cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return o
+}
+
+// wipe deletes every key of the ledger's, as FLUSHALL does.
+func wipe(t testing.TB, l *Ledger) {
+	t.Helper()
+	keys, err := l.rdb.Keys(t.Context(), l.keys.prefix+"*").Result()
+	if err == nil {
+		err = l.rdb.Del(t.Context(), keys...).Err()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// snapshot remembers what says how far the ledger has come; back sets it back.
+func snapshot(t testing.TB, l *Ledger) (back func()) {
+	t.Helper()
+	meta, err := l.rdb.HGetAll(t.Context(), l.keys.of("meta")).Result()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return func() {
+		if err := l.rdb.Del(t.Context(), l.keys.of("meta")).Err(); err != nil {
+			t.Fatal(err)
+		}
+		if err := l.rdb.HSet(t.Context(), l.keys.of("meta"), meta).Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestNothingIsForgottenOnAQuietDay(t *testing.T) {
+	l := open(t, Config{Limits: ClerkLimits})
+	second := other(t, l)
+	for n := range 5 {
+		now := start.Add(time.Duration(n) * time.Second)
+		for _, one := range []*Ledger{l, second} {
+			if p := beat(t, one, now, "run1"); p.Began || p.Recovery || len(p.Epochs) > 0 {
+				t.Fatalf("beat %d: got %+v", n, p)
+			}
+		}
+		admit(t, l, now, invite(t, "ada@example.com"))
+		delivered(t, second, now, turn(t, second, now))
+	}
+}
+
+func TestEpochs(t *testing.T) {
+	at := func(s int) time.Time { return start.Add(time.Duration(s) * time.Second) }
+	for name, c := range map[string]struct {
+		happens   func(t *testing.T, l *Ledger)
+		server    string
+		noWitness bool // the process that lived through it is gone
+		why       string
+		from      time.Time
+	}{
+		"restarted": {
+			happens: func(*testing.T, *Ledger) {}, server: "run2", why: "restarted", from: at(20),
+		},
+		"restarted, and every worker with it": {
+			happens: func(*testing.T, *Ledger) {}, server: "run2", noWitness: true, why: "restarted", from: at(20),
+		},
+		"emptied": {
+			happens: func(t *testing.T, l *Ledger) { wipe(t, l) }, server: "run1", why: "went_back", from: at(0),
+		},
+		"emptied, and Redis does not tell who it is": {
+			happens: func(t *testing.T, l *Ledger) { wipe(t, l) }, why: "went_back", from: at(0),
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := open(t, Config{Limits: ClerkLimits})
+			beat(t, l, at(0), "run1")
+			beat(t, l, at(20), "run1")
+			c.happens(t, l)
+			if c.noWitness {
+				l = other(t, l)
+			}
+			p := beat(t, l, at(30), c.server)
+			if !p.Began || !p.Recovery || len(p.Epochs) != 1 {
+				t.Fatalf("got %+v, want an epoch", p)
+			}
+			if e := p.Epochs[0]; e.Why != c.why || !e.Start.Equal(c.from) || !e.End.Equal(at(30)) {
+				t.Errorf("got %s from %s to %s, want %s from %s", e.Why, e.Start.Sub(start), e.End.Sub(start), c.why, c.from.Sub(start))
+			}
+			admit(t, l, at(31), invite(t, "ada@example.com"))
+			if tn := turn(t, l, at(31)); len(tn.Batch) > 0 || tn.Why != "epoch" {
+				t.Errorf("before recovery: got turn %+v", tn)
+			}
+			if err := l.Recover(t.Context(), at(32), p.Epochs[0], nil); err != nil {
+				t.Fatal(err)
+			}
+			if tn := turn(t, l, at(33)); len(tn.Batch) != 1 {
+				t.Errorf("after recovery: got turn %+v", tn)
+			}
+			if p := beat(t, l, at(34), c.server); p.Began || p.Recovery || len(p.Epochs) != 1 {
+				t.Errorf("afterwards: got %+v", p)
+			}
+			if p := beat(t, l, at(34).Add(epochMatters), c.server); len(p.Epochs) != 0 {
+				t.Errorf("a month later: got %+v", p)
+			}
+		})
+	}
+}
+
+// A claim moves the ledger on by itself: if it is lost, so is what the worker has
+// seen, and the next turn notices although no beat was lost.
+func TestLedgerThatGoesBackBetweenTwoBeats(t *testing.T) {
+	l := open(t, Config{Limits: ClerkLimits})
+	beat(t, l, start, "run1")
+	admit(t, l, start, invite(t, "ada@example.com"))
+	back := snapshot(t, l)
+	if tn := turn(t, l, start.Add(100*time.Millisecond)); len(tn.Batch) != 1 {
+		t.Fatalf("got turn %+v", tn)
+	}
+	back()
+	if tn := turn(t, l, start.Add(200*time.Millisecond)); tn.Why != "epoch" {
+		t.Errorf("got turn %+v, want to wait for a recovery", tn)
+	}
+	if p := beat(t, l, start.Add(time.Second), "run1"); !p.Began || !p.Epochs[0].Start.Equal(start) {
+		t.Errorf("got %+v", p)
+	}
+	// Another process has seen as much. It finds that somebody has noticed.
+	if p := beat(t, other(t, l), start.Add(2*time.Second), "run1"); p.Began {
+		t.Errorf("the same epoch began twice: %+v", p)
+	}
+}
+
+func TestTwoWitnessesOfAWipeBeginOneEpoch(t *testing.T) {
+	l := open(t, Config{Limits: ClerkLimits})
+	second := other(t, l)
+	for _, one := range []*Ledger{l, second} {
+		beat(t, one, start, "run1")
+	}
+	wipe(t, l)
+	first := beat(t, l, start.Add(time.Second), "run1")
+	again := beat(t, second, start.Add(2*time.Second), "run1")
+	if !first.Began || again.Began || len(again.Epochs) != 1 {
+		t.Errorf("got %+v, then %+v; want one epoch", first, again)
+	}
+	if third := beat(t, second, start.Add(3*time.Second), "run1"); third.Began || len(third.Epochs) != 1 {
+		t.Errorf("later: got %+v", third)
+	}
+}
+
+// After a recovery no more is spent than was certainly left.
+func TestRecoveryCountsWhatMayHaveBeenForgotten(t *testing.T) {
+	l := open(t, Config{Limits: ClerkLimits})
+	beat(t, l, start, "run1")
+	wipe(t, l)
+	p := beat(t, l, start.Add(time.Minute), "run1")
+	var made []time.Time
+	for n := range 30 {
+		made = append(made, start.Add(time.Duration(n)*time.Second))
+	}
+	made = append(made, start.Add(-time.Hour), start.Add(-2*time.Minute)) // from before the gap
+	if err := l.Recover(t.Context(), start.Add(time.Minute), p.Epochs[0], made); err != nil {
+		t.Fatal(err)
+	}
+	o, err := l.Overview(t.Context(), start.Add(time.Minute))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if o.Quotas[Single].Spent != 30 || o.Quotas[Bulk].Free() != 0 {
+		t.Errorf("got %d singles spent, %d bulks free; want 30 and none", o.Quotas[Single].Spent, o.Quotas[Bulk].Free())
+	}
+	if o.Quotas[Single].Gate.CarefulUntil.IsZero() {
+		t.Error("want the endpoint to be careful")
+	}
+}
+
+// A worker that was told a shorter window does not make the others forget.
+func TestLongestWindowTrims(t *testing.T) {
+	l := open(t, Config{Limits: ClerkLimits})
+	short := other(t, l)
+	short.cfg.Limits = Limits{Single: Limit{100, time.Minute}, Bulk: Limit{25, time.Minute}}
+	for n := range 3 {
+		admit(t, l, start, invite(t, "ada"+string(rune('a'+n))+"@example.com"))
+		delivered(t, l, start, turn(t, l, start))
+	}
+	if tn := turn(t, short, start.Add(5*time.Minute)); len(tn.Batch) != 0 {
+		t.Fatalf("got %+v", tn)
+	}
+	o, err := l.Overview(t.Context(), start.Add(6*time.Minute))
+	if err != nil || o.Quotas[Single].Spent != 3 {
+		t.Errorf("got %d calls in the log, %v; want 3", o.Quotas[Single].Spent, err)
+	}
+	// Nor does it count what lies before its own window.
+	admit(t, short, start.Add(6*time.Minute), invite(t, "eve@example.com"))
+	if tn := turn(t, short, start.Add(6*time.Minute)); len(tn.Batch) != 1 {
+		t.Errorf("got %+v", tn)
+	}
+}
+
+func TestEpochConcerns(t *testing.T) {
+	e := Epoch{Start: start, End: start.Add(time.Minute)}
+	for _, c := range []struct {
+		what    string
+		id, imp string
+		created time.Time
+		now     time.Time
+		want    bool
+	}{
+		{"it waited", "inq_06h182328rfexssf1vgjsq0j", "", start, start.Add(time.Hour), true},
+		{"it came later, under a new id", "inq_06h182328rfexssf1vgjsq0j", "", start.Add(time.Hour), start.Add(time.Hour), false},
+		{"it came later, under the caller's id", "signup-1", "", start.Add(time.Hour), start.Add(time.Hour), true},
+		{"it came later, from a list", "inq_06h182328rfexssf1vgjsq0j", "team", start.Add(time.Hour), start.Add(time.Hour), true},
+		{"a month later", "signup-1", "", start.Add(time.Hour), start.Add(31 * 24 * time.Hour), false},
+	} {
+		r := Record{Invite: tasks.Invite{ID: c.id, ImportID: c.imp}, CreatedAt: c.created}
+		if got := e.Concerns(r, c.now); got != c.want {
+			t.Errorf("%s: got %t", c.what, got)
+		}
+	}
+	if id := tasks.NewID("inq"); !ownID.MatchString(id) {
+		t.Errorf("%s is not taken for one of ours", id)
+	}
+}

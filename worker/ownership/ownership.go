@@ -1,0 +1,202 @@
+// Package ownership decides whether an invitation at Clerk is the answer to an
+// invite of ours. It is pure: what is known goes in, a verdict comes out.
+//
+// An invitation is ours only if a call of ours may have made it. That an invite
+// waits for the same address is no reason: somebody else may have invited the
+// person meanwhile, and what is theirs is not reported, counted or revoked as ours.
+package ownership
+
+import (
+	"bytes"
+	"encoding/json"
+	"slices"
+	"time"
+
+	"github.com/inviteq/inviteq/clerk"
+	"github.com/inviteq/inviteq/tasks"
+	"github.com/inviteq/inviteq/tasks/ledger"
+)
+
+// Verdict says whose an invitation is.
+type Verdict uint8
+
+const (
+	// Theirs: no call of this invite can have made it.
+	Theirs Verdict = iota
+	// Unclear: a call of this invite may have made it, but the content differs, or
+	// so much may have been forgotten that the match proves little. A person decides.
+	Unclear
+	// Ours: it is the answer to a call of this invite.
+	Ours
+)
+
+// Facts are what every decision of one moment shares.
+type Facts struct {
+	Clock  Clock          // how Clerk's clock stands to the ledger's
+	Epochs []ledger.Epoch // the gaps in what the ledger remembers
+	Now    time.Time      // the ledger's time
+
+	Mark      string    // the key of public_metadata that holds our id; "" is none
+	MarkSince time.Time // since when every call carries it
+}
+
+// Clock is what is known of Clerk's clock: it is Offset ahead of the ledger's,
+// within Uncertainty.
+type Clock struct {
+	Offset, Uncertainty time.Duration
+}
+
+// MaxOffset is by how much Clerk's clock and the ledger's may differ before times
+// prove nothing any more.
+const MaxOffset = time.Minute
+
+// Trusted reports whether times at Clerk can be compared with the ledger's. If
+// not, nothing may be decided by them, and Of must not be asked.
+func (c Clock) Trusted() bool { return c.Offset.Abs() <= MaxOffset && c.Uncertainty <= MaxOffset }
+
+// LedgerTime translates a time of Clerk's.
+func (c Clock) LedgerTime(t time.Time) time.Time { return t.Add(-c.Offset) }
+
+// shortGap is up to how long a gap may be for a match in it to prove that we made
+// an invitation which has ended since. In a longer one it may be anybody's.
+const shortGap = time.Hour
+
+// Of decides whose an invitation is. The caller has seen that it is for the
+// invite's address, and that no other invite owns it. calls are those of the
+// invite that got no clear answer (ledger.Calls).
+func Of(r ledger.Record, calls []ledger.Call, inv clerk.Invitation, f Facts) Verdict {
+	if r.InvitationID != "" && r.InvitationID == inv.ID {
+		return Ours
+	}
+	if f.Mark != "" && CanCarry(r.Invite, f.Mark) {
+		if id, marked := MarkOf(inv, f.Mark); marked {
+			if id == r.Invite.ID {
+				return Ours
+			}
+			return Theirs
+		}
+	}
+	made := f.Clock.LedgerTime(inv.CreatedAt)
+	for _, c := range calls {
+		if Marked(r.Invite, c, f) || !c.MayHaveMade(made, f.Clock.Uncertainty) {
+			continue
+		}
+		if SameContent(r.Invite, inv) {
+			return Ours
+		}
+		return Unclear
+	}
+	e, forgotten := gapAround(r, made, f)
+	switch {
+	case !forgotten:
+		return Theirs
+	case r.Invite.IgnoreExisting:
+		return Unclear
+	case !SameContent(r.Invite, inv):
+		return Theirs
+	case inv.Status != clerk.Pending && e.Length() > shortGap:
+		return Unclear
+	}
+	return Ours
+}
+
+// gapAround returns the gap in the ledger's memory in which an invitation was
+// made, if a call of this invite may have been forgotten there.
+func gapAround(r ledger.Record, made time.Time, f Facts) (ledger.Epoch, bool) {
+	for _, e := range f.Epochs {
+		if e.Concerns(r, f.Now) && e.Covers(made, f.Clock.Uncertainty) {
+			return e, true
+		}
+	}
+	return ledger.Epoch{}, false
+}
+
+// MayBeForgotten reports whether a call of this invite may have left although the
+// ledger knows of none, so that it must be looked for before it is sent.
+func MayBeForgotten(r ledger.Record, f Facts) bool {
+	return slices.ContainsFunc(f.Epochs, func(e ledger.Epoch) bool { return e.Concerns(r, f.Now) })
+}
+
+// SameContent reports whether an invitation says what the invite asks for, as far
+// as Clerk shows it. Clerk may echo metadata in another form: nulls left out,
+// numbers written differently, keys in another order are no difference.
+func SameContent(i tasks.Invite, inv clerk.Invitation) bool {
+	if !sameJSON(i.PublicMetadata, inv.PublicMetadata) {
+		return false
+	}
+	if inv.ExpiresAt.IsZero() || inv.CreatedAt.IsZero() {
+		return true
+	}
+	days := i.ExpiresInDays
+	if days == 0 {
+		days = defaultDays
+	}
+	lasts := inv.ExpiresAt.Sub(inv.CreatedAt)
+	return (lasts - time.Duration(days)*24*time.Hour).Abs() <= expirySlack
+}
+
+const (
+	// defaultDays is Clerk's default for expires_in_days
+	// (https://clerk.com/docs/reference/backend-api, CreateInvitation, 2026-05).
+	defaultDays = 30
+	// expirySlack is by how much Clerk may round an expiry.
+	expirySlack = time.Hour
+)
+
+func sameJSON(a, b json.RawMessage) bool {
+	if bytes.Equal(a, b) {
+		return true
+	}
+	x, okA := decode(a)
+	y, okB := decode(b)
+	return okA && okB && same(x, y)
+}
+
+// decode reads an object. Nothing at all, and null, are the empty one.
+func decode(raw json.RawMessage) (map[string]any, bool) {
+	m := map[string]any{}
+	if len(raw) == 0 {
+		return m, true
+	}
+	d := json.NewDecoder(bytes.NewReader(raw))
+	d.UseNumber()
+	return m, d.Decode(&m) == nil
+}
+
+func same(a, b any) bool {
+	switch a := a.(type) {
+	case map[string]any:
+		b, ok := b.(map[string]any)
+		return ok && sameObject(a, b)
+	case []any:
+		b, ok := b.([]any)
+		return ok && slices.EqualFunc(a, b, same)
+	case json.Number:
+		b, ok := b.(json.Number)
+		return ok && sameNumber(a, b)
+	}
+	return a == b
+}
+
+// sameObject compares two objects in which null is the same as nothing.
+func sameObject(a, b map[string]any) bool {
+	for k, v := range a {
+		if !same(v, b[k]) {
+			return false
+		}
+	}
+	for k, v := range b {
+		if _, ok := a[k]; !ok && v != nil {
+			return false
+		}
+	}
+	return true
+}
+
+// sameNumber compares by value: 30, 30.0 and 3e1 are one number. What a float64
+// cannot hold may come back rounded to one.
+func sameNumber(a, b json.Number) bool {
+	x, errA := a.Float64()
+	y, errB := b.Float64()
+	return a == b || errA == nil && errB == nil && x == y
+}

@@ -1,0 +1,190 @@
+package worker
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/inviteq/inviteq/clerk"
+	"github.com/inviteq/inviteq/tasks"
+	"github.com/inviteq/inviteq/tasks/ledger"
+	"github.com/inviteq/inviteq/worker/ownership"
+)
+
+const (
+	beatEvery    = time.Second // shipped: see tempo
+	recoverLease = time.Minute
+	recoverPages = 10 // of 500 invitations: more than any window of Clerk's published limits holds
+)
+
+// pulse beats: it notices when the ledger has forgotten something, recovers from
+// that, and knows what every decision about ownership needs.
+type pulse struct {
+	ledger *ledger.Ledger
+	clerk  *clerk.Client
+	reads  *reads
+	health *health
+	log    zerolog.Logger
+	server func(context.Context) (string, error) // the run id of the Redis server, or "" where it does not tell
+	mark   string
+	tempo  *tempo
+
+	mu        sync.Mutex
+	last      ledger.Pulse
+	markSince time.Time
+	unchecked bool // it has been said that Redis does not tell who it is
+
+	// A new connection may lead to another server, so nothing is believed before the
+	// next beat.
+	suspect atomic.Bool
+}
+
+// connected notes that a connection to Redis was made.
+func (p *pulse) connected() { p.suspect.Store(true) }
+
+// trusts reports whether a turn may be taken: the ledger is the one that this
+// process knows, and the clocks agree. It beats first if that is not sure.
+func (p *pulse) trusts(ctx context.Context) bool {
+	if p.suspect.Swap(false) {
+		if err := p.beat(ctx); err != nil {
+			p.suspect.Store(true)
+			p.health.redis(err)
+			return false
+		}
+	}
+	return p.ledger.Offset().Abs() <= ledger.MaxOffset
+}
+
+// recovering reports whether an epoch has been noticed and not been dealt with.
+func (p *pulse) recovering() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.last.Recovery
+}
+
+// run beats until ctx ends.
+func (p *pulse) run(ctx context.Context) {
+	tick := time.NewTicker(p.tempo.beat)
+	defer tick.Stop()
+	for {
+		if err := p.beat(ctx); err != nil && ctx.Err() == nil {
+			p.health.redis(err)
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// beat makes one beat, and recovers if that is called for.
+func (p *pulse) beat(ctx context.Context) error {
+	server, err := p.server(ctx)
+	if err != nil {
+		return err
+	}
+	if server == "" && !p.unchecked {
+		p.unchecked = true
+		p.log.Warn().Msg("Redis does not tell which server it is (INFO is forbidden): a failover that loses writes is noticed only by what living workers remember")
+	}
+	now, err := p.ledger.Beat(ctx, ledger.Now, server)
+	if err != nil {
+		return err
+	}
+	p.mu.Lock()
+	p.last = now
+	p.mu.Unlock()
+	p.compareClocks()
+	if now.Began {
+		e := now.Epochs[len(now.Epochs)-1]
+		p.log.Warn().Str("why", e.Why).Time("gap_start", e.Start).Time("gap_end", e.End).
+			Msg("the ledger may have forgotten something: invites are looked for at Clerk before they are sent")
+	}
+	p.health.set(tasks.ProblemRecords, aside(now.Aside))
+	if !now.Recovery {
+		p.health.set(tasks.ProblemEpoch, "")
+		return nil
+	}
+	if err := p.recover(ctx, now.Epochs[len(now.Epochs)-1]); err != nil {
+		p.health.set(tasks.ProblemEpoch, tasks.ProblemEpoch.Entry().Do)
+	}
+	return nil
+}
+
+func aside(ids []string) string {
+	if len(ids) == 0 {
+		return ""
+	}
+	slices.Sort(ids)
+	return tasks.ProblemRecords.Entry().Do + " Ids: " + strings.Join(ids, ", ")
+}
+
+// recover counts what was created lately against the quotas, and lets turns be
+// given again. One worker does it.
+func (p *pulse) recover(ctx context.Context, e ledger.Epoch) error {
+	release, held, err := p.ledger.Hold(ctx, "recover", recoverLease)
+	if err != nil || !held {
+		return err
+	}
+	defer release()
+	limits := p.ledger.Config().Limits
+	var made []time.Time
+	if window := max(limits.Single.Window, limits.Bulk.Window); window > 0 {
+		shown, _, err := p.reads.since(ctx, p.ledger.Time().Add(-window-time.Minute), recoverPages)
+		if err != nil {
+			return err
+		}
+		clock := p.facts().Clock
+		for _, inv := range shown {
+			made = append(made, clock.LedgerTime(inv.CreatedAt))
+		}
+	}
+	if err := p.ledger.Recover(ctx, ledger.Now, e, made); err != nil {
+		return err
+	}
+	p.log.Info().Str("why", e.Why).Int("invitations", len(made)).Msg("recovered: turns are given again")
+	return nil
+}
+
+// compareClocks says when this machine's clock, Redis' and Clerk's are too far
+// apart.
+func (p *pulse) compareClocks() {
+	advice := ""
+	if off := p.ledger.Offset(); off.Abs() > ledger.MaxSkew {
+		advice = fmt.Sprintf("this machine's clock is %s off from Redis'", off.Abs().Round(100*time.Millisecond))
+	} else if c := p.facts().Clock; !c.Trusted() {
+		advice = fmt.Sprintf("Redis' clock is %s off from Clerk's", c.Offset.Abs().Round(100*time.Millisecond))
+	}
+	if advice != "" {
+		advice += ". " + tasks.ProblemClock.Entry().Do
+	}
+	p.health.set(tasks.ProblemClock, advice)
+}
+
+// carriesMark notes since when every call carries the mark.
+func (p *pulse) carriesMark(since time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.markSince = since
+}
+
+// facts returns what is known now.
+func (p *pulse) facts() ownership.Facts {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	f := ownership.Facts{Epochs: p.last.Epochs, Now: p.ledger.Time(), Mark: p.mark, MarkSince: p.markSince}
+	offset, uncertainty, known := p.clerk.ClockOffset()
+	if known {
+		f.Clock = ownership.Clock{Offset: offset - p.ledger.Offset(), Uncertainty: uncertainty}
+	} else {
+		f.Clock = ownership.Clock{Uncertainty: ledger.ClockSlack}
+	}
+	return f
+}

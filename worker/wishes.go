@@ -1,0 +1,212 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/inviteq/inviteq/clerk"
+	"github.com/inviteq/inviteq/tasks"
+	"github.com/inviteq/inviteq/tasks/ledger"
+	"github.com/inviteq/inviteq/worker/verdict"
+)
+
+// wishSettles is how long after a wish Clerk's list may still lack what was there
+// when it was made: before, a clean list ends nothing.
+const wishSettles = 15 * time.Second
+
+// wish is what a revoke task is about.
+type wish struct {
+	ledger.RevokeRequest
+	email tasks.Email // zero: one invitation, or one invite
+}
+
+// target carries out the wish of a revoke task. done is false while a worker still
+// has to ask Clerk, or could not.
+func (v *revokes) target(ctx context.Context, p tasks.Revoke) (done bool, result map[string]string, _ error) {
+	w, err := v.wish(ctx, p)
+	if errors.Is(err, ledger.ErrNotFound) && strings.HasPrefix(p.ID, "rvk_") {
+		return true, map[string]string{p.ID: "done before"}, nil
+	} else if err != nil {
+		return false, nil, err
+	}
+	records, err := v.meant(ctx, p, w)
+	if err != nil {
+		return false, nil, err
+	}
+	done, result = true, map[string]string{}
+	for _, r := range records {
+		if !endedBefore(r) {
+			if r, err = v.ledger.Cancel(ctx, ledger.Now, r.Invite.ID); err != nil {
+				return false, nil, err
+			}
+		}
+		result[r.Invite.ID] = r.State.String()
+		done = done && !r.RevokeWanted
+	}
+	foreign := 0
+	if w.Target != "" && (len(records) == 0 || !w.email.IsZero()) {
+		n, clean, err := v.strangers(ctx, w, result)
+		if err != nil {
+			return false, nil, waitForClerk(err)
+		}
+		foreign, done = n, done && clean
+	}
+	if done && w.ID != "" {
+		err = v.ledger.CloseRevokeRequest(ctx, w.ID, summary(w, records, foreign, v.ledger.Time()))
+	}
+	return done, result, err
+}
+
+// endedBefore reports whether there is nothing to take back any more. A failed
+// invite counts as ended for an address: nobody waits for it.
+func endedBefore(r ledger.Record) bool {
+	return !r.State.Open() && r.State != tasks.Pending && r.State != tasks.Parked
+}
+
+// summary counts what a wish has done.
+func summary(w wish, records []ledger.Record, foreign int, now time.Time) ledger.RevokeDone {
+	d := ledger.RevokeDone{At: now, Foreign: foreign}
+	for _, r := range records {
+		if r.UpdatedAt.Before(w.CreatedAt) {
+			continue // It had ended before.
+		}
+		switch r.State {
+		case tasks.Canceled:
+			d.Canceled++
+		case tasks.Revoked:
+			d.Revoked++
+		case tasks.Accepted, tasks.Expired:
+			d.TooLate++
+		default:
+		}
+	}
+	return d
+}
+
+// wish finds out what a revoke task is about: a request of the ledger's, which has
+// a time, or what a foreign producer's payload names, which means all until now.
+func (v *revokes) wish(ctx context.Context, p tasks.Revoke) (wish, error) {
+	w := wish{RevokeRequest: ledger.RevokeRequest{Target: p.Target, CreatedAt: v.ledger.Time()}}
+	if strings.HasPrefix(p.ID, "rvk_") {
+		request, err := v.ledger.RevokeRequest(ctx, p.ID)
+		if err != nil {
+			return w, err
+		}
+		w.RevokeRequest = request
+	} else if strings.Contains(p.Target, "@") {
+		// It is written down, so that running the task again later means no more.
+		request, err := v.ledger.RequestRevoke(ctx, ledger.Now, p.Target)
+		if err != nil {
+			return w, err
+		}
+		w.RevokeRequest = request
+	}
+	if strings.Contains(w.Target, "@") {
+		email, err := tasks.ParseEmail(w.Target)
+		if err != nil {
+			return w, hopeless(err)
+		}
+		w.email = email
+	}
+	return w, nil
+}
+
+// meant finds the invites that a wish is about.
+func (v *revokes) meant(ctx context.Context, p tasks.Revoke, w wish) ([]ledger.Record, error) {
+	id := w.Target
+	switch {
+	case w.Target == "":
+		records, err := v.ledger.Get(ctx, p.ID)
+		if err == nil && len(records) == 0 {
+			err = hopeless(fmt.Errorf("invite %s: %w", p.ID, ledger.ErrNotFound))
+		}
+		return records, err
+	case !w.email.IsZero():
+		found, err := v.ledger.FindAddress(ctx, w.email)
+		return slices.DeleteFunc(found, func(r ledger.Record) bool { return !w.Means(r) }), err
+	case strings.HasPrefix(w.Target, "inv_"):
+		owners, err := v.ledger.FindInvitations(ctx, w.Target)
+		if err != nil || owners[w.Target] == "" {
+			return nil, err
+		}
+		id = owners[w.Target]
+	}
+	return v.ledger.Get(ctx, id)
+}
+
+// strangers revokes invitations that are in no record: somebody else has made them.
+// clean says that none is left that the wish means.
+func (v *revokes) strangers(ctx context.Context, w wish, result map[string]string) (revoked int, clean bool, _ error) {
+	targets, clean := []string{w.Target}, true
+	if !w.email.IsZero() {
+		shown, err := v.reads.about(ctx, w.email)
+		if err != nil {
+			return 0, false, err
+		}
+		owners, err := v.ledger.FindInvitations(ctx, idsOf(shown)...)
+		if err != nil {
+			return 0, false, err
+		}
+		clock := v.reads.facts().Clock
+		targets = nil
+		for _, inv := range shown {
+			switch {
+			case owners[inv.ID] != "" || clock.LedgerTime(inv.CreatedAt).After(w.CreatedAt):
+			case verdict.IsPending(inv):
+				targets = append(targets, inv.ID)
+			case inv.Status == clerk.Revoked && !clock.LedgerTime(inv.UpdatedAt).Before(w.CreatedAt.Add(-time.Second)):
+				revoked++ // by an earlier run
+			}
+		}
+		clean = !v.ledger.Time().Before(w.CreatedAt.Add(wishSettles))
+	}
+	for _, id := range targets {
+		end, err := v.ask(ctx, id)
+		var refused *refusal
+		switch {
+		case errors.As(err, &refused):
+			v.log.Warn().Str("request", w.ID).Str("invitation_id", id).Str("outcome", refused.kind.String()).Str("code", refused.code).
+				Msg("Clerk refuses to revoke an invitation; it is tried again ever more rarely")
+			result[id] = refused.kind.String()
+			return revoked, false, &snooze{time.Now().Add(v.patience(w)), "Clerk refuses to revoke"}
+		case err != nil:
+			return revoked, false, err
+		case end.state == tasks.Revoked:
+			revoked++
+		}
+		result[id] = end.state.String()
+	}
+	return revoked, clean, nil
+}
+
+// patience is how long a wish waits that Clerk has refused: as long as it has
+// stood, within bounds.
+func (v *revokes) patience(w wish) time.Duration {
+	return min(max(v.ledger.Time().Sub(w.CreatedAt), refusedFirst), refusedMost)
+}
+
+func idsOf(invitations []clerk.Invitation) []string {
+	s := make([]string, len(invitations))
+	for i, inv := range invitations {
+		s[i] = inv.ID
+	}
+	return s
+}
+
+// waitForClerk turns Clerk's error to a call that may be repeated into a snooze.
+// Any other error is returned as it is.
+func waitForClerk(err error) error {
+	e, ok := errors.AsType[*clerk.Error](err)
+	if !ok {
+		return err
+	}
+	until := e.RetryAt
+	if until.IsZero() {
+		until = time.Now().Add(revokeLease)
+	}
+	return &snooze{until, e.Kind.String()}
+}
