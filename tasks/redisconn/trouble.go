@@ -113,7 +113,7 @@ var words = map[Kind]struct{ cause, advice string }{
 	MasterDown:  {"is a replica that has lost its master", "start the master, or let a failover finish"},
 	NoReplicas:  {"has fewer replicas than its min-replicas-to-write, and so refuses writes", "start the replicas that are missing"},
 	MaxClients:  {"takes no more connections", "raise its maxclients, or look for what holds so many"},
-	Busy:        {"is busy with somebody's script", "wait for it, or end it with SCRIPT KILL"},
+	Busy:        {"is busy with a script", "wait for it, or end it with SCRIPT KILL"},
 	Other:       {"answers with an error (%s)", "look at the server's log"},
 }
 
