@@ -3,10 +3,13 @@ package api
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"maps"
 	"net/http"
 	"strconv"
 	"time"
+
+	"github.com/inviteq/inviteq/tasks/redisconn"
 )
 
 // answer is what a request comes to: a value to be rendered as JSON, or problems.
@@ -79,7 +82,12 @@ func refuse(status int, code, message, long string) *answer {
 
 // unavailable says that Redis, or whatever else is needed, does not work now.
 func unavailable(err error) *answer {
-	a := refuse(http.StatusServiceUnavailable, codeUnavailable, "Service unavailable", "The queue cannot be reached at the moment. Please try again.")
+	long := "The queue cannot be reached at the moment. Please try again."
+	// Where Redis is, is for the audit log.
+	if t, ok := errors.AsType[*redisconn.Trouble](redisconn.Explain("", err)); ok && t.Kind != redisconn.Unreachable {
+		long = t.Advice() + "."
+	}
+	a := refuse(http.StatusServiceUnavailable, codeUnavailable, "Service unavailable", long)
 	a.err = err
 	return a.after(time.Second)
 }
