@@ -108,7 +108,7 @@ func (r *importRun) check(ctx context.Context) (err error) {
 	p := r.p
 	bad := func(e *lists.RowError) error {
 		if !r.JSON {
-			p.console.note("%v", e)
+			p.console.note("%s", flagged(e))
 			return nil
 		}
 		for _, problem := range e.Problems {

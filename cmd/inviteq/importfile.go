@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime/debug"
 	"strings"
 
 	"github.com/inviteq/inviteq/enqueue/lists"
@@ -36,8 +37,10 @@ func (f listFlags) options(p *program) lists.Options {
 	return o
 }
 
-// openList copies the list; "-" is standard input.
+// openList copies the list; "-" is standard input. From here on the process needs
+// little more memory than what it keeps, and some more of the processor.
 func (p *program) openList(ctx context.Context, name string, o lists.Options) (*lists.List, error) {
+	debug.SetGCPercent(25)
 	from := p.console.in
 	if name == "-" {
 		if terminal(from) != nil {
@@ -56,9 +59,22 @@ func (p *program) openList(ctx context.Context, name string, o lists.Options) (*
 	}
 	list, err := lists.Open(ctx, from, o)
 	if err != nil && ctx.Err() == nil {
-		err = &usageError{fmt.Errorf("%s: %w", listName(name), err)}
+		err = unusable(name, err)
 	}
 	return list, err
+}
+
+// unusable is the error about a list as a whole.
+func unusable(name string, err error) error {
+	if errors.Is(err, lists.ErrDisk) {
+		return err
+	}
+	return usagef("%s: %s", listName(name), flagged(err))
+}
+
+// flagged is an error about a list with the flag by which a column is named.
+func flagged(err error) string {
+	return strings.NewReplacer("column ignore=", "--column ignore=", "column email_address=", "--column email_address=").Replace(err.Error())
 }
 
 func listName(name string) string {
@@ -84,7 +100,7 @@ func (p *program) survey(ctx context.Context, name string, list *lists.List, tel
 		return found, context.Cause(ctx)
 	}
 	if err != nil {
-		return found, &usageError{fmt.Errorf("%s: %w", listName(name), err)}
+		return found, unusable(name, err)
 	}
 	if found.Preamble > 0 {
 		p.console.note("ignored: %s above the names of the columns", counted(found.Preamble, "row"))

@@ -95,6 +95,7 @@ type List struct {
 	format Format
 	spool  *os.File // It has no name any more.
 	size   int64
+	most   int // It has no more rows than this.
 	digest hash.Hash
 	seen   *seen
 }
@@ -162,6 +163,7 @@ func (l *List) copy(r io.Reader) error {
 		from = transform.NewReader(in, unicode.UTF16(unicode.LittleEndian, unicode.ExpectBOM).NewDecoder())
 	}
 	spool := &spooler{to: io.MultiWriter(l.spool, l.digest)}
+	defer func() { l.most = spool.rows() }()
 	n, err := io.Copy(spool, io.LimitReader(from, l.opts.MaxBytes+1))
 	switch {
 	case spool.err != nil:
@@ -175,13 +177,19 @@ func (l *List) copy(r io.Reader) error {
 	return nil
 }
 
-// spooler tells a full disk from a reader that fails.
+// spooler tells a full disk from a reader that fails, and counts what rows end with.
 type spooler struct {
-	to  io.Writer
-	err error
+	to            io.Writer
+	err           error
+	lines, braces int
 }
 
+// rows is how many rows there are at most.
+func (s *spooler) rows() int { return max(s.lines, s.braces) + 1 }
+
 func (s *spooler) Write(p []byte) (int, error) {
+	s.lines += bytes.Count(p, []byte("\n")) + bytes.Count(p, []byte("\r")) - bytes.Count(p, []byte("\r\n"))
+	s.braces += bytes.Count(p, []byte("{"))
 	n, err := s.to.Write(p)
 	s.err = err
 	return n, err

@@ -2,20 +2,30 @@ package lists
 
 import (
 	"hash/maphash"
+	"math"
+	"math/bits"
 
 	"github.com/inviteq/inviteq/tasks"
 )
 
 // seen remembers the rows of a list, to find addresses and ids that come twice: some
-// 25 bytes a row, and 16 more if it has an id.
+// 17 bytes a row, and 11 more if it has an id.
 type seen struct {
 	seed      maphash.Seed
-	addresses index
-	ids       index
+	addresses *index
+	ids       *index
 
 	inArray  bool     // A row's place is its line and its ordinal.
 	lines    []uint32 // by ordinal - 1
-	contents []uint32
+	contents []uint16 // the same
+}
+
+// newSeen has room for so many rows.
+func newSeen(most int) *seen {
+	return &seen{
+		seed: maphash.MakeSeed(), addresses: newIndex(most),
+		lines: make([]uint32, 0, most), contents: make([]uint16, 0, most),
+	}
 }
 
 // judge returns the verdict on the row with this ordinal, counted from 1: nil, a
@@ -31,6 +41,9 @@ func (s *seen) judge(row Row, ordinal int) error {
 		return &DuplicateError{Place: row.Place, First: s.place(first), Same: s.contents[first-1] == s.contents[ordinal-1]}
 	}
 	if name := row.name + row.Invite.ID; name != "" {
+		if s.ids == nil {
+			s.ids = newIndex(cap(s.lines))
+		}
 		id := maphash.String(s.seed, name)
 		if first := s.ids.find(id); first != 0 && first != ordinal {
 			return &RowError{Place: row.Place, Problems: []tasks.Problem{{Field: "id", Reason: "is that of " + s.place(first).String() +
@@ -57,8 +70,9 @@ func (s *seen) place(ordinal int) Place {
 	return p
 }
 
-// contentHash covers all that a row asks for but the spelling of the address.
-func contentHash(seed maphash.Seed, row Row) uint32 {
+// contentHash covers all that a row asks for but the spelling of the address. It only
+// decides how a duplicate is told.
+func contentHash(seed maphash.Seed, row Row) uint16 {
 	var h maphash.Hash
 	h.SetSeed(seed)
 	i := row.Invite
@@ -73,53 +87,42 @@ func contentHash(seed maphash.Seed, row Row) uint32 {
 		i.RedirectURL, i.TemplateSlug, i.ID, row.name, i.NoNotify, i.IgnoreExisting, i.ExpiresInDays,
 		i.Lane, i.NotBefore.UnixNano(), i.Deadline.UnixNano(),
 	})
-	return uint32(h.Sum64())
+	return uint16(h.Sum64())
 }
 
-// index leads from hashes to the ordinals of rows. With a million rows there is a
-// chance of one in thirty million that two addresses are taken for one; the list's
-// owner is told which row was left out.
+// index leads from hashes to the ordinals of rows. A slot holds an ordinal, and of the
+// hash what remains: with a million rows 44 bits, beside those that lead to the slot.
+// So there is a chance of one in some millions that two addresses are taken for one;
+// the list's owner is told which row was left out. It has a fixed size, since in
+// growing it would need twice the memory.
 type index struct {
-	slots  []uint32 // ordinals, each at the first free slot from its hash on; 0 is free
-	hashes []uint64 // by ordinal - 1
-	used   int
+	slots []uint64
+	shift int // so many bits are the ordinal's
+}
+
+func newIndex(most int) *index {
+	return &index{slots: make([]uint64, most+most/3+2), shift: bits.Len(uint(most))}
 }
 
 // find returns the ordinal that was put under a hash; 0 if none was.
 func (x *index) find(hash uint64) int {
-	if len(x.slots) == 0 {
-		return 0
-	}
-	return int(x.slots[x.slot(hash)])
+	return int(x.slots[x.slot(hash)] & (1<<x.shift - 1))
 }
 
 // put notes an ordinal under a hash, unless there is one.
 func (x *index) put(hash uint64, ordinal int) {
-	if 4*x.used >= 3*len(x.slots) {
-		old := x.slots
-		x.slots = make([]uint32, max(1024, 2*len(old)))
-		for _, v := range old {
-			if v != 0 {
-				x.slots[x.slot(x.hashes[v-1])] = v
-			}
-		}
+	if at := x.slot(hash); x.slots[at] == 0 {
+		x.slots[at] = hash>>x.shift<<x.shift | uint64(ordinal)
 	}
-	at := x.slot(hash)
-	if x.slots[at] != 0 {
-		return
-	}
-	for len(x.hashes) < ordinal {
-		x.hashes = append(x.hashes, 0)
-	}
-	x.slots[at], x.hashes[ordinal-1] = uint32(ordinal), hash
-	x.used++
 }
 
+// slot is where a hash is, or would be: the lower half leads to the first place.
 func (x *index) slot(hash uint64) int {
-	mask := len(x.slots) - 1
-	at := int(hash) & mask
-	for x.slots[at] != 0 && x.hashes[x.slots[at]-1] != hash {
-		at = (at + 1) & mask
+	at := int(hash & math.MaxUint32 * uint64(len(x.slots)) >> 32)
+	for x.slots[at] != 0 && x.slots[at]>>x.shift != hash>>x.shift {
+		if at++; at == len(x.slots) {
+			at = 0
+		}
 	}
 	return at
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"hash/maphash"
 	"io"
 	"iter"
 )
@@ -69,7 +68,7 @@ func (l *List) rows(ctx context.Context, importID string, said *Survey) iter.Seq
 			return
 		}
 		if l.seen == nil {
-			l.seen = &seen{seed: maphash.MakeSeed()}
+			l.seen = newSeen(min(l.most, l.opts.MaxRows))
 		}
 		for ordinal := 1; ; ordinal++ {
 			row, err := source.next()

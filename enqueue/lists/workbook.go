@@ -21,7 +21,7 @@ import (
 // temporary files, so that any workbook is read in the same memory; excelize needs
 // 40 bytes for each text in the workbook, which bounds what it may unpack to.
 const (
-	maxWorkbook     = 64 << 20 // bytes, unpacked
+	maxWorkbook     = 48 << 20 // bytes, unpacked
 	workbookPartLen = 1 << 20  // bytes of a sheet that are kept in memory
 )
 
@@ -142,7 +142,8 @@ func (l *List) unpackRows(rows *excelize.Rows) error {
 	_ = l.spool.Close() // It was only read.
 	l.spool = spool
 	l.digest.Reset()
-	buffered := bufio.NewWriter(io.MultiWriter(l.spool, l.digest))
+	counted := &spooler{to: io.MultiWriter(l.spool, l.digest)}
+	buffered := bufio.NewWriter(counted)
 	out := json.NewEncoder(buffered)
 	out.SetEscapeHTML(false)
 	for rows.Next() {
@@ -163,6 +164,7 @@ func (l *List) unpackRows(rows *excelize.Rows) error {
 	if err := buffered.Flush(); err != nil {
 		return fmt.Errorf("%w (%w)", ErrDisk, err)
 	}
+	l.most = counted.rows()
 	l.size, err = l.spool.Seek(0, io.SeekEnd)
 	return err
 }
