@@ -6,6 +6,7 @@ import (
 	"encoding/base32"
 	"encoding/binary"
 	"errors"
+	"regexp"
 	"time"
 )
 
@@ -49,7 +50,8 @@ func ImportRowID(importID, name string) string {
 
 // CheckID says what is wrong with an id that a caller chose: it must have 1 to
 // MaxIDLen printable ASCII characters, no space, no "/" (asynqmon puts it into a
-// path) and no "@" (ids are logged and shown, addresses are not).
+// path) and no "@", also not encoded for a URL (ids are logged and shown, addresses
+// are not).
 func CheckID(id string) error {
 	if id == "" || len(id) > MaxIDLen {
 		return errors.New("must have 1 to 128 bytes")
@@ -59,5 +61,11 @@ func CheckID(id string) error {
 			return errors.New("must be printable ASCII without spaces, / and @")
 		}
 	}
+	if encodedAt.MatchString(id) {
+		return errors.New("must not have an encoded @")
+	}
 	return nil
 }
+
+// encodedAt is an @ that was encoded for a URL, once or again and again.
+var encodedAt = regexp.MustCompile("%(25)*40")

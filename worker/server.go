@@ -35,6 +35,16 @@ func (w *Worker) serverConfig() asynq.Config {
 	}
 }
 
+// longestMessage is how much of a message of asynq's is logged: it may quote the id
+// of a foreign task, of any length.
+const longestMessage = 300
+
+// shown masks and cuts what may come from outside.
+func shown(text string) string {
+	masked := tasks.Mask([]byte(text[:min(len(text), 2*longestMessage)])) // An address that is cut in two is still seen.
+	return string(masked[:min(len(masked), longestMessage)])
+}
+
 // asynqLogger passes asynq's few messages on. While Redis is in trouble they are
 // many, and say what the log has said already: then they are for debugging.
 type asynqLogger struct {
@@ -49,8 +59,8 @@ func (l asynqLogger) at(level zerolog.Level) *zerolog.Event {
 	return l.log.WithLevel(level)
 }
 
-func (l asynqLogger) Debug(args ...any) { l.log.Debug().Msg(fmt.Sprint(args...)) }
-func (l asynqLogger) Info(args ...any)  { l.log.Info().Msg(fmt.Sprint(args...)) }
-func (l asynqLogger) Warn(args ...any)  { l.at(zerolog.WarnLevel).Msg(fmt.Sprint(args...)) }
-func (l asynqLogger) Error(args ...any) { l.at(zerolog.ErrorLevel).Msg(fmt.Sprint(args...)) }
-func (l asynqLogger) Fatal(args ...any) { l.log.Error().Msg(fmt.Sprint(args...)) }
+func (l asynqLogger) Debug(args ...any) { l.log.Debug().Msg(shown(fmt.Sprint(args...))) }
+func (l asynqLogger) Info(args ...any)  { l.log.Info().Msg(shown(fmt.Sprint(args...))) }
+func (l asynqLogger) Warn(args ...any)  { l.at(zerolog.WarnLevel).Msg(shown(fmt.Sprint(args...))) }
+func (l asynqLogger) Error(args ...any) { l.at(zerolog.ErrorLevel).Msg(shown(fmt.Sprint(args...))) }
+func (l asynqLogger) Fatal(args ...any) { l.log.Error().Msg(shown(fmt.Sprint(args...))) }

@@ -12,6 +12,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/inviteq/inviteq/clerk"
+	"github.com/inviteq/inviteq/tasks"
 	"github.com/inviteq/inviteq/tasks/ledger"
 )
 
@@ -23,7 +24,7 @@ func tracer() trace.Tracer { return otel.Tracer("github.com/inviteq/inviteq/work
 func traced(next asynq.Handler) asynq.Handler {
 	return asynq.HandlerFunc(func(ctx context.Context, task *asynq.Task) error {
 		ctx = propagation.TraceContext{}.Extract(ctx, propagation.MapCarrier(task.Headers()))
-		ctx, span := tracer().Start(ctx, "inviteq task "+task.Type(), trace.WithSpanKind(trace.SpanKindConsumer))
+		ctx, span := tracer().Start(ctx, "inviteq task "+kindOf(task), trace.WithSpanKind(trace.SpanKindConsumer))
 		defer span.End()
 		err := next.ProcessTask(ctx, task)
 		switch {
@@ -35,6 +36,17 @@ func traced(next asynq.Handler) asynq.Handler {
 		}
 		return err
 	})
+}
+
+// kindOf is a name of a task's type for spans: what others call their tasks may be
+// anything.
+func kindOf(task *asynq.Task) string {
+	switch t := task.Type(); t {
+	case tasks.TypeCreate, tasks.TypeBulkCreate, tasks.TypeRevoke, tasks.TypeReconcile, typeWebhook:
+		return t
+	default:
+		return "of another kind"
+	}
 }
 
 // traceDelivery begins the span of a delivery, as of the moment at which its turn

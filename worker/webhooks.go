@@ -21,6 +21,20 @@ const typeWebhook = "webhook:post"
 // webhookGroup is the group of consumers that the relays of all workers form.
 const webhookGroup = "webhooks"
 
+// post is the payload of a task: it names an event. What is posted comes from the
+// ledger, because others can write to the queue as well. Tasks of before have the
+// whole message and no position.
+type post struct {
+	Position string   `json:"position"`
+	Data     postData `json:"data"`
+}
+
+type postData struct {
+	EventID  string `json:"event_id"`
+	InviteID string `json:"invite_id,omitzero"`
+	ImportID string `json:"import_id,omitzero"`
+}
+
 // relay tells the receiver of webhooks what becomes of invites, if there is one.
 type relay struct {
 	ledger   *ledger.Ledger
@@ -69,7 +83,7 @@ func (y *relay) enqueue(ctx context.Context, e tasks.Event) error {
 	if gone, err := y.gone(ctx); gone || err != nil {
 		return err
 	}
-	payload, err := json.Marshal(webhook.MessageOf(e))
+	payload, err := json.Marshal(post{e.Position, postData{e.ID, e.InviteID, e.ImportID}})
 	if err != nil {
 		return err
 	}
@@ -88,8 +102,8 @@ func (y *relay) handle(ctx context.Context, task *asynq.Task) error {
 	if y.receiver == nil {
 		return hopeless(errors.New("this worker has no webhook configured"))
 	}
-	var m webhook.Message
-	if err := json.Unmarshal(task.Payload(), &m); err != nil {
+	var p post
+	if err := json.Unmarshal(task.Payload(), &p); err != nil {
 		return hopeless(errors.New("payload is not a webhook's"))
 	}
 	switch gone, err := y.gone(ctx); {
@@ -98,12 +112,40 @@ func (y *relay) handle(ctx context.Context, task *asynq.Task) error {
 	case gone:
 		return hopeless(webhook.ErrGone)
 	}
-	err := y.receiver.Send(ctx, m)
+	e, err := y.event(ctx, p)
+	if err != nil {
+		return err
+	}
+	err = y.receiver.Send(ctx, webhook.MessageOf(e))
 	if errors.Is(err, webhook.ErrGone) {
 		y.log.Error().Err(err).Msg("webhook")
 		return errors.Join(hopeless(err), y.ledger.SetReceiverGone(ctx, y.receiver.Fingerprint()))
 	}
 	return err
+}
+
+// event reads the event that a task names. The stream keeps a hundred thousand of
+// them; of an older one the receiver is told how it stands now, which is what it
+// would have to know in the end.
+func (y *relay) event(ctx context.Context, p post) (tasks.Event, error) {
+	e, found, err := y.ledger.Event(ctx, p.Position)
+	if err != nil || found && e.ID == p.Data.EventID {
+		return e, err
+	}
+	if p.Data.InviteID != "" {
+		r, err := recordOf(ctx, y.ledger, p.Data.InviteID)
+		return r.Event(), err
+	}
+	i, err := y.ledger.Import(ctx, p.Data.ImportID)
+	switch {
+	case errors.Is(err, ledger.ErrNotFound):
+		return e, hopeless(err)
+	case err != nil:
+		return e, err
+	case i.Open() > 0:
+		return e, hopeless(errors.New("the import has open invites again"))
+	}
+	return tasks.Event{ID: i.ID + ":completed", ImportID: i.ID, To: tasks.ImportCompleted, At: time.Now()}, nil
 }
 
 // webhookDelay is when a post that has failed n times is tried again.

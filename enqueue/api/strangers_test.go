@@ -254,3 +254,28 @@ func TestManyAtATime(t *testing.T) {
 	}
 	t.Logf("%d good; another token waited %s at worst", good.Load(), worst)
 }
+
+// TestEncodedAddresses: an address that is encoded once more is an id, perhaps, and
+// is not audited as it is.
+func TestEncodedAddresses(t *testing.T) {
+	s := newStage(t)
+	defer s.wrong()()
+	for _, path := range []string{
+		"/v1/invites/canary%40example.com", "/v1/invites/canary%2540example.com", "/v1/invites/canary%252540example.com", "/v1/imports/canary%2540example.com",
+		"/v1/invites/" + strings.Repeat("canary", 10_000)[:15_000],
+	} {
+		if r := s.get(path); r.status != 404 && r.status != 431 || strings.Contains(r.body, "canary") {
+			t.Errorf("%.40s: %d %.200s", path, r.status, r.body)
+		}
+	}
+	for _, id := range []string{"canary%2540example.com", "canary%252540example.com"} {
+		if r := s.post("/v1/invitations/"+id+"/revoke", ""); strings.Contains(fmt.Sprint(r.header), "canary") {
+			t.Errorf("%s: %v", id, r.header)
+		}
+	}
+	for _, e := range s.audit() {
+		if strings.Contains(fmt.Sprintf("%+v", e), "canary") {
+			t.Errorf("audited %+v", e)
+		}
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -55,6 +56,32 @@ func (l *Ledger) RecentEvents(ctx context.Context, n int) ([]tasks.Event, error)
 	}
 	return events, err
 }
+
+// positions are those of a stream: milliseconds and a number.
+var positions = regexp.MustCompile(`^[0-9]{1,16}-[0-9]{1,16}$`)
+
+// Event returns the event at a position. found is false if there is none, or none
+// any more, and if it cannot be a position.
+func (l *Ledger) Event(ctx context.Context, position string) (e tasks.Event, found bool, err error) {
+	if !positions.MatchString(position) {
+		return e, false, nil
+	}
+	messages, err := l.rdb.XRange(ctx, l.keys.of("events"), position, position).Result()
+	if err != nil || len(messages) == 0 {
+		return e, false, err
+	}
+	return parseEvent(messages[0]), true, nil
+}
+
+// Event is the last event of the record, apart from the state that it came from.
+func (r Record) Event() tasks.Event {
+	return tasks.Event{
+		ID: eventID(r.Invite.ID, r.Version), InviteID: r.Invite.ID, Version: r.Version, To: r.State.String(), Reason: r.Reason,
+		InvitationID: r.InvitationID, ImportID: r.Invite.ImportID, At: r.UpdatedAt,
+	}
+}
+
+func eventID(invite string, version int) string { return invite + ":" + strconv.Itoa(version) }
 
 // ConsumeEvents yields the events that no member of the group has seen, each at
 // least once. One is taken as seen when the next is asked for; those of a
@@ -151,7 +178,7 @@ func parseEvent(m redis.XMessage) tasks.Event {
 		InviteID: field("id"), Version: int(number(field("ver"))), From: field("from"), To: field("to"), Reason: ReadReason(to, field("reason")),
 		InvitationID: field("invitation_id"), ImportID: field("import_id"), At: moment(field("at")), Position: m.ID,
 	}
-	e.ID = e.InviteID + ":" + strconv.Itoa(e.Version)
+	e.ID = eventID(e.InviteID, e.Version)
 	if e.InviteID == "" {
 		e.ID = e.ImportID + ":" + m.ID
 	}

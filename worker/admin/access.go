@@ -70,6 +70,9 @@ func (a Access) guard(next http.Handler) http.Handler {
 		case a.Locked():
 			http.Error(w, "This listener can be reached from other machines, so its pages are locked. "+
 				"Set INVITEQ_ADMIN_TOKEN or INVITEQ_ADMIN_TOKEN_FILE for the worker, or let --admin-addr name a loopback address.", http.StatusForbidden)
+		case a.Token == "" && forwarded(r):
+			http.Error(w, "The request came through a proxy, which anybody may stand behind, so it needs an admin token. "+
+				"Set INVITEQ_ADMIN_TOKEN or INVITEQ_ADMIN_TOKEN_FILE for the worker.", http.StatusForbidden)
 		case a.Token == "" && !loopbackName(r.Host):
 			http.Error(w, "Without an admin token the pages are only shown as localhost or 127.0.0.1.", http.StatusForbidden)
 		default:
@@ -91,6 +94,17 @@ func (a Access) shown(r *http.Request) bool {
 func (a Access) equals(s string) bool {
 	want, got := sha256.Sum256([]byte(a.Token)), sha256.Sum256([]byte(s))
 	return subtle.ConstantTimeCompare(want[:], got[:]) == 1
+}
+
+// forwarded reports whether a proxy says that it speaks for somebody else: then it
+// means nothing that it stands on this machine.
+func forwarded(r *http.Request) bool {
+	for name := range r.Header {
+		if name == "Forwarded" || name == "Via" || name == "X-Real-Ip" || strings.HasPrefix(name, "X-Forwarded-") {
+			return true
+		}
+	}
+	return false
 }
 
 // loopbackName reports whether the Host header can only mean this machine. Any

@@ -49,6 +49,13 @@ func TestAccess(t *testing.T) {
 		{"loopback, IPv6", Access{}, "[::1]:8080", nil, 0},
 		{"a web site whose name points here", Access{}, "evil.example:8080", nil, http.StatusForbidden},
 		{"no name at all", Access{}, "", nil, http.StatusForbidden},
+		{"a proxy on this machine", Access{}, "127.0.0.1:8080", func(r *http.Request) { r.Header.Set("X-Forwarded-For", "192.0.2.9") }, http.StatusForbidden},
+		{"a proxy that speaks RFC 7239", Access{}, "localhost", func(r *http.Request) { r.Header.Set("Forwarded", "for=192.0.2.9") }, http.StatusForbidden},
+		{"a proxy that says little", Access{}, "localhost", func(r *http.Request) { r.Header.Set("X-Forwarded-Proto", "https") }, http.StatusForbidden},
+		{"a proxy with a token", Access{Token: token}, "localhost", func(r *http.Request) {
+			r.Header.Set("X-Forwarded-For", "192.0.2.9")
+			r.SetBasicAuth("anybody", token)
+		}, 0},
 		{"public without a token", Access{Public: true}, "127.0.0.1:8080", nil, http.StatusForbidden},
 		{"public, nothing shown", Access{Token: token, Public: true}, "inviteq.internal", nil, http.StatusUnauthorized},
 		{"loopback with a token, nothing shown", Access{Token: token}, "127.0.0.1", nil, http.StatusUnauthorized},

@@ -11,7 +11,8 @@
 //
 // Without a token the pages are for this machine: on a loopback listener they are
 // open, but only under a loopback name in the Host header, so that a web site whose
-// name has been pointed at 127.0.0.1 cannot read them. On any other listener
+// name has been pointed at 127.0.0.1 cannot read them, and not through a proxy, which
+// anybody may stand behind. On any other listener
 // everything but the probes is locked until a token is set.
 //
 // With a token everything but the probes asks for it, on loopback too: as a bearer

@@ -46,7 +46,7 @@ func formatPayload(taskType string, payload []byte) string {
 	if !ok {
 		return fmt.Sprintf("%d bytes that inviteq cannot read; not shown, because they may hold an address", len(payload))
 	}
-	return string(mask([]byte(text)))
+	return string(tasks.Mask([]byte(text)))
 }
 
 // formatResult says how a task ended. It goes by the shape of the result, because
@@ -62,7 +62,7 @@ func formatResult(taskType string, result []byte) string {
 	if text == "" {
 		return fmt.Sprintf("%d bytes that inviteq cannot read; not shown, because they may hold an address", len(result))
 	}
-	return string(mask([]byte(text)))
+	return string(tasks.Mask([]byte(text)))
 }
 
 // plainWord is what a state or a note of ours looks like.

@@ -12,6 +12,8 @@ import (
 	"github.com/hibiken/asynq"
 	"github.com/hibiken/asynqmon"
 	"github.com/redis/go-redis/v9"
+
+	"github.com/inviteq/inviteq/tasks"
 )
 
 const monitoringPath = "/monitoring"
@@ -49,7 +51,7 @@ func (h *Handler) monitoring() http.Handler {
 		body := answer.body.Bytes()
 		switch {
 		case strings.HasPrefix(path, "/api/"):
-			body = mask(body)
+			body = tasks.Mask(body)
 			if answer.status == http.StatusOK {
 				w.Header().Set("Content-Type", "application/json")
 			}
@@ -150,5 +152,5 @@ func (h *Handler) queueList(w http.ResponseWriter) {
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")
-	_, _ = w.Write(mask(body))
+	_, _ = w.Write(tasks.Mask(body))
 }

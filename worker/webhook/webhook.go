@@ -21,6 +21,7 @@ import (
 	"syscall"
 	"time"
 
+	"code.dny.dev/ssrf"
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 
 	"github.com/inviteq/inviteq/tasks"
@@ -130,22 +131,21 @@ func New(cfg Config) (*Sender, error) {
 	return s, errors.Join(errs...)
 }
 
+// internet knows every range that is set aside for something else, also those that
+// lead through a gateway into IPv4.
+var internet = ssrf.New(ssrf.WithAnyPort())
+
 // publicOnly looks at the address after the name was resolved, so that no name
 // leads into the network that the worker stands in.
-func publicOnly(_, address string, _ syscall.RawConn) error {
-	at, err := netip.ParseAddrPort(address)
-	if err != nil {
-		return errors.New("webhook: address cannot be read")
+func publicOnly(network, address string, c syscall.RawConn) error {
+	if at, err := netip.ParseAddrPort(address); err == nil && at.Addr().Is4In6() {
+		network, address = "tcp4", netip.AddrPortFrom(at.Addr().Unmap(), at.Port()).String()
 	}
-	ip := at.Addr().Unmap()
-	if !ip.IsGlobalUnicast() || ip.IsPrivate() || sharedSpace.Contains(ip) {
-		return errors.New("webhook: the receiver has a private address, which is not permitted")
+	if internet.Safe(network, address, c) != nil { // Its error names the address.
+		return errors.New("webhook: the receiver has a private or reserved address, which is not permitted")
 	}
 	return nil
 }
-
-// sharedSpace is carrier-grade NAT, which IsPrivate leaves out.
-var sharedSpace = netip.MustParsePrefix("100.64.0.0/10")
 
 // Send posts one message, once. Any status but 2xx is an error; 410 is ErrGone.
 func (s *Sender) Send(ctx context.Context, m Message) error {

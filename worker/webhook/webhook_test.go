@@ -97,3 +97,29 @@ func TestConfigComplainsAtOnceAndQuotesNothing(t *testing.T) {
 		t.Error("plain http was accepted")
 	}
 }
+
+// TestPublicAddresses: nothing but the internet, also not through a gateway to what
+// lies in IPv4.
+func TestPublicAddresses(t *testing.T) {
+	for address, want := range map[string]bool{
+		"93.184.216.34:443": true, "[2606:2800:220:1:248:1893:25c8:1946]:8443": true, "[::ffff:93.184.216.34]:443": true,
+		"10.0.0.1:443": false, "100.64.0.1:443": false, "127.0.0.1:443": false, "169.254.169.254:80": false, "0.0.0.0:443": false,
+		"192.0.0.1:443": false, "198.18.0.1:443": false, "203.0.113.7:443": false, "240.0.0.1:443": false, "255.255.255.255:443": false, "224.0.0.1:443": false,
+		"[::1]:443": false, "[::]:443": false, "[fe80::1%eth0]:443": false, "[fd00::1]:443": false, "[ff02::1]:443": false,
+		"[::ffff:10.0.0.1]:443": false, "[::ffff:169.254.169.254]:80": false, // IPv4-mapped
+		"[::a9fe:a9fe]:80":        false,                                  // IPv4-compatible
+		"[64:ff9b::a9fe:a9fe]:80": false, "[64:ff9b:1::a00:1]:443": false, // NAT64
+		"[2002:a00:1::]:443": false, "[2001::a00:1]:443": false, // 6to4, Teredo
+		"[2001:db8::1]:443": false, "[3fff::1]:443": false, "[100::1]:443": false, "[5f00::1]:443": false, "not an address": false,
+	} {
+		network := "tcp4"
+		if strings.HasPrefix(address, "[") {
+			network = "tcp6"
+		}
+		if err := publicOnly(network, address, nil); (err == nil) != want {
+			t.Errorf("%s: got %v", address, err)
+		} else if err != nil && strings.ContainsAny(err.Error(), "0123456789") {
+			t.Errorf("%s: the error names it: %v", address, err)
+		}
+	}
+}

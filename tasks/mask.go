@@ -1,4 +1,4 @@
-package admin
+package tasks
 
 import (
 	"regexp"
@@ -11,8 +11,9 @@ var addressLike = regexp.MustCompile(`[^\s"'<>@,;:|&=?/()\[\]{}\\]+(?:@|%40|\\u0
 
 var atSign = regexp.MustCompile(`@|%40|\\u0040`)
 
-// mask replaces every address by what tasks.Email prints of it.
-func mask(text []byte) []byte {
+// Mask replaces every address in a text by what Email prints of it. It is for texts
+// that others have made.
+func Mask(text []byte) []byte {
 	return addressLike.ReplaceAllFunc(text, func(found []byte) []byte {
 		at := atSign.FindIndex(found)
 		_, a := utf8.DecodeRune(found)
