@@ -3,6 +3,7 @@ package worker
 import (
 	"errors"
 	"fmt"
+	"regexp"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -88,6 +89,9 @@ func (c Config) withDefaults() (Config, error) {
 			errs = append(errs, fmt.Errorf("worker: %s must be at least 1", name))
 		}
 	}
+	if c.Mark != "" && !markKey.MatchString(c.Mark) {
+		errs = append(errs, errors.New("worker: Mark must have 1 to 64 letters, digits and underscores"))
+	}
 	// A call must end before its claim does, and a shutdown must outlast both.
 	if c.Ledger.ClaimTTL < c.RequestTimeout+screenTimeout+claimMargin {
 		errs = append(errs, fmt.Errorf("worker: the claim (%s) must last %s longer than a request (%s)",
@@ -98,6 +102,8 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	return c, errors.Join(errs...)
 }
+
+var markKey = regexp.MustCompile(`^[A-Za-z0-9_]{1,64}$`)
 
 func setDefault[T comparable](v *T, def T) {
 	var zero T

@@ -33,6 +33,7 @@ type workerCommand struct {
 	Calls           string `default:"4" placeholder:"N" help:"Calls to Clerk in flight at a time."`
 	Concurrency     string `default:"32" placeholder:"N" help:"Tasks handled at a time; most of them only wait."`
 	Screen          bool   `default:"true" negatable:"" help:"Look for existing users and invitations before a bulk call, so that no token is wasted."`
+	Mark            string `placeholder:"KEY" help:"The key of public_metadata under which every call carries the id of its invite: then whose an invitation is, is certain. Off unless it is set, because the metadata is the caller's and ends in the user."`
 	Unknown         string `enum:"park,resend" default:"park" placeholder:"WORD" help:"What to do with an invite with ignore_existing whose call got no answer and which Clerk's list does not show: park leaves it to a person, resend may mail twice."`
 
 	ReconcileEvery     string `default:"5m" placeholder:"DURATION" help:"How often the newest invitations are compared with Clerk's list; off disables it."`
@@ -134,6 +135,7 @@ func (c *workerCommand) config(p *program, pages adminPages) worker.Config {
 		Concurrency:     setting(all, "concurrency", c.Concurrency, positive),
 		NoScreening:     !c.Screen,
 		ResendUnknown:   c.Unknown == "resend",
+		Mark:            c.Mark,
 		Log:             p.logger(c.LogLevel, c.LogFormat),
 
 		ReconcileEvery:     setting(all, "reconcile-every", c.ReconcileEvery, spanOrOff),
