@@ -36,6 +36,7 @@ func TestJSONLines(t *testing.T) {
 		{"email", `{"email":"ada@example.com"}`, []string{"1 ada@example.com"}},
 		{"keys of others", `{"E-Mail":"ada@example.com","user_id":"auth0|1","publicMetadata":{"a":1},"Expires in days":"30.0","nested":{"x":[1]}}`, []string{
 			`1 ada@example.com {"public_metadata":{"a":1},"expires_in_days":30}`}},
+		{"an empty key behind no key", "{}\n{\"\":1}\n{\"\":\"x\",\"email\":\"ada@example.com\"}", []string{"row 1: email_address is missing", "row 2: email_address is missing", "3 ada@example.com"}},
 		{"misspelt", `{"email":"ada@example.com","notfy":false}`, []string{`row 1: "notfy" looks like notify: correct it, or leave it out with column ignore=…`}},
 		{"two keys for one field", `{"email":"ada@example.com","email_address":"b@example.com"}`, []string{
 			`row 1: "email" and "email_address" both name email_address; leave one out with column ignore=NAME`}},

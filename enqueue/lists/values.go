@@ -9,6 +9,7 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/inviteq/inviteq/tasks"
@@ -192,7 +193,7 @@ func (v *values) row(at Place, raw []byte) (Row, error) {
 
 // resolve finds out what the keys are. Most objects of a list have the same.
 func (v *values) resolve(keys []string) error {
-	signature := strings.Join(keys, "\x00")
+	signature := strconv.Itoa(len(keys)) + "\x00" + strings.Join(keys, "\x00")
 	if v.known.columns != nil && signature == v.last {
 		return nil
 	}
