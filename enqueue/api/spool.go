@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net/http"
@@ -16,7 +17,8 @@ func (l *list) open() (refused *answer) {
 		until: time.Now().Add(importFor), takes: l.takes,
 	}
 	var err error
-	l.List, err = lists.Open(l.ctx, body, l.options)
+	// The body ends by its own deadlines, and then says why; nobody reads on after it.
+	l.List, err = lists.Open(context.WithoutCancel(l.ctx), body, l.options)
 	switch {
 	case err == nil:
 		return nil
