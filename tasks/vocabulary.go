@@ -10,6 +10,14 @@ type Entry struct {
 	Do    string // What to do: sentences; "Nothing." where nothing has to be done.
 }
 
+// String is what it means, and what to do if anything has to be done.
+func (e Entry) String() string {
+	if e.Do == nothing {
+		return e.Means
+	}
+	return strings.TrimSpace(e.Means + " " + e.Do)
+}
+
 const (
 	nothing     = "Nothing."
 	inviteAgain = "Invite the person again, if you still want to."

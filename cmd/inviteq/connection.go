@@ -74,7 +74,7 @@ func (p *program) hint(ctx context.Context, conn *connection) {
 		}
 	}
 	if o.Closed.Closed() {
-		p.console.note("Nothing is sent (%s). %s %s", o.Closed.Why, o.Closed.Why.Entry().Means, o.Closed.Why.Entry().Do)
+		p.console.note("Nothing is sent (%s). %s", o.Closed.Why, o.Closed.Why.Entry())
 	}
 }
 

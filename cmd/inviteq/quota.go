@@ -115,9 +115,13 @@ func (p *program) printQuota(o ledger.Overview) error {
 	for _, line := range p.endpoints(o).lines(c) {
 		fmt.Fprintln(&b, line)
 	}
+	for _, e := range ledger.Endpoints {
+		if g := o.Quotas[e].Gate; g.Closed() {
+			fmt.Fprintf(&b, "%s: %s\n", g.Why, g.Why.Entry())
+		}
+	}
 	if o.Closed.Closed() {
-		fmt.Fprintf(&b, "\n%s\n", c.red(fmt.Sprintf("Nothing is sent (%s), next try %s. %s %s",
-			o.Closed.Why, in(o.At, o.Closed.Until), o.Closed.Why.Entry().Means, o.Closed.Why.Entry().Do)))
+		fmt.Fprintf(&b, "\n%s\n", c.red(fmt.Sprintf("Nothing is sent (%s), next try %s. %s", o.Closed.Why, in(o.At, o.Closed.Until), o.Closed.Why.Entry())))
 	}
 	fmt.Fprintln(&b)
 	for _, line := range p.waiting(o).lines(c) {

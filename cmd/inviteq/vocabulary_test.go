@@ -141,6 +141,42 @@ var (
 	movedFor    = regexp.MustCompile(`\bmove\([^,()]+, [^,()]+, now, '\w`)
 )
 
+var (
+	stateWord   = regexp.MustCompile(`(?:\bmove\([^,()]+, |\b(?:state|to) [=~]= |\bto(?:, reason(?:, at)?)? = )'(\w+)'`)
+	stateLetter = regexp.MustCompile(`\b([a-z])='(\w+)'`)
+)
+
+// TestStatesInScripts: the scripts know the states, and their letters, that Go
+// knows, and speak of no other.
+func TestStatesInScripts(t *testing.T) {
+	scripts, err := filepath.Glob("../../tasks/ledger/*.lua")
+	if err != nil {
+		t.Fatal(err)
+	}
+	found, letters := 0, 0
+	for _, file := range scripts {
+		b, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range stateWord.FindAllStringSubmatch(string(b), -1) {
+			found++
+			if _, err := tasks.ParseState(m[1]); err != nil {
+				t.Errorf("%s: %s is no state", file, m[1])
+			}
+		}
+		for _, m := range stateLetter.FindAllStringSubmatch(string(b), -1) {
+			letters++
+			if s, ok := tasks.StateOf(m[1][0]); !ok || s.String() != m[2] {
+				t.Errorf("%s: %s stands for %s, not for %s", file, m[1], s, m[2])
+			}
+		}
+	}
+	if found < 20 || letters != len(tasks.States) {
+		t.Errorf("found %d states and %d letters only", found, letters)
+	}
+}
+
 // checkScript: a script gets its reasons spelt in (R.word, where a word that is
 // none is an error at load), and quotes none itself.
 func checkScript(t *testing.T, file string, said map[string]bool) {

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"net/url"
@@ -41,7 +42,7 @@ func (h *Handler) concerns(v view, err error) []concern {
 		flag = " --instance " + name
 	}
 	if o.Closed.Closed() && v.Problems[tasks.ProblemClerkKey] == "" {
-		add(concern{Grave: true, What: "Nothing can be sent.", Advice: o.Closed.Why.Entry().Means + " " + o.Closed.Why.Entry().Do + " The next try is " + in(v.Now, o.Closed.Until) + "."})
+		add(concern{Grave: true, What: "Nothing can be sent.", Advice: o.Closed.Why.Entry().String() + " The next try is " + in(v.Now, o.Closed.Until) + "."})
 	}
 	if v.Breaker.State == clerk.Open {
 		add(concern{What: "Clerk does not answer, so this worker does not call it.", Advice: "The next try is " + in(v.Now, v.Breaker.RetryAt) + ". Waiting costs nothing; see status.clerk.com."})
@@ -55,9 +56,10 @@ func (h *Handler) concerns(v view, err error) []concern {
 		}
 	}
 	if n := o.States[tasks.Parked]; n > 0 {
+		list, explained := reasonsOf(v.Parked)
 		add(concern{
-			What:   count(n, "invite") + " " + isOrAre(n) + " parked: " + reasonsOf(v.Parked) + ".",
-			Advice: "A person must decide whether to send them again.", Run: "inviteq list --state parked" + flag,
+			What:   count(n, "invite") + " " + isOrAre(n) + " parked: " + list + ".",
+			Advice: explained, Run: "inviteq list --state parked" + flag,
 		})
 	}
 	if n := int64(len(v.Doubtful)); n > 0 {
@@ -125,19 +127,19 @@ func (h *Handler) reconcileConcerns(v view, flag string) (all []concern) {
 	return all
 }
 
-// reasonsOf lists why, the most frequent first.
-func reasonsOf(records []ledger.Record) string {
-	counts := map[string]int{}
+// reasonsOf lists why, the most frequent first, and explains each reason.
+func reasonsOf(records []ledger.Record) (list, explained string) {
+	counts := map[tasks.Reason]int{}
 	for _, r := range records {
-		counts[words(r.Reason)]++
+		counts[r.Reason]++
 	}
-	words := slices.SortedFunc(maps.Keys(counts), func(a, b string) int {
-		if counts[a] != counts[b] {
-			return counts[b] - counts[a]
-		}
-		return strings.Compare(a, b)
-	})
-	return strings.Join(words, ", ")
+	var names, texts []string
+	for _, r := range slices.SortedFunc(maps.Keys(counts), func(a, b tasks.Reason) int {
+		return cmp.Or(cmp.Compare(counts[b], counts[a]), cmp.Compare(a, b))
+	}) {
+		names, texts = append(names, words(r)), append(texts, r.Entry().String())
+	}
+	return strings.Join(names, ", "), strings.Join(texts, " ")
 }
 
 func isOrAre(n int64) string {

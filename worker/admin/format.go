@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/inviteq/inviteq/tasks"
+	"github.com/inviteq/inviteq/tasks/ledger"
 	"github.com/inviteq/inviteq/worker/reconcile"
 )
 
@@ -82,7 +83,8 @@ func readResult(result []byte) string {
 	case r.State != "" && plainWord.MatchString(r.State):
 		text := r.State
 		if r.Reason != "" {
-			text += ": " + strings.ReplaceAll(r.Reason, "_", " ")
+			state, _ := tasks.ParseState(r.State)
+			text += ": " + words(ledger.ReadReason(state, r.Reason))
 		}
 		if r.InvitationID != "" {
 			text += " " + r.InvitationID // asynqmon cuts longer lines off.

@@ -49,6 +49,7 @@ type endpointView struct {
 	Limited    bool
 	Gate       string
 	GateClass  string
+	Why        tasks.Entry // Why the gate is closed.
 }
 
 type laneView struct {
@@ -131,7 +132,7 @@ func endpointOf(o ledger.Overview, e ledger.Endpoint, now time.Time) endpointVie
 	}
 	switch g := q.Gate; {
 	case g.Closed() && g.Until.After(now):
-		v.Gate, v.GateClass = "closed for "+humane(g.Until.Sub(now))+" ("+words(g.Why)+")", "bad"
+		v.Gate, v.GateClass, v.Why = "closed for "+humane(g.Until.Sub(now))+" ("+words(g.Why)+")", "bad", g.Why.Entry()
 	case g.Closed():
 		v.Gate, v.GateClass = "one probe, then open", "warn"
 	case !g.CarefulUntil.IsZero():
