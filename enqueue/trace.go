@@ -14,16 +14,17 @@ import (
 // whatever propagator the producer has set up for its own calls.
 var traceContext = propagation.TraceContext{}
 
-// The tracer of whatever provider the producer sets up, even if it does so later.
-var (
-	tracer     = otel.Tracer("github.com/inviteq/inviteq/enqueue")
-	asProducer = []trace.SpanStartOption{trace.WithSpanKind(trace.SpanKindProducer)}
-)
+var asProducer = []trace.SpanStartOption{trace.WithSpanKind(trace.SpanKindProducer)}
+
+// tracer returns that of the provider which the producer has set up last. A tracer
+// that is kept stays with the first provider for good (OpenTelemetry's delegation
+// happens once), which is wrong for whoever sets up one provider per test.
+func tracer() trace.Tracer { return otel.Tracer("github.com/inviteq/inviteq/enqueue") }
 
 // startSpan begins a span of the producer. Without a tracer provider, which is the
 // producer's to set up, it costs next to nothing: attributes is not called then.
 func startSpan(ctx context.Context, name string, attributes func() []attribute.KeyValue) (context.Context, func(error)) {
-	ctx, span := tracer.Start(ctx, name, asProducer...)
+	ctx, span := tracer().Start(ctx, name, asProducer...)
 	if !span.IsRecording() {
 		return ctx, func(error) { span.End() }
 	}

@@ -30,6 +30,14 @@ func TestTraceRunsFromProducerToClerk(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.await(20*time.Second, r.ID)
+	// The dispatcher does not wait for the invite's task: the delivery can be settled
+	// before asynq has handed the task out, and a worker that stops leaves it queued.
+	const task = "inviteq task invitation:create"
+	for deadline := time.Now().Add(20 * time.Second); !slices.ContainsFunc(spans.GetSpans(), func(s tracetest.SpanStub) bool { return s.Name == task }); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("no span %q", task)
+		}
+	}
 	stop()
 
 	byName := map[string]tracetest.SpanStub{}
@@ -41,9 +49,9 @@ func TestTraceRunsFromProducerToClerk(t *testing.T) {
 			}
 		}
 	}
-	produced, task := byName["inviteq enqueue"], byName["inviteq task invitation:create"]
-	if !produced.SpanContext.IsValid() || task.Parent.SpanID() != produced.SpanContext.SpanID() {
-		t.Fatalf("the task's span does not continue the producer's: %v, %v", produced.SpanContext, task.Parent)
+	produced, handled := byName["inviteq enqueue"], byName[task]
+	if !produced.SpanContext.IsValid() || handled.Parent.SpanID() != produced.SpanContext.SpanID() {
+		t.Fatalf("the task's span does not continue the producer's: %v, %v", produced.SpanContext, handled.Parent)
 	}
 	delivery := byName["inviteq delivery"]
 	for _, name := range []string{"inviteq turn", "inviteq call", "inviteq settle"} {
