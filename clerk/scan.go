@@ -30,6 +30,8 @@ type Lister interface {
 type Scan struct {
 	Lister Lister
 
+	// Statuses are those that it reads. Defaults to all.
+	Statuses []Status
 	// PageSize is how many rows one read asks for, 3 to MaxPage. Defaults to MaxPage.
 	PageSize int
 	// Overlap is how many rows of a page are read again with the next, less than
@@ -170,6 +172,9 @@ func (s *Scan) Recent(ctx context.Context, since time.Time) iter.Seq2[Invitation
 }
 
 func (s *Scan) setDefaults() *Error {
+	if s.Statuses == nil {
+		s.Statuses = AllStatuses()
+	}
 	if s.PageSize == 0 {
 		s.PageSize = MaxPage
 	}

@@ -142,7 +142,7 @@ func (w *walk) read(ctx context.Context, offset int) (Page, bool) {
 		if err == nil {
 			s.report.Reads++
 			var page Page
-			page, err = s.Lister.List(ctx, ListOptions{Statuses: AllStatuses(), OrderBy: w.order, Limit: s.PageSize, Offset: offset})
+			page, err = s.Lister.List(ctx, ListOptions{Statuses: s.Statuses, OrderBy: w.order, Limit: s.PageSize, Offset: offset})
 			if err == nil {
 				return page, true
 			}

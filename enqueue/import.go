@@ -49,6 +49,6 @@ func (c *Client) Waiting(ctx context.Context) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	o, err := l.Overview(ctx, time.Now())
+	o, err := l.Overview(ctx, ledger.Now)
 	return o.States[tasks.Queued], err
 }

@@ -108,7 +108,7 @@ func (f workerAPI) serve(ctx context.Context, cfg apiSettings, w worker.Config, 
 		return func() error { return nil }, nil
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	served, err := startAPI(ctx, f.APIAddr, cfg, w.Redis, w.Ledger.Instance)
+	served, err := startAPI(ctx, f.APIAddr, cfg, w.Redis, w.Ledger.Instance, &asker{w.Clerk, lookingShare(w.Ledger.Limits.Other)})
 	if err != nil {
 		cancel()
 		return nil, err
@@ -127,8 +127,9 @@ func checkAPIAddr(all *complaints, addr string) {
 type apiServeCommand struct {
 	APIAddr string `name:"api-addr" default:"127.0.0.1:8081" placeholder:"HOST:PORT" help:"Where to listen."`
 	apiFlags
-	LogLevel  string `enum:"debug,info,warn,error" default:"info" placeholder:"LEVEL" help:"debug, info, warn or error. The audit log is on info."`
-	LogFormat string `enum:"auto,json,text" default:"auto" placeholder:"FORMAT" help:"json or text; auto is text on a terminal."`
+	ClerkAPIURL string `name:"clerk-api-url" variable:"CLERK_API_URL" default:"https://api.clerk.com/v1" placeholder:"URL" help:"Where Clerk is. The API asks it for preflights only, and only if it has CLERK_SECRET_KEY."`
+	LogLevel    string `enum:"debug,info,warn,error" default:"info" placeholder:"LEVEL" help:"debug, info, warn or error. The audit log is on info."`
+	LogFormat   string `enum:"auto,json,text" default:"auto" placeholder:"FORMAT" help:"json or text; auto is text on a terminal."`
 	instanceFlag
 }
 
@@ -140,10 +141,14 @@ func (c *apiServeCommand) Run(ctx context.Context, p *program) error {
 	log := p.logger(c.LogLevel, c.LogFormat)
 	cfg := c.config(&p.complaints, log)
 	checkAPIAddr(&p.complaints, c.APIAddr)
+	look := p.optionalAsker(c.ClerkAPIURL)
 	if err := p.complaints.usage(); err != nil {
 		return err
 	}
-	served, err := startAPI(ctx, c.APIAddr, cfg, opts, instance)
+	if look != nil {
+		defer look.clerk.Close()
+	}
+	served, err := startAPI(ctx, c.APIAddr, cfg, opts, instance, look)
 	if err != nil {
 		return err
 	}
@@ -162,7 +167,7 @@ type servedAPI struct {
 }
 
 // startAPI listens and serves, with a connection to Redis of its own.
-func startAPI(ctx context.Context, addr string, cfg apiSettings, opts *redis.UniversalOptions, instance string) (*servedAPI, error) {
+func startAPI(ctx context.Context, addr string, cfg apiSettings, opts *redis.UniversalOptions, instance string, look *asker) (*servedAPI, error) {
 	l, err := new(net.ListenConfig).Listen(ctx, "tcp", addr)
 	if err != nil {
 		return nil, fmt.Errorf("cannot listen on %s (%v): choose another --api-addr ($INVITEQ_API_ADDR)", addr, innermost(err))
@@ -180,6 +185,9 @@ func startAPI(ctx context.Context, addr string, cfg apiSettings, opts *redis.Uni
 	}
 	audit := newAuditLog(log)
 	cfg.api.Client, cfg.api.Ledger, cfg.api.Audit = conn.client, conn.ledger, audit.write
+	if look != nil {
+		cfg.api.Preflight = look.over(conn.ledger)
+	}
 	a, err := api.New(cfg.api)
 	if err != nil {
 		_ = l.Close() // nobody has connected

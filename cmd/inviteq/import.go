@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/inviteq/inviteq/clerk"
 	"github.com/inviteq/inviteq/enqueue"
 	"github.com/inviteq/inviteq/enqueue/lists"
 	"github.com/inviteq/inviteq/tasks"
@@ -24,8 +25,10 @@ type importCommand struct {
 	MaxWaiting  int64  `default:"2000000" placeholder:"INVITES" help:"The most invites of the instance that may wait, the list's included."`
 	SkipInvalid bool   `help:"Leave bad rows out, instead of enqueueing nothing."`
 	DryRun      bool   `help:"Check every row and do nothing; needs no Redis."`
+	Preflight   bool   `help:"Say what would become of the list, by free reads at Clerk, and do nothing: who has an account, who is invited already, how long it would take. Needs CLERK_SECRET_KEY."`
 	Wait        bool   `help:"Follow the import until every row is settled, and print the outcomes. The exit code is 1 if any row has failed or is parked."`
 	Report      string `placeholder:"FILE" help:"Write the outcome of every row to a CSV file, as it is when the command ends."`
+	ClerkAPIURL string `name:"clerk-api-url" variable:"CLERK_API_URL" default:"https://api.clerk.com/v1" placeholder:"URL" help:"Where Clerk is, for --preflight."`
 	instanceFlag
 	jsonFlag
 }
@@ -38,6 +41,7 @@ Every row is checked before anything is enqueued. Rows with the address of an ea
 Examples:
 
   inviteq import team.csv --dry-run
+  inviteq import team.csv --preflight
   inviteq import team.xlsx --column email_address="Work mail" --wait --report outcomes.csv
   sqlite3 -csv -header app.db 'select email from waitlist' | inviteq import - --import-id waitlist-may`
 }
@@ -54,6 +58,13 @@ func (c *importCommand) Run(ctx context.Context, p *program) error {
 	// Redis is not needed for this, but its address is: all complaints at once.
 	p.redisOptions()
 	p.instance(c.Instance)
+	if c.DryRun && c.Preflight {
+		p.complaints.add(errors.New("--preflight does what --dry-run does, and more; leave one of them out"))
+	}
+	var api *clerk.Client
+	if c.Preflight {
+		api = p.clerkClient(c.ClerkAPIURL, clerk.DefaultTimeout)
+	}
 	if err := p.complaints.usage(); err != nil {
 		return err
 	}
@@ -78,6 +89,10 @@ func (c *importCommand) Run(ctx context.Context, p *program) error {
 		return err
 	}
 	defer r.conn.Close()
+	if c.Preflight {
+		defer api.Close()
+		return r.preflight(ctx, api)
+	}
 	if err := r.enqueue(ctx); err != nil {
 		return err
 	}

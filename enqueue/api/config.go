@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/inviteq/inviteq/enqueue"
+	"github.com/inviteq/inviteq/tasks"
 	"github.com/inviteq/inviteq/tasks/ledger"
 )
 
@@ -38,6 +40,10 @@ type Config struct {
 
 	// MaxRows is the most rows of a list. Defaults to lists.DefaultMaxRows.
 	MaxRows int
+
+	// Preflight says what would become of a list of so many invites, by reads at
+	// Clerk. Defaults to nothing: then nobody can ask for it.
+	Preflight func(ctx context.Context, list iter.Seq2[tasks.Invite, error], size int) (Forecast, error)
 
 	// MaxWaiting is how many invites of the instance may wait when a list comes,
 	// its own included. Defaults to no limit.

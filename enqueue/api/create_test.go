@@ -184,6 +184,7 @@ type importState struct {
 	Conflicts   []int            `json:"conflicts"`
 	DryRun      bool             `json:"dry_run"`
 	Problems    []map[string]any `json:"problems"`
+	Ignored     []string
 }
 
 // members is the body of a bulk create.

@@ -1,13 +1,16 @@
 package api_test
 
 import (
+	"context"
 	"fmt"
+	"iter"
 	"os"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/inviteq/inviteq/enqueue/api"
+	"github.com/inviteq/inviteq/tasks"
 )
 
 const csv = "text/csv"
@@ -132,6 +135,78 @@ func TestBadRows(t *testing.T) {
 		if r := s.do("POST", "/v1/imports", media, "email\na@example.com\n"); r.status != 415 {
 			t.Errorf("%q: %d %s", media, r.status, r.body)
 		}
+	}
+}
+
+// TestImportShapes: what is not CSV, columns by their own names, ids of the caller's.
+func TestImportShapes(t *testing.T) {
+	s := newStage(t)
+	var got importState
+	r := s.do("POST", "/v1/imports?column=email_address%3DWork+mail&column=ignore%3DNotfy&global_ids=true", csv, "id,Work mail,Name,Notfy\norder-1,a@example.com,A,x\n")
+	r.into(t, &got)
+	if got.Admitted != 1 || strings.Join(got.Ignored, ", ") != "Name, Notfy" {
+		t.Errorf("got %s", r.body)
+	}
+	var one map[string]any
+	s.get("/v1/invites/order-1").into(t, &one)
+	if one["import_id"] != got.ID {
+		t.Errorf("got %v", one)
+	}
+	for media, body := range map[string]string{
+		"application/json": `[{"email":"b@example.com"},{"E-Mail":"c@example.com"}]`, "application/octet-stream": "\xff\xfee\x00m\x00a\x00i\x00l\x00\n\x00d\x00@\x00b\x00.\x00c\x00o\x00",
+	} {
+		r := s.do("POST", "/v1/imports", media, body)
+		if r.into(t, &got); got.Admitted == 0 {
+			t.Errorf("%s: %s", media, r.body)
+		}
+	}
+	r = s.do("POST", "/v1/imports", "application/json", `[{"email":"b@example.com"},{"email":"x"}]`)
+	if e := r.errors(t); len(e) != 1 || e[0].Meta["row"] != 1.0 || e[0].Meta["item"] != 2.0 {
+		t.Errorf("got %s", r.body)
+	}
+	defer s.wrong()()
+	for _, q := range []string{"column=x", "column=colour%3Dx", "global_ids=perhaps", "preflight=true"} {
+		if r := s.do("POST", "/v1/imports?"+q, csv, "email\na@example.com\n"); r.status != 422 {
+			t.Errorf("%s: %d %s", q, r.status, r.body)
+		}
+	}
+}
+
+// TestImportPreflight hands on what the check says, and accepts nothing.
+func TestImportPreflight(t *testing.T) {
+	var asked []string
+	s := newStage(t, func(c *api.Config) {
+		c.Preflight = func(_ context.Context, list iter.Seq2[tasks.Invite, error], size int) (api.Forecast, error) {
+			for i, err := range list {
+				if err != nil {
+					return api.Forecast{}, err
+				}
+				asked = append(asked, i.ID)
+			}
+			return api.Forecast{ToSend: size - 1, Users: 1}, nil
+		}
+	})
+	var got struct {
+		importState
+		Preflight api.Forecast `json:"preflight"`
+	}
+	s.do("POST", "/v1/imports?preflight=true&global_ids=true", csv, "id,email\n1,a@example.com\n2,b@example.com\n3,A@example.com\n").into(t, &got)
+	if !got.DryRun || got.Preflight.ToSend != 1 || got.Preflight.Users != 1 || got.Duplicates != 1 || strings.Join(asked, " ") != "1 2" || s.waiting() != 0 {
+		t.Errorf("got %+v, asked %q, %d wait", got, asked, s.waiting())
+	}
+}
+
+// TestImportsWaiting: a list that would make too many wait is refused.
+func TestImportsWaiting(t *testing.T) {
+	s := newStage(t, func(c *api.Config) { c.MaxWaiting = 2; c.MaxRows = 3 })
+	if r := s.do("POST", "/v1/imports", csv, "email\na@example.com\nb@example.com\nc@example.com\n"); r.status != 429 || r.header.Get("Retry-After") == "" {
+		t.Errorf("too many wait: %d %s", r.status, r.body)
+	}
+	if r := s.do("POST", "/v1/imports", csv, "email\n"+strings.Repeat("x\n", 4)); r.status != 413 {
+		t.Errorf("too many rows: %d %s", r.status, r.body)
+	}
+	if s.waiting() != 0 {
+		t.Errorf("%d wait", s.waiting())
 	}
 }
 

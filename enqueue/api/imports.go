@@ -54,6 +54,22 @@ type acceptedJSON struct {
 	DryRun      bool          `json:"dry_run"`
 	Problems    []rowProblems `json:"problems"` // Of the rows that were left out.
 	Ignored     []string      `json:"ignored"`  // Columns that are not used.
+
+	Preflight *Forecast `json:"preflight,omitempty"` // Only with ?preflight=true.
+}
+
+// Forecast says what would become of a list. Every good row is counted in one of
+// ToSend, Users, Invited, Waiting and Known.
+type Forecast struct {
+	ToSend  int        `json:"to_send"` // To be mailed.
+	Users   int        `json:"users"`   // Have an account.
+	Invited int        `json:"invited"` // Have a pending invitation.
+	Waiting int        `json:"waiting"` // An earlier invite for the person goes first.
+	Known   int        `json:"known"`   // From an earlier request: nothing happens.
+	Again   int        `json:"again"`   // Of to_send, invited already and mailed again because of ignore_existing.
+	Before  int64      `json:"before"`  // Invites that wait in the import lane, and go first.
+	ETA     *time.Time `json:"eta"`     // When the last one goes, at the current rate; null if nobody would be mailed, or the lane is paused.
+	Reads   int        `json:"reads"`   // Calls to Clerk that this took.
 }
 
 type rowProblems struct {
@@ -92,6 +108,7 @@ type list struct {
 	id      string
 	skip    bool
 	dry     bool
+	ask     bool // for a preflight
 
 	found lists.Survey
 	bad   []rowProblems
@@ -125,6 +142,9 @@ func (x *exchange) importList() *answer {
 	if refused := l.check(); refused != nil {
 		return refused
 	}
+	if l.ask {
+		return l.preflight()
+	}
 	if l.dry {
 		return ok(l.result(enqueue.Import{ID: l.id}, lists.Accepted{}))
 	}
@@ -145,7 +165,7 @@ var mediaTypes = []string{
 // parse reads everything but the list.
 func (l *list) parse() (refused *answer) {
 	q := l.r.URL.Query()
-	if refused := refuseUnknown(q, "import_id", "lane", "skip_invalid", "dry_run", "column", "sheet", "global_ids"); refused != nil {
+	if refused := refuseUnknown(q, "import_id", "lane", "skip_invalid", "dry_run", "preflight", "column", "sheet", "global_ids"); refused != nil {
 		return refused
 	}
 	if l.key, refused = l.exchange.key(); refused != nil {
@@ -168,12 +188,15 @@ func (l *list) parse() (refused *answer) {
 		}
 		l.options.Interactive = lane == tasks.Interactive
 	}
-	for name, to := range map[string]*bool{"skip_invalid": &l.skip, "dry_run": &l.dry, "global_ids": &l.options.GlobalIDs} {
+	for name, to := range map[string]*bool{"skip_invalid": &l.skip, "dry_run": &l.dry, "preflight": &l.ask, "global_ids": &l.options.GlobalIDs} {
 		if q.Has(name) {
 			if *to, err = strconv.ParseBool(q.Get(name)); err != nil {
 				return refuseParam(codeValue, name, "must be a boolean.")
 			}
 		}
+	}
+	if l.ask && l.cfg.Preflight == nil {
+		return refuseParam(codeValue, "preflight", "is not available here: this API has no key for Clerk. A worker's own API has one.")
 	}
 	media, _, err := mime.ParseMediaType(l.r.Header.Get("Content-Type"))
 	if err != nil || !slices.Contains(mediaTypes, media) {
@@ -259,6 +282,20 @@ func (l *list) refuseRows() *answer {
 		})
 	}
 	return a
+}
+
+// preflight says what would become of the list.
+func (l *list) preflight() *answer {
+	f, err := l.cfg.Preflight(l.ctx, l.Invites(l.ctx, l.id), l.found.Good)
+	if err != nil {
+		a := unavailable(err)
+		a.problems[0].LongMessage = "Clerk or the queue cannot be asked at the moment. Please try again."
+		return a
+	}
+	l.dry = true
+	out := l.result(enqueue.Import{ID: l.id}, lists.Accepted{})
+	out.Preflight = &f
+	return ok(out)
 }
 
 // accept puts the good rows into the ledger. It goes on when the client has gone:

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"iter"
+
+	"github.com/inviteq/inviteq/tasks"
 )
 
 // Survey is what a list holds.
@@ -58,6 +60,20 @@ func (l *List) Survey(ctx context.Context, tell func(error) error) (Survey, erro
 // Beside a *RowError and a *DuplicateError only the place of the row is there.
 func (l *List) Rows(ctx context.Context, importID string) iter.Seq2[Row, error] {
 	return l.rows(ctx, importID, new(Survey))
+}
+
+// Invites are the good rows, with the ids that they have in an import.
+func (l *List) Invites(ctx context.Context, importID string) iter.Seq2[tasks.Invite, error] {
+	return func(yield func(tasks.Invite, error) bool) {
+		for row, err := range l.Rows(ctx, importID) {
+			if isAboutRow(err) {
+				continue
+			}
+			if !yield(row.Invite, err) || err != nil {
+				return
+			}
+		}
+	}
 }
 
 func (l *List) rows(ctx context.Context, importID string, said *Survey) iter.Seq2[Row, error] {

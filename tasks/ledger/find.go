@@ -41,14 +41,37 @@ func (l *Ledger) Get(ctx context.Context, ids ...string) ([]Record, error) {
 
 // FindAddress returns all invites for an address, the newest first.
 func (l *Ledger) FindAddress(ctx context.Context, e tasks.Email) ([]Record, error) {
-	ids, err := l.idsOf(ctx, e)
+	found, err := l.FindAddresses(ctx, e)
 	if err != nil {
 		return nil, err
 	}
-	slices.Reverse(ids)
-	records, err := l.Get(ctx, ids...)
-	// The index holds a part of a hash: compare the address itself.
-	return slices.DeleteFunc(records, func(r Record) bool { return r.Invite.EmailAddress.Key() != e.Key() }), err
+	return found[0], nil
+}
+
+// FindAddresses is FindAddress for many, in two round trips.
+func (l *Ledger) FindAddresses(ctx context.Context, people ...tasks.Email) ([][]Record, error) {
+	ids, err := l.idsOf(ctx, people...)
+	if err != nil {
+		return nil, err
+	}
+	records, err := l.Get(ctx, slices.Concat(ids...)...)
+	if err != nil {
+		return nil, err
+	}
+	byID := make(map[string]Record, len(records))
+	for _, r := range records {
+		byID[r.Invite.ID] = r
+	}
+	found := make([][]Record, len(people))
+	for n, e := range people {
+		for _, id := range slices.Backward(ids[n]) {
+			// The index holds a part of a hash: compare the address itself.
+			if r, ok := byID[id]; ok && r.Invite.EmailAddress.Key() == e.Key() {
+				found[n] = append(found[n], r)
+			}
+		}
+	}
+	return found, nil
 }
 
 // FindInvitations returns our ids for Clerk's, as far as the ledger knows them.

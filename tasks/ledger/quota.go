@@ -107,6 +107,23 @@ func (l *Ledger) SpendShare(ctx context.Context, now time.Time, share float64) (
 	return Decision{RetryAt: l.local(now, time.UnixMilli(at))}, nil
 }
 
+// AwaitShare is SpendShare for callers that wait until they may read.
+func (l *Ledger) AwaitShare(ctx context.Context, share float64) error {
+	for {
+		d, err := l.SpendShare(ctx, Now, share)
+		if err != nil || d.Allowed {
+			return err
+		}
+		timer := time.NewTimer(max(time.Until(d.RetryAt), 10*time.Millisecond))
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return ctx.Err()
+		}
+	}
+}
+
 // policy is the limit as the policy's model takes it.
 func (l Limit) policy() policy.Limit {
 	return policy.Limit{Calls: l.Calls, Window: float64(l.Window.Milliseconds()), Span: float64(l.span().Milliseconds())}

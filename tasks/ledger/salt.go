@@ -145,26 +145,33 @@ func (l *Ledger) runSalted(ctx context.Context, script string, args func(salt) [
 }
 
 // idsOf returns the ids of the invites for an address, the oldest first.
-func (l *Ledger) idsOf(ctx context.Context, e tasks.Email) ([]string, error) {
+func (l *Ledger) idsOf(ctx context.Context, people ...tasks.Email) ([][]string, error) {
+	ids := make([][]string, len(people))
 	for range saltChanges {
 		s := l.currentSalt()
-		person := s.person(e)
 		pipe := l.rdb.Pipeline()
 		now := pipe.HGet(ctx, l.keys.of("meta"), "salt")
-		ids := pipe.HGet(ctx, l.keys.of("addr")+addressBucket(person), person)
-		older := pipe.LRange(ctx, l.keys.of("more")+person, 0, -1)
+		found, older, personOf := make([]*redis.StringCmd, len(people)), make([]*redis.StringSliceCmd, len(people)), s.keyer()
+		for n, e := range people {
+			person := personOf(e)
+			found[n] = pipe.HGet(ctx, l.keys.of("addr")+addressBucket(person), person)
+			older[n] = pipe.LRange(ctx, l.keys.of("more")+person, 0, -1)
+		}
 		if err := execute(ctx, pipe); err != nil {
 			return nil, err
 		}
 		stands, err := now.Bytes()
 		if errors.Is(err, redis.Nil) {
-			return nil, nil // Whatever writes a record writes a salt.
+			return ids, nil // Whatever writes a record writes a salt.
 		}
 		if err != nil {
 			return nil, fmt.Errorf("read the salt: %w", err)
 		}
 		if bytes.Equal(stands, s) {
-			return append(older.Val(), strings.Fields(ids.Val())...), nil
+			for n := range people {
+				ids[n] = append(older[n].Val(), strings.Fields(found[n].Val())...)
+			}
+			return ids, nil
 		}
 		l.salt.Store(new(salt(stands)))
 	}

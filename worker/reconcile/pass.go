@@ -232,18 +232,4 @@ func (p *Pass) settle(ctx context.Context, batch []clerk.Invitation) error {
 }
 
 // waitForRead waits for a token of the share of the read quota that passes have.
-func (p *Pass) waitForRead(ctx context.Context) error {
-	for {
-		d, err := p.Ledger.SpendShare(ctx, ledger.Now, p.ReadShare)
-		if err != nil || d.Allowed {
-			return err
-		}
-		timer := time.NewTimer(max(time.Until(d.RetryAt), 10*time.Millisecond))
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
-			return ctx.Err()
-		}
-	}
-}
+func (p *Pass) waitForRead(ctx context.Context) error { return p.Ledger.AwaitShare(ctx, p.ReadShare) }

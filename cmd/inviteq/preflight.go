@@ -1,0 +1,154 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"time"
+
+	"github.com/inviteq/inviteq/clerk"
+	"github.com/inviteq/inviteq/enqueue/api"
+	"github.com/inviteq/inviteq/enqueue/lists"
+	"github.com/inviteq/inviteq/tasks"
+	"github.com/inviteq/inviteq/tasks/ledger"
+	"github.com/inviteq/inviteq/worker/preflight"
+)
+
+// preflightJSON is a forecast in --json. The keys are stable and always there.
+type preflightJSON struct {
+	Rows       int    `json:"rows"`
+	Invalid    int    `json:"invalid"`
+	Duplicates int    `json:"duplicates"`
+	ImportID   string `json:"import_id"`
+	api.Forecast
+}
+
+func forecastOf(f preflight.Forecast) api.Forecast {
+	j := api.Forecast{
+		ToSend: f.ToSend, Users: f.Users, Invited: f.Invited, Waiting: f.Waiting, Known: f.Known, Again: f.Again, Before: f.Before, Reads: f.Reads,
+	}
+	if !f.ETA.IsZero() {
+		j.ETA = new(f.ETA.UTC().Truncate(time.Second))
+	}
+	return j
+}
+
+// preflight says what would become of the list, and does nothing.
+func (r *importRun) preflight(ctx context.Context, clerkAPI *clerk.Client) error {
+	f, err := r.p.forecast(ctx, r.conn.ledger, clerkAPI, r.list, r.found, r.ImportID)
+	if err != nil {
+		return err
+	}
+	if r.JSON {
+		return r.p.printJSON(preflightJSON{r.found.Rows(), r.found.Bad, r.found.Duplicates, r.ImportID, forecastOf(f)})
+	}
+	if err := r.p.printForecast(r.found, f); err != nil {
+		return err
+	}
+	r.p.console.note("Nothing was done.")
+	return nil
+}
+
+// forecast looks at the list with free reads, and shows how far it has come.
+func (p *program) forecast(ctx context.Context, l *ledger.Ledger, clerkAPI *clerk.Client, list *lists.List, found lists.Survey, importID string) (preflight.Forecast, error) {
+	screen := newLive(p.console)
+	defer screen.clear()
+	check := preflight.Check{Ledger: l, Clerk: clerkAPI, ReadShare: p.readShare()}
+	if screen != nil {
+		screen.draw("asking Clerk who is invited already …")
+		check.Progress = func(f preflight.Forecast) {
+			screen.draw(bar(min(screen.width()-1, 72), int64(found.Good), screen.paint, part{int64(f.Asked), "█", screen.paint.blue}),
+				fmt.Sprintf("%s of %s looked at, %s", thousands(int64(f.Asked)), thousands(int64(found.Good)), counted(f.Reads, "read")))
+		}
+	}
+	return check.Run(ctx, list.Invites(ctx, importID), found.Good)
+}
+
+// asker looks around at Clerk for the HTTP API.
+type asker struct {
+	clerk *clerk.Client
+	share float64
+}
+
+// optionalAsker is nil without a key for Clerk.
+func (p *program) optionalAsker(url string) *asker {
+	if raw, _ := p.env.secret("CLERK_SECRET_KEY"); raw == "" { // an error comes up where the key is needed
+		return nil
+	}
+	return &asker{p.clerkClient(url, clerk.DefaultTimeout), p.readShare()}
+}
+
+// over works with the ledger that the API has.
+func (a *asker) over(l *ledger.Ledger) func(context.Context, iter.Seq2[tasks.Invite, error], int) (api.Forecast, error) {
+	return func(ctx context.Context, list iter.Seq2[tasks.Invite, error], size int) (api.Forecast, error) {
+		check := preflight.Check{Ledger: l, Clerk: a.clerk, ReadShare: a.share}
+		f, err := check.Run(ctx, list, size)
+		return forecastOf(f), err
+	}
+}
+
+// lookingShare is the share of the published read quota that looking around may take
+// when the true quota is this.
+func lookingShare(other ledger.Limit) float64 {
+	const most = 0.2
+	published := ledger.ClerkLimits.Other
+	if other.Calls <= 0 || other.Window <= 0 {
+		return most
+	}
+	rate := float64(other.Calls) / other.Window.Seconds()
+	return most * min(1, rate/(float64(published.Calls)/published.Window.Seconds()))
+}
+
+// readShare is the share of the published read quota that looking around may take. A
+// development instance has a tenth of that quota.
+func (p *program) readShare() float64 {
+	raw, _ := p.env.secret("CLERK_SECRET_KEY") // clerkClient has complained
+	if key, err := clerk.ParseSecretKey(raw); err == nil && !key.Live() {
+		return 0.02
+	}
+	return 0.2
+}
+
+func (p *program) printForecast(found lists.Survey, f preflight.Forecast) error {
+	var t table
+	t.header("what would happen", "people", "")
+	t.row(text("to be invited"), number(int64(f.ToSend)), text("one mail each"))
+	for _, row := range []struct {
+		name string
+		n    int
+		what string
+	}{
+		{"  of these invited already", f.Again, "and mailed again, because of ignore_existing"},
+		{"existing users", f.Users, "have an account: Clerk will refuse them"},
+		{"invited already", f.Invited, "have a pending invitation: not mailed again"},
+		{"waiting already", f.Waiting, "an earlier invite for the same person goes first"},
+		{"known", f.Known, "from an earlier run of this import: nothing happens"},
+		{"same address", found.Duplicates, "as an earlier row: left out"},
+		{"bad rows", found.Bad, "left out"},
+	} {
+		if row.n > 0 {
+			t.row(text(row.name), number(int64(row.n)), text(row.what))
+		}
+	}
+	if err := t.print(p.console.out, p.console.onOut); err != nil {
+		return err
+	}
+	var words string
+	switch {
+	case f.Paused:
+		words = "The import lane is paused: nothing is sent until `inviteq resume --lane import`."
+	case !f.ETA.IsZero():
+		words = fmt.Sprintf("The last one goes %s (%s), at the current rate.", in(time.Now(), f.ETA), moment(f.ETA))
+	}
+	if f.Before > 0 {
+		words += fmt.Sprintf(" %s that wait in the import lane go first.", counted(int(f.Before), "invite"))
+	}
+	if f.ToSend > 0 {
+		words += " While it is sent, people who click are served before it; imports that come later wait for it."
+	}
+	if words != "" {
+		_, err := fmt.Fprintf(p.console.out, "\n%s\n", words)
+		return err
+	}
+	return nil
+}
