@@ -65,10 +65,11 @@ var arrows = []arrow{
 	{"tasks/redisconn", nil},
 	{"tasks/ledger", []string{"tasks", "tasks/redisconn", "tasks/ledger/..."}},
 	{"tasks/access", nil},
+	{"tasks/show", nil},
 	{"tasks", nil},
 	{"clerk/clerksim", []string{"clerk/clerksim/..."}},
 	{"clerk", []string{"clerk/..."}},
-	{"worker", []string{"tasks", "tasks/access", "tasks/ledger", "tasks/redisconn", "clerk", "worker/..."}},
+	{"worker", []string{"tasks", "tasks/access", "tasks/ledger", "tasks/redisconn", "tasks/show", "clerk", "worker/..."}},
 	{"enqueue", []string{"tasks", "tasks/access", "tasks/ledger", "tasks/redisconn", "enqueue/..."}},
 	{"cmd", []string{"cmd/...", "tasks/...", "clerk/...", "worker/...", "enqueue/..."}},
 }

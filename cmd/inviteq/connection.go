@@ -10,6 +10,7 @@ import (
 	"github.com/inviteq/inviteq/tasks"
 	"github.com/inviteq/inviteq/tasks/ledger"
 	"github.com/inviteq/inviteq/tasks/redisconn"
+	"github.com/inviteq/inviteq/tasks/show"
 )
 
 // connection is what a command needs that works on a queue.
@@ -70,7 +71,7 @@ func (p *program) hint(ctx context.Context, conn *connection) {
 	}
 	for _, lane := range tasks.Lanes {
 		if since, ok := o.Paused[lane]; ok {
-			p.console.note("The %s lane was paused %s; `inviteq resume --lane %s` resumes it.", lane, ago(o.At, since), lane)
+			p.console.note("The %s lane was paused %s; `inviteq resume --lane %s` resumes it.", lane, show.Ago(o.At, since), lane)
 		}
 	}
 	if o.Closed.Closed() {

@@ -5,9 +5,12 @@ import (
 	"io"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/rivo/uniseg"
 	"golang.org/x/term"
+
+	"github.com/inviteq/inviteq/tasks/show"
 )
 
 // console is where a command reads and writes. Results go to out, everything
@@ -66,7 +69,7 @@ type cell struct {
 }
 
 func text(s string) cell                     { return cell{text: s} }
-func number(n int64) cell                    { return cell{text: thousands(n), right: true} }
+func number(n int64) cell                    { return cell{text: show.Thousands(n), right: true} }
 func (c cell) in(f func(string) string) cell { c.paint = f; return c }
 
 // table lines its columns up, two spaces apart. The first row is the header.
@@ -128,11 +131,5 @@ func (t table) lines(p paint) []string {
 	return lines
 }
 
-// thousands writes 12345 as 12,345.
-func thousands(n int64) string {
-	s := fmt.Sprint(n)
-	for i := len(s) - 3; i > 0 && s[i-1] != '-'; i -= 3 {
-		s = s[:i] + "," + s[i:]
-	}
-	return s
-}
+// moment writes a point in time in the reader's own zone.
+func moment(at time.Time) string { return at.Local().Format("2006-01-02 15:04:05") }

@@ -34,29 +34,6 @@ func TestNoColourOffATerminal(t *testing.T) {
 	}
 }
 
-func TestThousands(t *testing.T) {
-	for n, want := range map[int64]string{0: "0", 999: "999", 1000: "1,000", 1234567: "1,234,567", -1234: "-1,234", -123: "-123"} {
-		if got := thousands(n); got != want {
-			t.Errorf("thousands(%d) = %q, want %q", n, got, want)
-		}
-	}
-}
-
-func TestHumane(t *testing.T) {
-	for d, want := range map[time.Duration]string{
-		-time.Second: "0s", 42 * time.Second: "42s", 12*time.Minute + 4*time.Second: "12m 4s",
-		59*time.Minute + 59*time.Second + 800*time.Millisecond: "1h 0m", 139 * time.Minute: "2h 19m", 76 * time.Hour: "3d 4h",
-	} {
-		if got := humane(d); got != want {
-			t.Errorf("humane(%s) = %q, want %q", d, got, want)
-		}
-	}
-	now := time.Now()
-	if got := in(now, now.Add(-time.Minute)) + ", " + in(now, now.Add(90*time.Second)) + ", " + ago(now, now.Add(-90*time.Second)); got != "now, in 1m 30s, 1m 30s ago" {
-		t.Errorf("got %q", got)
-	}
-}
-
 func TestBar(t *testing.T) {
 	plain := func(s string) string { return s }
 	for _, c := range []struct {

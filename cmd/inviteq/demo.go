@@ -50,7 +50,7 @@ func (c *demoCommand) Run(ctx context.Context, p *program) error {
 		return err
 	}
 	defer s.close()
-	var played show
+	var played demoShow
 	if played, err = s.play(ctx, p); err != nil {
 		return err
 	}
@@ -193,8 +193,8 @@ const (
 	visitors   = 8 // how many people are invited by a click
 )
 
-// show is what happens on the stage.
-type show struct {
+// demoShow is what happens on the stage.
+type demoShow struct {
 	began  time.Time
 	rows   int
 	faults map[string]int // rows that are left out, by reason
@@ -212,15 +212,15 @@ type click struct {
 }
 
 // play imports the list and clicks now and then, until every invite is settled.
-func (s *stage) play(ctx context.Context, p *program) (show, error) {
+func (s *stage) play(ctx context.Context, p *program) (demoShow, error) {
 	// The invitations that Clerk has already must be older than clocks may differ;
 	// otherwise the worker takes one for the answer to its own call.
 	select {
 	case <-time.After(2 * ledger.MaxSkew):
 	case <-ctx.Done():
-		return show{}, context.Cause(ctx)
+		return demoShow{}, context.Cause(ctx)
 	}
-	sh := show{began: time.Now(), faults: map[string]int{}}
+	sh := demoShow{began: time.Now(), faults: map[string]int{}}
 	if err := s.importList(ctx, &sh); err != nil {
 		return sh, err
 	}
@@ -253,7 +253,7 @@ func (s *stage) play(ctx context.Context, p *program) (show, error) {
 }
 
 // importList hands the good rows over.
-func (s *stage) importList(ctx context.Context, sh *show) error {
+func (s *stage) importList(ctx context.Context, sh *demoShow) error {
 	list, err := lists.Open(ctx, strings.NewReader(example.CSV), lists.Options{})
 	if err != nil {
 		return err
@@ -279,7 +279,7 @@ func (s *stage) importList(ctx context.Context, sh *show) error {
 }
 
 // step clicks if it is time to, and reads what has become of the invites.
-func (s *stage) step(ctx context.Context, sh *show) (err error) {
+func (s *stage) step(ctx context.Context, sh *demoShow) (err error) {
 	due := s.hour / (visitors + 1) * time.Duration(len(sh.clicks)+1)
 	if len(sh.clicks) < visitors && time.Since(sh.began) >= due {
 		email, err := tasks.ParseEmail(fmt.Sprintf("visitor.%d@example.com", len(sh.clicks)+1))
@@ -309,7 +309,7 @@ func (s *stage) step(ctx context.Context, sh *show) (err error) {
 }
 
 // reasons counts why people of the list were not delivered.
-func (s *stage) reasons(ctx context.Context, sh *show) error {
+func (s *stage) reasons(ctx context.Context, sh *demoShow) error {
 	sh.reasons = map[tasks.Reason]int{}
 	for st, err := range s.conn.client.All(ctx, enqueue.ListOptions{ImportID: demoImport, States: undelivered}) {
 		if err != nil {
@@ -321,7 +321,7 @@ func (s *stage) reasons(ctx context.Context, sh *show) error {
 }
 
 // done reports whether every invite is settled.
-func (sh show) done() bool {
+func (sh demoShow) done() bool {
 	for _, c := range sh.clicks {
 		if c.took == 0 {
 			return false
@@ -331,7 +331,7 @@ func (sh show) done() bool {
 }
 
 // waits returns the mean and the longest wait of the clicks that are settled.
-func (sh show) waits() (n int, mean, longest time.Duration) {
+func (sh demoShow) waits() (n int, mean, longest time.Duration) {
 	for _, c := range sh.clicks {
 		if c.took > 0 {
 			n++

@@ -12,6 +12,7 @@ import (
 	"github.com/inviteq/inviteq/clerk/clerksim"
 	"github.com/inviteq/inviteq/tasks"
 	"github.com/inviteq/inviteq/tasks/ledger"
+	"github.com/inviteq/inviteq/tasks/show"
 )
 
 // demoView shows how the demo goes: a few lines that are drawn again on a
@@ -27,14 +28,14 @@ type demoView struct {
 const demoEvery = 5 * time.Second
 
 func newDemoView(p *program, s *stage) *demoView {
-	p.console.note("An hour of Clerk's limits (100 single calls and 25 bulk calls of 10: at most 350 invitations) in %s.", humane(s.hour))
+	p.console.note("An hour of Clerk's limits (100 single calls and 25 bulk calls of 10: at most 350 invitations) in %s.", show.Duration(s.hour))
 	p.console.note("A list of 500 people is being imported, and eight people click \"invite\" meanwhile. Nobody is mailed.\n")
 	return &demoView{p: p, stage: s, live: newLive(p.console)}
 }
 
 func (v *demoView) clear() { v.live.clear() }
 
-func (v *demoView) show(ctx context.Context, sh show) error {
+func (v *demoView) show(ctx context.Context, sh demoShow) error {
 	if v.live == nil && time.Since(v.told) < demoEvery && !sh.done() {
 		return nil
 	}
@@ -95,7 +96,7 @@ func brief(d time.Duration) string {
 	if d < 10*time.Second {
 		return fmt.Sprintf("%.2f s", d.Seconds())
 	}
-	return humane(d)
+	return show.Duration(d)
 }
 
 // demoJSON is the end of the demo in --json. The keys are stable and always there.
@@ -118,7 +119,7 @@ type demoJSON struct {
 }
 
 // result asks the simulated Clerk, not the ledger, wherever it can be asked.
-func (s *stage) result(sh show) demoJSON {
+func (s *stage) result(sh demoShow) demoJSON {
 	clicked, mean, longest := sh.waits()
 	r := demoJSON{
 		Rows: sh.rows, LeftOut: sh.faults, OtherReasons: map[tasks.Reason]int{}, Open: sh.list.Open, Clicks: clicked,
@@ -150,7 +151,7 @@ func (s *stage) result(sh show) demoJSON {
 func (r demoJSON) print(p *program) error {
 	c := p.console.onOut
 	var t table
-	t.header(fmt.Sprintf("the list, %s rows", thousands(int64(r.Rows))), "people", "")
+	t.header(fmt.Sprintf("the list, %s rows", show.Thousands(r.Rows)), "people", "")
 	t.row(text("delivered").in(c.green), number(r.Delivered), text("one mail each"))
 	t.row(text("already invited").in(c.yellow), number(r.AlreadyInvited), text("had a pending invitation: not mailed again"))
 	t.row(text("existing users").in(c.yellow), number(r.ExistingUsers), text("have an account: refused by Clerk"))
@@ -171,7 +172,7 @@ func (r demoJSON) print(p *program) error {
 	facts.row(text("mails to one address, at most"), text(fmt.Sprint(r.MostMails)))
 	facts.row(text("clicks while the list was waiting"), text(fmt.Sprintf("%d, delivered in %s on average, %s at most", r.Clicks,
 		brief(time.Duration(r.ClickMeanMS)*time.Millisecond), brief(time.Duration(r.ClickLongestMS)*time.Millisecond))))
-	facts.row(text("took"), text(humane(time.Duration(r.Seconds*float64(time.Second)))))
+	facts.row(text("took"), text(show.Duration(time.Duration(r.Seconds*float64(time.Second)))))
 	_, err := fmt.Fprintln(p.console.out, strings.Join(facts.lines(c)[1:], "\n"))
 	return err
 }

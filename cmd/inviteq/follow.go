@@ -10,6 +10,7 @@ import (
 
 	"github.com/inviteq/inviteq/enqueue"
 	"github.com/inviteq/inviteq/tasks"
+	"github.com/inviteq/inviteq/tasks/show"
 )
 
 // plainEvery is how often progress is told where no line can be drawn again.
@@ -71,7 +72,7 @@ func (r pace) String() string {
 	if took < paceAfter || r.done == r.before {
 		return ""
 	}
-	return fmt.Sprintf(" · %s/h", thousands(int64(float64(r.done-r.before)/took.Hours())))
+	return fmt.Sprintf(" · %s/h", show.Thousands(int64(float64(r.done-r.before)/took.Hours())))
 }
 
 // importBar is the live view of an import.
@@ -84,14 +85,14 @@ func importBar(width int, c paint, i enqueue.Import) string {
 
 // importLine is the same in words.
 func importLine(i enqueue.Import) string {
-	words := []string{fmt.Sprintf("%s of %s settled", thousands(i.Total-i.Open), thousands(i.Total))}
+	words := []string{fmt.Sprintf("%s of %s settled", show.Thousands(i.Total-i.Open), show.Thousands(i.Total))}
 	for _, s := range slices.Concat(tasks.States[tasks.Pending:], tasks.States[:tasks.Pending]) {
 		if n := i.States[s]; n > 0 {
-			words = append(words, thousands(n)+" "+s.String())
+			words = append(words, show.Thousands(n)+" "+s.String())
 		}
 	}
 	if !i.ETA.IsZero() {
-		words = append(words, "done "+in(time.Now(), i.ETA))
+		words = append(words, "done "+show.In(time.Now(), i.ETA))
 	}
 	return strings.Join(words, " · ")
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/inviteq/inviteq/enqueue"
 	"github.com/inviteq/inviteq/enqueue/lists"
 	"github.com/inviteq/inviteq/tasks"
+	"github.com/inviteq/inviteq/tasks/show"
 )
 
 type importCommand struct {
@@ -141,7 +142,7 @@ func (r *importRun) check(ctx context.Context) (err error) {
 	}
 	switch name := listName(r.File); {
 	case r.found.Bad > 0 && !r.SkipInvalid:
-		return usagef("%s of %s rows are bad, so nothing was enqueued: fix them, or leave them out with --skip-invalid", thousands(int64(r.found.Bad)), thousands(int64(r.found.Rows())))
+		return usagef("%s of %s rows are bad, so nothing was enqueued: fix them, or leave them out with --skip-invalid", show.Thousands(r.found.Bad), show.Thousands(r.found.Rows()))
 	case r.found.Rows() == 0:
 		return usagef("%s has no rows, so there is nobody to invite", name)
 	case r.found.Good == 0:
@@ -180,10 +181,10 @@ func (r *importRun) json(i enqueue.Import) importResultJSON {
 func (r *importRun) leftOut() string {
 	var words []string
 	if r.found.Duplicates > 0 {
-		words = append(words, thousands(int64(r.found.Duplicates))+" with the address of an earlier row")
+		words = append(words, show.Thousands(r.found.Duplicates)+" with the address of an earlier row")
 	}
 	if r.found.Bad > 0 {
-		words = append(words, thousands(int64(r.found.Bad))+" bad")
+		words = append(words, show.Thousands(r.found.Bad)+" bad")
 	}
 	if len(words) == 0 {
 		return ""
@@ -196,7 +197,7 @@ func (r *importRun) dry() error {
 		return r.p.printJSON(r.json(enqueue.Import{ID: r.ImportID}))
 	}
 	_, err := fmt.Fprintf(r.p.console.out, "%s invites would be enqueued as %s%s. Nothing was done.\n",
-		thousands(int64(r.found.Good)), r.ImportID, r.leftOut())
+		show.Thousands(r.found.Good), r.ImportID, r.leftOut())
 	return err
 }
 
@@ -211,7 +212,7 @@ func (r *importRun) enqueue(ctx context.Context) (err error) {
 			if screen != nil {
 				n := int64(done.Done())
 				screen.draw(bar(min(screen.width()-1, 72), int64(r.found.Good), screen.paint, part{n, "█", screen.paint.blue}),
-					fmt.Sprintf("%s of %s enqueued", thousands(n), thousands(int64(r.found.Good))))
+					fmt.Sprintf("%s of %s enqueued", show.Thousands(n), show.Thousands(r.found.Good)))
 			}
 		},
 	})
@@ -226,9 +227,9 @@ func (r *importRun) enqueue(ctx context.Context) (err error) {
 	if r.JSON {
 		return nil
 	}
-	words := thousands(int64(r.result.Admitted)) + " invites enqueued"
+	words := show.Thousands(r.result.Admitted) + " invites enqueued"
 	if r.result.Known > 0 {
-		words += fmt.Sprintf(", %s known from an earlier run", thousands(int64(r.result.Known)))
+		words += fmt.Sprintf(", %s known from an earlier run", show.Thousands(r.result.Known))
 	}
 	_, err = fmt.Fprintf(p.console.out, "%s: %s%s.\n", p.console.onOut.bold(r.ImportID), words, r.leftOut())
 	if r.result.Admitted == 0 && err == nil {
@@ -261,7 +262,7 @@ func (r *importRun) stopped(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		why = errors.New("interrupted")
 	}
-	return fmt.Errorf("%w. %s of %s rows are enqueued; go on with `%s`", why, thousands(int64(e.Done)), thousands(int64(r.found.Good)), r.again())
+	return fmt.Errorf("%w. %s of %s rows are enqueued; go on with `%s`", why, show.Thousands(e.Done), show.Thousands(r.found.Good), r.again())
 }
 
 // again is the command that goes on with this import.
@@ -324,7 +325,7 @@ func (r *importRun) finish(ctx context.Context) error {
 		err = r.printOutcomes(ctx, now)
 	case !now.ETA.IsZero():
 		_, err = fmt.Fprintf(p.console.out, "The last one goes %s (%s) at the current rate. `inviteq status %s` tells how far it is.\n",
-			in(time.Now(), now.ETA), moment(now.ETA), r.ImportID)
+			show.In(time.Now(), now.ETA), moment(now.ETA), r.ImportID)
 	case now.Open > 0:
 		_, err = fmt.Fprintf(p.console.out, "`inviteq status %s` tells how far it is.\n", r.ImportID)
 	}

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/inviteq/inviteq/enqueue/lists"
+	"github.com/inviteq/inviteq/tasks/show"
 )
 
 // listFlags say how a list is read.
@@ -103,25 +104,18 @@ func (p *program) survey(ctx context.Context, name string, list *lists.List, tel
 		return found, unusable(name, err)
 	}
 	if found.Preamble > 0 {
-		p.console.note("ignored: %s above the names of the columns", counted(found.Preamble, "row"))
+		p.console.note("ignored: %s above the names of the columns", show.Count(found.Preamble, "row"))
 	}
 	if found.Comments > 0 {
-		p.console.note("ignored: %s that begin with #", counted(found.Comments, "row"))
+		p.console.note("ignored: %s that begin with #", show.Count(found.Comments, "row"))
 	}
 	if n := len(found.Ignored); n > 0 {
 		shown := found.Ignored[:min(n, 20)]
 		more := ""
 		if n > len(shown) {
-			more = fmt.Sprintf(" and %s more", thousands(int64(n-len(shown))))
+			more = fmt.Sprintf(" and %s more", show.Thousands(n-len(shown)))
 		}
 		p.console.note("ignored: %s%s", strings.Join(shown, ", "), more)
 	}
 	return found, nil
-}
-
-func counted(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return thousands(int64(n)) + " " + what + "s"
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/inviteq/inviteq/enqueue/lists"
 	"github.com/inviteq/inviteq/tasks"
 	"github.com/inviteq/inviteq/tasks/ledger"
+	"github.com/inviteq/inviteq/tasks/show"
 	"github.com/inviteq/inviteq/worker/preflight"
 )
 
@@ -58,7 +59,7 @@ func (p *program) forecast(ctx context.Context, l *ledger.Ledger, clerkAPI *cler
 		screen.draw("asking Clerk who is invited already …")
 		check.Progress = func(f preflight.Forecast) {
 			screen.draw(bar(min(screen.width()-1, 72), int64(found.Good), screen.paint, part{int64(f.Asked), "█", screen.paint.blue}),
-				fmt.Sprintf("%s of %s looked at, %s", thousands(int64(f.Asked)), thousands(int64(found.Good)), counted(f.Reads, "read")))
+				fmt.Sprintf("%s of %s looked at, %s", show.Thousands(f.Asked), show.Thousands(found.Good), show.Count(f.Reads, "read")))
 		}
 	}
 	return check.Run(ctx, list.Invites(ctx, importID), found.Good)
@@ -138,10 +139,10 @@ func (p *program) printForecast(found lists.Survey, f preflight.Forecast) error 
 	case f.Paused:
 		words = "The import lane is paused: nothing is sent until `inviteq resume --lane import`."
 	case !f.ETA.IsZero():
-		words = fmt.Sprintf("The last one goes %s (%s), at the current rate.", in(time.Now(), f.ETA), moment(f.ETA))
+		words = fmt.Sprintf("The last one goes %s (%s), at the current rate.", show.In(time.Now(), f.ETA), moment(f.ETA))
 	}
 	if f.Before > 0 {
-		words += fmt.Sprintf(" %s that wait in the import lane go first.", counted(int(f.Before), "invite"))
+		words += fmt.Sprintf(" %s that wait in the import lane go first.", show.Count(f.Before, "invite"))
 	}
 	if f.ToSend > 0 {
 		words += " While it is sent, people who click are served before it; imports that come later wait for it."

@@ -8,6 +8,7 @@ import (
 
 	"github.com/inviteq/inviteq/tasks"
 	"github.com/inviteq/inviteq/tasks/ledger"
+	"github.com/inviteq/inviteq/tasks/show"
 )
 
 type quotaCommand struct {
@@ -121,7 +122,7 @@ func (p *program) printQuota(o ledger.Overview) error {
 		}
 	}
 	if o.Closed.Closed() {
-		fmt.Fprintf(&b, "\n%s\n", c.red(fmt.Sprintf("Nothing is sent (%s), next try %s. %s", o.Closed.Why, in(o.At, o.Closed.Until), o.Closed.Why.Entry())))
+		fmt.Fprintf(&b, "\n%s\n", c.red(fmt.Sprintf("Nothing is sent (%s), next try %s. %s", o.Closed.Why, show.In(o.At, o.Closed.Until), o.Closed.Why.Entry())))
 	}
 	fmt.Fprintln(&b)
 	for _, line := range p.waiting(o).lines(c) {
@@ -132,7 +133,7 @@ func (p *program) printQuota(o ledger.Overview) error {
 		fmt.Fprintln(&b, "No invite is waiting.")
 	} else {
 		drained := o.Drain()
-		fmt.Fprintf(&b, "All of them will have been sent %s (%s).\n", in(o.At, drained), moment(drained))
+		fmt.Fprintf(&b, "All of them will have been sent %s (%s).\n", show.In(o.At, drained), moment(drained))
 	}
 	_, err := fmt.Fprint(p.console.out, b.String())
 	return err
@@ -152,7 +153,7 @@ func (p *program) endpoints(o ledger.Overview) table {
 			left = number(int64(q.Free()))
 		}
 		left.right = true
-		t.row(text(names[e]), text(q.Limit.String()), number(int64(q.Spent)), left, text(in(o.At, q.NextAt)), p.gate(o.At, q.Gate))
+		t.row(text(names[e]), text(q.Limit.String()), number(int64(q.Spent)), left, text(show.In(o.At, q.NextAt)), p.gate(o.At, q.Gate))
 	}
 	return t
 }
@@ -164,7 +165,7 @@ func (p *program) waiting(o ledger.Overview) table {
 	for _, lane := range tasks.Lanes {
 		note := text("")
 		if since, ok := o.Paused[lane]; ok {
-			note = text(fmt.Sprintf("paused %s; `inviteq resume --lane %s`", ago(o.At, since), lane)).in(p.console.onOut.yellow)
+			note = text(fmt.Sprintf("paused %s; `inviteq resume --lane %s`", show.Ago(o.At, since), lane)).in(p.console.onOut.yellow)
 		}
 		t.row(text(lane.String()), number(o.Waiting[lane]), note)
 	}
@@ -177,11 +178,11 @@ func (p *program) waiting(o ledger.Overview) table {
 func (p *program) gate(now time.Time, g ledger.Gate) cell {
 	switch {
 	case g.Closed() && g.Until.After(now):
-		return text(fmt.Sprintf("closed for %s (%s)", humane(g.Until.Sub(now)), g.Why)).in(p.console.onOut.red)
+		return text(fmt.Sprintf("closed for %s (%s)", show.Duration(g.Until.Sub(now)), g.Why)).in(p.console.onOut.red)
 	case g.Closed():
 		return text("one probe, then open").in(p.console.onOut.yellow)
 	case !g.CarefulUntil.IsZero():
-		return text("careful for " + humane(g.CarefulUntil.Sub(now))).in(p.console.onOut.yellow)
+		return text("careful for " + show.Duration(g.CarefulUntil.Sub(now))).in(p.console.onOut.yellow)
 	}
 	return text("open").in(p.console.onOut.green)
 }

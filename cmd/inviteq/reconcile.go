@@ -14,6 +14,7 @@ import (
 	"github.com/inviteq/inviteq/enqueue/lists"
 	"github.com/inviteq/inviteq/tasks"
 	"github.com/inviteq/inviteq/tasks/ledger"
+	"github.com/inviteq/inviteq/tasks/show"
 	"github.com/inviteq/inviteq/worker/reconcile"
 )
 
@@ -81,7 +82,7 @@ func (c *reconcileCommand) Run(ctx context.Context, p *program) error {
 			if r.Agreed {
 				what = "looking for what is missing"
 			}
-			screen.draw(fmt.Sprintf("%s invitations in %s calls, %s, %s", thousands(int64(r.Scanned)), thousands(int64(r.Reads)), what, humane(r.Took)))
+			screen.draw(fmt.Sprintf("%s invitations in %s calls, %s, %s", show.Thousands(r.Scanned), show.Thousands(r.Reads), what, show.Duration(r.Took)))
 		}
 	}
 	r, err := pass.Run(ctx)
@@ -129,7 +130,7 @@ func (p *program) printReport(r reconcile.Report) error {
 			t.row(text(row.name), number(int64(row.n)), text(row.what))
 		}
 	}
-	t.row(text("reads"), number(int64(r.Reads)), text("calls to Clerk, in "+humane(r.Took)))
+	t.row(text("reads"), number(int64(r.Reads)), text("calls to Clerk, in "+show.Duration(r.Took)))
 	if err := t.print(p.console.out, p.console.onOut); err != nil {
 		return err
 	}
@@ -221,7 +222,7 @@ func (c *reconcileCommand) wanted(ctx context.Context, p *program) ([]tasks.Invi
 	case err != nil:
 		return nil, "", err
 	case found.Bad > 0:
-		return nil, "", usagef("%s rows of the list are bad, so there is no plan: fix them first", thousands(int64(found.Bad)))
+		return nil, "", usagef("%s rows of the list are bad, so there is no plan: fix them first", show.Thousands(found.Bad))
 	}
 	wanted := make([]tasks.Invite, 0, found.Good)
 	for row, err := range list.Rows(ctx, "") {
@@ -246,7 +247,7 @@ func (p *program) printPlan(plan reconcile.Plan, j planJSON) error {
 	var t table
 	t.header("plan", "people", "")
 	t.row(text("invite"), number(int64(j.Invite)), text("on the list, neither invited nor waiting"))
-	t.row(text("revoke"), number(int64(j.Revoke)), text(fmt.Sprintf("pending and not on the list: %.1f %% of %s pending", 100*plan.RevokeShare(), thousands(int64(plan.Pending)))))
+	t.row(text("revoke"), number(int64(j.Revoke)), text(fmt.Sprintf("pending and not on the list: %.1f %% of %s pending", 100*plan.RevokeShare(), show.Thousands(plan.Pending))))
 	t.row(text("leave"), number(int64(j.Leave)), text("on the list, and invited, accepted or waiting already"))
 	if err := t.print(p.console.out, p.console.onOut); err != nil {
 		return err
@@ -257,7 +258,7 @@ func (p *program) printPlan(plan reconcile.Plan, j planJSON) error {
 		case n < peopleShown:
 			fmt.Fprintf(&b, "%s  %s\n", verb, who)
 		case n == peopleShown:
-			fmt.Fprintf(&b, "%s  … and %s more, whom --json names\n", verb, thousands(int64(of-peopleShown)))
+			fmt.Fprintf(&b, "%s  … and %s more, whom --json names\n", verb, show.Thousands(of-peopleShown))
 		}
 	}
 	for n, who := range j.Invites {
@@ -289,7 +290,7 @@ func (c *reconcileCommand) apply(ctx context.Context, p *program, conn *connecti
 			return err
 		}
 		p.warnTask(r.TaskErr)
-		p.console.note("%s invites enqueued as %s.", thousands(int64(r.Admitted)), id)
+		p.console.note("%s invites enqueued as %s.", show.Thousands(r.Admitted), id)
 	}
 	if !c.Revoke {
 		return nil
@@ -299,6 +300,6 @@ func (c *reconcileCommand) apply(ctx context.Context, p *program, conn *connecti
 			return fmt.Errorf("%w. %d of %d revokes are under way; run the same command to go on", err, n, len(plan.Revoke))
 		}
 	}
-	p.console.note("%s revokes are under way.", thousands(int64(len(plan.Revoke))))
+	p.console.note("%s revokes are under way.", show.Thousands(len(plan.Revoke)))
 	return nil
 }

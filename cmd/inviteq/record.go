@@ -8,6 +8,7 @@ import (
 
 	"github.com/inviteq/inviteq/enqueue"
 	"github.com/inviteq/inviteq/tasks"
+	"github.com/inviteq/inviteq/tasks/show"
 )
 
 // printStatuses writes one line per invite.
@@ -53,10 +54,10 @@ func (p *program) printStatus(s enqueue.Status) error {
 		line("not before", moment(s.NotBefore))
 	}
 	if !s.ETA.IsZero() {
-		line("sent", fmt.Sprintf("%s (%s) at the current rate", in(now, s.ETA), moment(s.ETA)))
+		line("sent", fmt.Sprintf("%s (%s) at the current rate", show.In(now, s.ETA), moment(s.ETA)))
 	}
-	line("created", fmt.Sprintf("%s (%s)", moment(s.CreatedAt), ago(now, s.CreatedAt)))
-	line("changed", fmt.Sprintf("%s (%s)", moment(s.UpdatedAt), ago(now, s.UpdatedAt)))
+	line("created", fmt.Sprintf("%s (%s)", moment(s.CreatedAt), show.Ago(now, s.CreatedAt)))
+	line("changed", fmt.Sprintf("%s (%s)", moment(s.UpdatedAt), show.Ago(now, s.UpdatedAt)))
 	_, err := fmt.Fprint(p.console.out, b.String())
 	return err
 }
@@ -64,9 +65,9 @@ func (p *program) printStatus(s enqueue.Status) error {
 // when says when a waiting invite goes, or when another has changed last.
 func when(now time.Time, s enqueue.Status) string {
 	if s.ETA.IsZero() {
-		return ago(now, s.UpdatedAt)
+		return show.Ago(now, s.UpdatedAt)
 	}
-	return in(now, s.ETA)
+	return show.In(now, s.ETA)
 }
 
 // state is a cell in the colour of the state.

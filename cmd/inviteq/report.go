@@ -2,15 +2,13 @@ package main
 
 import (
 	"context"
-	"encoding/csv"
 	"errors"
 	"os"
 	"path/filepath"
-	"strconv"
-	"strings"
 
 	"github.com/inviteq/inviteq/enqueue/lists"
 	"github.com/inviteq/inviteq/tasks/ledger"
+	"github.com/inviteq/inviteq/tasks/show"
 )
 
 // report is the CSV file with the outcome of every row of an import. It is
@@ -45,44 +43,33 @@ func (r *report) discard() {
 // reportBatch is how many rows are looked up in one round trip.
 const reportBatch = 500
 
-// reportRow is one row of the list on its way into the report.
-type reportRow struct {
-	row     int
-	address string
-	id      string
-	outcome string // of a row that is no invite
-	reason  string
-}
-
 // write goes over the list once more and writes what became of every row.
 func (r *report) write(ctx context.Context, run *importRun) error {
-	w := csv.NewWriter(r.file)
-	_ = w.Write([]string{"row", "email_address", "outcome", "reason", "id", "invitation_id", "updated_at"}) // Flush tells
+	out := show.NewOutcomes(r.file) // Flush tells what goes wrong
 	conflicts := map[string]lists.Conflict{}
 	for _, c := range run.result.Conflicts {
 		conflicts[c.ID] = c
 	}
-	batch := make([]reportRow, 0, reportBatch)
+	batch := make([]show.Outcome, 0, reportBatch)
 	for row, err := range run.list.Rows(ctx, run.ImportID) {
 		one, err := reportOf(row, err)
 		if err != nil {
 			return err
 		}
-		if c, ok := conflicts[one.id]; ok && c.Place == row.Place {
-			one.outcome, one.reason = "conflict", run.conflict(c)
+		if c, ok := conflicts[one.ID]; ok && c.Place == row.Place {
+			one.Outcome, one.Reason = "conflict", run.conflict(c)
 		}
 		if batch = append(batch, one); len(batch) == reportBatch {
-			if err := writeRows(ctx, w, run.conn.ledger, batch); err != nil {
+			if err := writeRows(ctx, out, run.conn.ledger, batch); err != nil {
 				return err
 			}
 			batch = batch[:0]
 		}
 	}
-	if err := writeRows(ctx, w, run.conn.ledger, batch); err != nil {
+	if err := writeRows(ctx, out, run.conn.ledger, batch); err != nil {
 		return err
 	}
-	w.Flush()
-	if err := errors.Join(w.Error(), r.file.Close()); err != nil {
+	if err := errors.Join(out.Flush(), r.file.Close()); err != nil {
 		return err
 	}
 	if err := os.Rename(r.file.Name(), r.path); err != nil {
@@ -92,21 +79,21 @@ func (r *report) write(ctx context.Context, run *importRun) error {
 	return nil
 }
 
-func reportOf(row lists.Row, err error) (reportRow, error) {
+func reportOf(row lists.Row, err error) (show.Outcome, error) {
 	if bad, ok := errors.AsType[*lists.RowError](err); ok {
-		return reportRow{row: bad.Row, outcome: "invalid", reason: bad.Reasons()}, nil
+		return show.Outcome{Row: bad.Row, Outcome: "invalid", Reason: bad.Reasons()}, nil
 	}
 	if dup, ok := errors.AsType[*lists.DuplicateError](err); ok {
-		return reportRow{row: dup.Row, outcome: "duplicate", reason: "same address as " + dup.First.String()}, nil
+		return show.Outcome{Row: dup.Row, Outcome: "duplicate", Reason: "same address as " + dup.First.String()}, nil
 	}
-	return reportRow{row: row.Row, address: row.Invite.EmailAddress.Raw(), id: row.Invite.ID}, err
+	return show.Outcome{Row: row.Row, Address: row.Invite.EmailAddress.Raw(), ID: row.Invite.ID}, err
 }
 
-func writeRows(ctx context.Context, w *csv.Writer, l *ledger.Ledger, batch []reportRow) error {
+func writeRows(ctx context.Context, out show.Outcomes, l *ledger.Ledger, batch []show.Outcome) error {
 	var ids []string
 	for _, row := range batch {
-		if row.outcome == "" {
-			ids = append(ids, row.id)
+		if row.Outcome == "" {
+			ids = append(ids, row.ID)
 		}
 	}
 	records, err := l.Get(ctx, ids...)
@@ -118,24 +105,12 @@ func writeRows(ctx context.Context, w *csv.Writer, l *ledger.Ledger, batch []rep
 		byID[r.Invite.ID] = r
 	}
 	for _, row := range batch {
-		fields := []string{strconv.Itoa(row.row), row.address, row.outcome, row.reason, row.id, "", ""}
-		if record, ok := byID[row.id]; ok && row.outcome == "" {
-			fields[2], fields[3], fields[5] = record.State.String(), string(record.Reason), record.InvitationID
-			fields[6] = record.UpdatedAt.UTC().Format("2006-01-02T15:04:05.000Z")
+		if record, ok := byID[row.ID]; ok && row.Outcome == "" {
+			row.Outcome, row.Reason, row.InvitationID, row.UpdatedAt = record.State.String(), string(record.Reason), record.InvitationID, record.UpdatedAt
 		}
-		for i := range fields {
-			fields[i] = harmless(fields[i])
+		if err := out.Write(row); err != nil {
+			return err
 		}
-		_ = w.Write(fields) // Flush tells
 	}
 	return nil
-}
-
-// harmless keeps a spreadsheet from taking a cell for a formula: what begins
-// like one gets an apostrophe, which spreadsheets do not show.
-func harmless(cell string) string {
-	if cell != "" && strings.ContainsRune("=+-@\t\r|", rune(cell[0])) {
-		return "'" + cell
-	}
-	return cell
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/inviteq/inviteq/enqueue"
 	"github.com/inviteq/inviteq/tasks"
 	"github.com/inviteq/inviteq/tasks/ledger"
+	"github.com/inviteq/inviteq/tasks/show"
 )
 
 type retryCommand struct {
@@ -200,6 +201,6 @@ func (w *requeuer) summary() error {
 	if w.dry {
 		verb = "would be queued again"
 	}
-	w.p.console.note("%s invites %s", thousands(int64(w.done)), verb)
+	w.p.console.note("%s invites %s", show.Thousands(w.done), verb)
 	return nil
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/inviteq/inviteq/enqueue"
 	"github.com/inviteq/inviteq/tasks"
+	"github.com/inviteq/inviteq/tasks/show"
 )
 
 type statusCommand struct {
@@ -99,16 +100,16 @@ func (p *program) printImport(i enqueue.Import, asJSON bool) error {
 	}
 	now := time.Now()
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s: %s invites, begun %s\n", p.console.onOut.bold(i.ID), thousands(i.Total), ago(now, i.CreatedAt))
+	fmt.Fprintf(&b, "%s: %s invites, begun %s\n", p.console.onOut.bold(i.ID), show.Thousands(i.Total), show.Ago(now, i.CreatedAt))
 	for _, line := range p.outcomes(i).lines(p.console.onOut) {
 		fmt.Fprintln(&b, line)
 	}
 	if i.Open > 0 {
 		eta := "."
 		if !i.ETA.IsZero() {
-			eta = fmt.Sprintf("; the last one goes %s (%s) at the current rate.", in(now, i.ETA), moment(i.ETA))
+			eta = fmt.Sprintf("; the last one goes %s (%s) at the current rate.", show.In(now, i.ETA), moment(i.ETA))
 		}
-		fmt.Fprintf(&b, "%s still open%s\n", thousands(i.Open), eta)
+		fmt.Fprintf(&b, "%s still open%s\n", show.Thousands(i.Open), eta)
 	} else {
 		fmt.Fprintf(&b, "All are settled; `inviteq list --import-id %s` lists them.\n", i.ID)
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/inviteq/inviteq/tasks"
 	"github.com/inviteq/inviteq/tasks/ledger"
+	"github.com/inviteq/inviteq/tasks/show"
 	"github.com/inviteq/inviteq/worker/reconcile"
 )
 
@@ -119,9 +120,9 @@ func (p *program) printStanding(s standing) error {
 		}
 	}
 	if r := s.oldest; r != nil {
-		fmt.Fprintf(&b, "\nThe oldest waiting invite: %s (%s lane), for %s", r.Invite.ID, r.Invite.Lane, humane(s.At.Sub(r.CreatedAt)))
+		fmt.Fprintf(&b, "\nThe oldest waiting invite: %s (%s lane), for %s", r.Invite.ID, r.Invite.Lane, show.Duration(s.At.Sub(r.CreatedAt)))
 		if !s.eta.IsZero() {
-			fmt.Fprintf(&b, "; it goes %s at the current rate", in(s.At, s.eta))
+			fmt.Fprintf(&b, "; it goes %s at the current rate", show.In(s.At, s.eta))
 		}
 		fmt.Fprintln(&b, ".")
 	}
@@ -154,9 +155,9 @@ func passTable(s standing) table {
 		if !r.Agreed {
 			note = "Clerk's list kept changing (" + r.Doubt + ")"
 		}
-		took := text(humane(r.Took))
+		took := text(show.Duration(r.Took))
 		took.right = true
-		t.row(text(kind), text(ago(s.At, r.StartedAt)), number(int64(r.Scanned)), number(int64(r.Same)), number(int64(settled)),
+		t.row(text(kind), text(show.Ago(s.At, r.StartedAt)), number(int64(r.Scanned)), number(int64(r.Same)), number(int64(settled)),
 			number(int64(r.Missing)), number(int64(r.Foreign)), number(int64(r.Doubled)), number(int64(r.Reads)), took, text(note))
 	}
 	return t

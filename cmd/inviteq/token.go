@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/inviteq/inviteq/enqueue/api"
+	"github.com/inviteq/inviteq/tasks/show"
 )
 
 // tokens is where the tokens are kept.
@@ -101,7 +102,7 @@ func (c *apiTokenListCommand) Run(ctx context.Context, p *program) error {
 			may = "read"
 		}
 		if !token.UsedAt.IsZero() {
-			used = ago(now, token.UsedAt)
+			used = show.Ago(now, token.UsedAt)
 		}
 		t.row(text(token.Name), text(token.ID), text(may), text(moment(token.CreatedAt)), text(used))
 	}

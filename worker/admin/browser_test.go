@@ -270,7 +270,7 @@ func (b *browser) roomy(selector string) {
 func (b *browser) figure(selector string) int64 {
 	b.t.Helper()
 	s := b.text(selector)
-	n, err := strconv.ParseInt(strings.ReplaceAll(s, "\u202f", ""), 10, 64)
+	n, err := strconv.ParseInt(strings.ReplaceAll(s, ",", ""), 10, 64)
 	if err != nil {
 		b.t.Fatalf("%s shows %q, want a number", selector, s)
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/inviteq/inviteq/clerk"
 	"github.com/inviteq/inviteq/tasks"
 	"github.com/inviteq/inviteq/tasks/ledger"
+	"github.com/inviteq/inviteq/tasks/show"
 )
 
 // concern is something that a person should know of, the gravest first.
@@ -42,15 +43,15 @@ func (h *Handler) concerns(v view, err error) []concern {
 		flag = " --instance " + name
 	}
 	if o.Closed.Closed() && v.Problems[tasks.ProblemClerkKey] == "" {
-		add(concern{Grave: true, What: "Nothing can be sent.", Advice: o.Closed.Why.Entry().String() + " The next try is " + in(v.Now, o.Closed.Until) + "."})
+		add(concern{Grave: true, What: "Nothing can be sent.", Advice: o.Closed.Why.Entry().String() + " The next try is " + show.In(v.Now, o.Closed.Until) + "."})
 	}
 	if v.Breaker.State == clerk.Open {
-		add(concern{What: "Clerk does not answer, so this worker does not call it.", Advice: "The next try is " + in(v.Now, v.Breaker.RetryAt) + ". Waiting costs nothing; see status.clerk.com."})
+		add(concern{What: "Clerk does not answer, so this worker does not call it.", Advice: "The next try is " + show.In(v.Now, v.Breaker.RetryAt) + ". Waiting costs nothing; see status.clerk.com."})
 	}
 	for _, lane := range tasks.Lanes {
 		if since, ok := o.Paused[lane]; ok {
 			add(concern{
-				What: fmt.Sprintf("The %s lane has been paused for %s.", lane, humane(v.Now.Sub(since))),
+				What: fmt.Sprintf("The %s lane has been paused for %s.", lane, show.Duration(v.Now.Sub(since))),
 				Run:  "inviteq resume --lane " + lane.String() + flag,
 			})
 		}
@@ -58,19 +59,19 @@ func (h *Handler) concerns(v view, err error) []concern {
 	if n := o.States[tasks.Parked]; n > 0 {
 		list, explained := reasonsOf(v.Parked)
 		add(concern{
-			What:   count(n, "invite") + " " + isOrAre(n) + " parked: " + list + ".",
+			What:   show.Count(n, "invite") + " " + isOrAre(n) + " parked: " + list + ".",
 			Advice: explained, Run: "inviteq list --state parked" + flag,
 		})
 	}
 	if n := int64(len(v.Doubtful)); n > 0 {
 		add(concern{
-			What:   count(n, "invite") + " " + isOrAre(n) + " unknown for longer than reading takes.",
+			What:   show.Count(n, "invite") + " " + isOrAre(n) + " unknown for longer than reading takes.",
 			Advice: "Clerk's list cannot be read, or does not settle them. They are not sent again until it does.", Run: "inviteq list --state unknown" + flag,
 		})
 	}
 	if n := o.States[tasks.Failed]; n > 0 {
 		add(concern{
-			What: count(n, "invite") + " " + hasOrHave(n) + " failed: their attempts or their time ran out.",
+			What: show.Count(n, "invite") + " " + hasOrHave(n) + " failed: their attempts or their time ran out.",
 			Run:  "inviteq retry --state failed --dry-run" + flag,
 		})
 	}
@@ -78,7 +79,7 @@ func (h *Handler) concerns(v view, err error) []concern {
 		if until := o.Quotas[e].Gate.CarefulUntil; !until.IsZero() {
 			add(concern{
 				What:   "Clerk refused a call (" + string(e) + ") that the configured limits allow.",
-				Advice: "Another program spends the same key, or the configured limits are too high. Workers space their calls evenly for " + humane(until.Sub(v.Now)) + ".",
+				Advice: "Another program spends the same key, or the configured limits are too high. Workers space their calls evenly for " + show.Duration(until.Sub(v.Now)) + ".",
 			})
 		}
 	}
@@ -86,7 +87,7 @@ func (h *Handler) concerns(v view, err error) []concern {
 	for _, queue := range slices.Sorted(maps.Keys(v.Broken)) {
 		n := v.Broken[queue]
 		add(concern{
-			What:   count(n, "task") + " in the queue " + queue + " could not be read.",
+			What:   show.Count(n, "task") + " in the queue " + queue + " could not be read.",
 			Advice: "A producer writes payloads that inviteq does not understand; asynq has archived them with the reason.",
 			Link:   monitoringPath + "/queues/" + url.PathEscape(queue) + "/tasks?status=archived",
 		})
@@ -113,16 +114,16 @@ func (h *Handler) reconcileConcerns(v view, flag string) (all []concern) {
 	}
 	if full.Missing > 0 {
 		all = append(all, concern{
-			What:   count(int64(full.Missing), "invitation") + " that inviteq made " + isOrAre(int64(full.Missing)) + " absent at Clerk.",
-			Advice: "Found " + ago(v.Now, full.StartedAt) + ". Was the Clerk instance reset, or does the key belong to another one?", Run: "inviteq reconcile --full" + flag,
+			What:   show.Count(full.Missing, "invitation") + " that inviteq made " + isOrAre(int64(full.Missing)) + " absent at Clerk.",
+			Advice: "Found " + show.Ago(v.Now, full.StartedAt) + ". Was the Clerk instance reset, or does the key belong to another one?", Run: "inviteq reconcile --full" + flag,
 		})
 	}
 	if full.Doubled > full.Revoked {
 		n := int64(full.Doubled - full.Revoked)
-		all = append(all, concern{What: count(n, "person") + " " + hasOrHave(n) + " more than one pending invitation at Clerk.", Run: "inviteq reconcile --full --revoke-extra" + flag})
+		all = append(all, concern{What: show.Count(n, "person") + " " + hasOrHave(n) + " more than one pending invitation at Clerk.", Run: "inviteq reconcile --full --revoke-extra" + flag})
 	}
 	if v.Now.Sub(full.StartedAt) > staleFull {
-		all = append(all, concern{What: "Ledger and Clerk were last compared in full " + ago(v.Now, full.StartedAt) + ".", Advice: "It should happen daily: look for failing tasks in the control queue.", Link: monitoringPath + "/"})
+		all = append(all, concern{What: "Ledger and Clerk were last compared in full " + show.Ago(v.Now, full.StartedAt) + ".", Advice: "It should happen daily: look for failing tasks in the control queue.", Link: monitoringPath + "/"})
 	}
 	return all
 }

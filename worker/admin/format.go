@@ -10,6 +10,7 @@ import (
 
 	"github.com/inviteq/inviteq/tasks"
 	"github.com/inviteq/inviteq/tasks/ledger"
+	"github.com/inviteq/inviteq/tasks/show"
 	"github.com/inviteq/inviteq/worker/reconcile"
 )
 
@@ -94,7 +95,7 @@ func readResult(result []byte) string {
 		return "skipped: " + r.Skipped
 	case r.Kind != "" && !r.StartedAt.IsZero():
 		return fmt.Sprintf("%s pass: %d scanned, %d differences, %d missing, %d foreign, in %s",
-			r.Kind, r.Scanned, r.Differences(), r.Missing, r.Foreign, humane(r.Took))
+			r.Kind, r.Scanned, r.Differences(), r.Missing, r.Foreign, show.Duration(r.Took))
 	}
 	var words []string
 	var counts map[string]int // of invitation:bulk_create: by state

@@ -2,18 +2,17 @@ package admin
 
 import (
 	"context"
-	"encoding/csv"
 	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/inviteq/inviteq/tasks"
 	"github.com/inviteq/inviteq/tasks/ledger"
+	"github.com/inviteq/inviteq/tasks/show"
 )
 
 // importView is an import as the pages show it.
@@ -196,14 +195,7 @@ func (h *Handler) outcomes(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Content-Type", "text/csv; charset=utf-8")
 	w.Header().Set("Content-Disposition", `attachment; filename="outcomes.csv"; filename*=UTF-8''`+url.PathEscape(id)+"-outcomes.csv")
-	out := csv.NewWriter(w)
-	write := func(cells ...string) error {
-		for i := range cells {
-			cells[i] = harmless(cells[i])
-		}
-		return out.Write(cells)
-	}
-	err = write("row", "email_address", "outcome", "reason", "id", "invitation_id", "updated_at")
+	out := show.NewOutcomes(w)
 	at := 0
 	for err == nil {
 		var ids []string
@@ -215,29 +207,21 @@ func (h *Handler) outcomes(w http.ResponseWriter, r *http.Request) {
 			break
 		}
 		for _, rec := range records {
-			number := at + 1 + slices.Index(ids, rec.Invite.ID)
-			err = errors.Join(err, write(strconv.Itoa(number), rec.Invite.EmailAddress.Raw(), rec.State.String(), string(rec.Reason),
-				rec.Invite.ID, rec.InvitationID, rec.UpdatedAt.UTC().Format("2006-01-02T15:04:05.000Z")))
+			err = errors.Join(err, out.Write(show.Outcome{
+				Row: at + 1 + slices.Index(ids, rec.Invite.ID), Address: rec.Invite.EmailAddress.Raw(), Outcome: rec.State.String(), Reason: string(rec.Reason),
+				ID: rec.Invite.ID, InvitationID: rec.InvitationID, UpdatedAt: rec.UpdatedAt,
+			}))
 		}
 		at += len(ids)
 	}
-	out.Flush()
 	user, _, _ := r.BasicAuth()
 	line := h.cfg.Log.Info().Str("import", id).Int("rows", at).Int64("of", known.Total).Bool("named", user != "")
-	if err = errors.Join(err, out.Error()); err != nil {
+	if err = errors.Join(err, out.Flush()); err != nil {
 		// The answer has begun: cut it off, so that it does not pass for complete.
 		line.Err(err).Msg("outcomes of an import were sent in part")
 		panic(http.ErrAbortHandler) //nolint:forbidigo // net/http's own way to cut an answer off
 	}
 	line.Msg("outcomes of an import were sent")
-}
-
-// harmless keeps a spreadsheet from taking a cell for a formula.
-func harmless(cell string) string {
-	if cell != "" && strings.ContainsRune("=+-@\t\r|", rune(cell[0])) {
-		return "'" + cell
-	}
-	return cell
 }
 
 // stateParameter reads ?state=.

@@ -14,6 +14,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/inviteq/inviteq/tasks"
+	"github.com/inviteq/inviteq/tasks/show"
 )
 
 const monitoringPath = "/monitoring"
@@ -139,7 +140,7 @@ func (h *Handler) queueList(w http.ResponseWriter) {
 		}
 		list = append(list, queueSnapshot{
 			Queue: name, MemoryUsage: q.MemoryUsage, Size: q.Size, Groups: q.Groups,
-			LatencyMillis: q.Latency.Milliseconds(), DisplayLatency: humane(q.Latency),
+			LatencyMillis: q.Latency.Milliseconds(), DisplayLatency: show.Duration(q.Latency),
 			Active: q.Active, Pending: q.Pending, Aggregating: q.Aggregating, Scheduled: q.Scheduled,
 			Retry: q.Retry, Archived: q.Archived, Completed: q.Completed,
 			Processed: q.Processed, Succeeded: q.Processed - q.Failed, Failed: q.Failed,

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/inviteq/inviteq/tasks"
+	"github.com/inviteq/inviteq/tasks/show"
 )
 
 //go:embed pages
@@ -23,7 +24,7 @@ type pages struct{ status, imports, one, plain *template.Template }
 
 func parsePages() (p pages, err error) {
 	funcs := template.FuncMap{
-		"in": in, "ago": ago, "humane": humane, "thousands": thousands, "count": count,
+		"in": show.In, "ago": show.Ago, "humane": show.Duration, "thousands": show.Thousands[int64], "count": show.Count[int64],
 		"words": words,
 		"rfc":   func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
 		"clock": func(t time.Time) string { return t.UTC().Format("15:04") + " UTC" },

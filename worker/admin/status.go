@@ -9,6 +9,7 @@ import (
 
 	"github.com/inviteq/inviteq/tasks"
 	"github.com/inviteq/inviteq/tasks/ledger"
+	"github.com/inviteq/inviteq/tasks/show"
 	"github.com/inviteq/inviteq/worker/reconcile"
 )
 
@@ -132,11 +133,11 @@ func endpointOf(o ledger.Overview, e ledger.Endpoint, now time.Time) endpointVie
 	}
 	switch g := q.Gate; {
 	case g.Closed() && g.Until.After(now):
-		v.Gate, v.GateClass, v.Why = "closed for "+humane(g.Until.Sub(now))+" ("+words(g.Why)+")", "bad", g.Why.Entry()
+		v.Gate, v.GateClass, v.Why = "closed for "+show.Duration(g.Until.Sub(now))+" ("+words(g.Why)+")", "bad", g.Why.Entry()
 	case g.Closed():
 		v.Gate, v.GateClass = "one probe, then open", "warn"
 	case !g.CarefulUntil.IsZero():
-		v.Gate, v.GateClass = "careful for "+humane(g.CarefulUntil.Sub(now)), "warn"
+		v.Gate, v.GateClass = "careful for "+show.Duration(g.CarefulUntil.Sub(now)), "warn"
 	}
 	return v
 }
