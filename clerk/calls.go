@@ -252,12 +252,12 @@ func fromSDK(s *sdk.Invitation) Invitation {
 		EmailAddress:   s.EmailAddress,
 		Status:         Status(s.Status),
 		Revoked:        s.Revoked || s.Status == string(Revoked),
-		CreatedAt:      moment(s.CreatedAt),
-		UpdatedAt:      moment(s.UpdatedAt),
+		CreatedAt:      timeOf(s.CreatedAt),
+		UpdatedAt:      timeOf(s.UpdatedAt),
 		PublicMetadata: s.PublicMetadata,
 	}
 	if s.ExpiresAt != nil {
-		inv.ExpiresAt = moment(*s.ExpiresAt)
+		inv.ExpiresAt = timeOf(*s.ExpiresAt)
 	}
 	if string(s.PublicMetadata) == "null" {
 		inv.PublicMetadata = nil
@@ -266,7 +266,7 @@ func fromSDK(s *sdk.Invitation) Invitation {
 }
 
 // moment reads Clerk's milliseconds. 0, and what no calendar holds, is the zero time.
-func moment(ms int64) time.Time {
+func timeOf(ms int64) time.Time {
 	if ms <= 0 || ms > math.MaxInt64/int64(time.Millisecond) {
 		return time.Time{}
 	}

@@ -13,9 +13,9 @@ import (
 	"github.com/inviteq/inviteq/tasks/ledger"
 )
 
-// moment is how long a handler waits for the outcome of its invite, which
+// outcomeWait is how long a handler waits for the outcome of its invite, which
 // usually settles while its task runs.
-const moment = 1500 * time.Millisecond
+const outcomeWait = 1500 * time.Millisecond
 
 // pausedSnooze is how long a task sleeps whose lane is paused. The invite itself
 // goes as soon as somebody resumes.
@@ -63,7 +63,7 @@ func (h *handlers) create(ctx context.Context, task *asynq.Task) error {
 	if r.State.Open() && time.Until(r.ReadyAt) <= 0 {
 		select {
 		case r = <-settled:
-		case <-time.After(moment):
+		case <-time.After(outcomeWait):
 			if r, err = recordOf(ctx, h.ledger, id); err != nil {
 				return err
 			}

@@ -5,7 +5,6 @@ import (
 	"io"
 	"os"
 	"strings"
-	"time"
 
 	"github.com/rivo/uniseg"
 	"golang.org/x/term"
@@ -130,6 +129,3 @@ func (t table) lines(p paint) []string {
 	}
 	return lines
 }
-
-// moment writes a point in time in the reader's own zone.
-func moment(at time.Time) string { return at.Local().Format("2006-01-02 15:04:05") }

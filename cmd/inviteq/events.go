@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/inviteq/inviteq/tasks"
+	"github.com/inviteq/inviteq/tasks/show"
 )
 
 type eventsCommand struct {
@@ -100,6 +101,6 @@ func (p *program) printEvent(e tasks.Event, asJSON bool) error {
 	if e.Reason != "" {
 		what += " (" + string(e.Reason) + ")"
 	}
-	_, err := fmt.Fprintf(p.console.out, "%s  %-28s  %s\n", p.console.onOut.dim(moment(e.At)), who, what)
+	_, err := fmt.Fprintf(p.console.out, "%s  %-28s  %s\n", p.console.onOut.dim(show.Time(e.At)), who, what)
 	return err
 }

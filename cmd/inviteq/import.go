@@ -325,7 +325,7 @@ func (r *importRun) finish(ctx context.Context) error {
 		err = r.printOutcomes(ctx, now)
 	case !now.ETA.IsZero():
 		_, err = fmt.Fprintf(p.console.out, "The last one goes %s (%s) at the current rate. `inviteq status %s` tells how far it is.\n",
-			show.In(time.Now(), now.ETA), moment(now.ETA), r.ImportID)
+			show.In(time.Now(), now.ETA), show.Time(now.ETA), r.ImportID)
 	case now.Open > 0:
 		_, err = fmt.Fprintf(p.console.out, "`inviteq status %s` tells how far it is.\n", r.ImportID)
 	}

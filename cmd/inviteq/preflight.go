@@ -139,7 +139,7 @@ func (p *program) printForecast(found lists.Survey, f preflight.Forecast) error 
 	case f.Paused:
 		words = "The import lane is paused: nothing is sent until `inviteq resume --lane import`."
 	case !f.ETA.IsZero():
-		words = fmt.Sprintf("The last one goes %s (%s), at the current rate.", show.In(time.Now(), f.ETA), moment(f.ETA))
+		words = fmt.Sprintf("The last one goes %s (%s), at the current rate.", show.In(time.Now(), f.ETA), show.Time(f.ETA))
 	}
 	if f.Before > 0 {
 		words += fmt.Sprintf(" %s that wait in the import lane go first.", show.Count(f.Before, "invite"))

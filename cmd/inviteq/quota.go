@@ -133,7 +133,7 @@ func (p *program) printQuota(o ledger.Overview) error {
 		fmt.Fprintln(&b, "No invite is waiting.")
 	} else {
 		drained := o.Drain()
-		fmt.Fprintf(&b, "All of them will have been sent %s (%s).\n", show.In(o.At, drained), moment(drained))
+		fmt.Fprintf(&b, "All of them will have been sent %s (%s).\n", show.In(o.At, drained), show.Time(drained))
 	}
 	_, err := fmt.Fprint(p.console.out, b.String())
 	return err

@@ -51,13 +51,13 @@ func (p *program) printStatus(s enqueue.Status) error {
 		line("attempts", fmt.Sprint(s.Attempts))
 	}
 	if !s.NotBefore.IsZero() {
-		line("not before", moment(s.NotBefore))
+		line("not before", show.Time(s.NotBefore))
 	}
 	if !s.ETA.IsZero() {
-		line("sent", fmt.Sprintf("%s (%s) at the current rate", show.In(now, s.ETA), moment(s.ETA)))
+		line("sent", fmt.Sprintf("%s (%s) at the current rate", show.In(now, s.ETA), show.Time(s.ETA)))
 	}
-	line("created", fmt.Sprintf("%s (%s)", moment(s.CreatedAt), show.Ago(now, s.CreatedAt)))
-	line("changed", fmt.Sprintf("%s (%s)", moment(s.UpdatedAt), show.Ago(now, s.UpdatedAt)))
+	line("created", fmt.Sprintf("%s (%s)", show.Time(s.CreatedAt), show.Ago(now, s.CreatedAt)))
+	line("changed", fmt.Sprintf("%s (%s)", show.Time(s.UpdatedAt), show.Ago(now, s.UpdatedAt)))
 	_, err := fmt.Fprint(p.console.out, b.String())
 	return err
 }

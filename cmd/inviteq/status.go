@@ -107,7 +107,7 @@ func (p *program) printImport(i enqueue.Import, asJSON bool) error {
 	if i.Open > 0 {
 		eta := "."
 		if !i.ETA.IsZero() {
-			eta = fmt.Sprintf("; the last one goes %s (%s) at the current rate.", show.In(now, i.ETA), moment(i.ETA))
+			eta = fmt.Sprintf("; the last one goes %s (%s) at the current rate.", show.In(now, i.ETA), show.Time(i.ETA))
 		}
 		fmt.Fprintf(&b, "%s still open%s\n", show.Thousands(i.Open), eta)
 	} else {

@@ -104,7 +104,7 @@ func (c *apiTokenListCommand) Run(ctx context.Context, p *program) error {
 		if !token.UsedAt.IsZero() {
 			used = show.Ago(now, token.UsedAt)
 		}
-		t.row(text(token.Name), text(token.ID), text(may), text(moment(token.CreatedAt)), text(used))
+		t.row(text(token.Name), text(token.ID), text(may), text(show.Time(token.CreatedAt)), text(used))
 	}
 	if c.JSON {
 		return nil

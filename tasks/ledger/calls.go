@@ -68,7 +68,7 @@ func parseCalls(s string) []Call {
 	var calls []Call
 	for one := range strings.SplitSeq(s, ",") {
 		if sent, bound, ok := strings.Cut(one, ":"); ok {
-			calls = append(calls, Call{Sent: moment(sent), Bound: moment(bound)})
+			calls = append(calls, Call{Sent: timeOf(sent), Bound: timeOf(bound)})
 		}
 	}
 	return calls

@@ -15,6 +15,13 @@ var Now time.Time
 // no turn: one of the two is wrong, and nobody knows which.
 const MaxOffset = 30 * time.Second
 
+const (
+	// ClockSlack is how far Clerk's clock may be behind ours.
+	ClockSlack = 30 * time.Second
+	// MaxSkew is how far a clock that NTP keeps may be off.
+	MaxSkew = time.Second
+)
+
 // clock is what is known of Redis' clock: how far it is ahead of this process's.
 type clock struct{ offset atomic.Int64 }
 

@@ -104,7 +104,7 @@ func (l *Ledger) Beat(ctx context.Context, now time.Time, server string) (Pulse,
 		return Pulse{}, fmt.Errorf("beat answered %d values", len(reply))
 	}
 	if now.IsZero() {
-		l.clock.note(sent, time.Now(), moment(reply[0]))
+		l.clock.note(sent, time.Now(), timeOf(reply[0]))
 	}
 	p := Pulse{Recovery: reply[3] != "", Began: reply[4] == "1"}
 	if p.Began {
@@ -125,7 +125,7 @@ func parseEpochs(s string) []Epoch {
 	var epochs []Epoch
 	for one := range strings.FieldsSeq(s) {
 		if f := strings.SplitN(one, ":", 3); len(f) == 3 {
-			epochs = append(epochs, Epoch{moment(f[0]), moment(f[1]), f[2]})
+			epochs = append(epochs, Epoch{timeOf(f[0]), timeOf(f[1]), f[2]})
 		}
 	}
 	return epochs

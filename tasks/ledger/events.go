@@ -176,7 +176,7 @@ func parseEvent(m redis.XMessage) tasks.Event {
 	to, _ := tasks.ParseState(field("to"))
 	e := tasks.Event{
 		InviteID: field("id"), Version: int(number(field("ver"))), From: field("from"), To: field("to"), Reason: ReadReason(to, field("reason")),
-		InvitationID: field("invitation_id"), ImportID: field("import_id"), At: moment(field("at")), Position: m.ID,
+		InvitationID: field("invitation_id"), ImportID: field("import_id"), At: timeOf(field("at")), Position: m.ID,
 	}
 	e.ID = eventID(e.InviteID, e.Version)
 	if e.InviteID == "" {

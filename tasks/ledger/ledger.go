@@ -3,8 +3,18 @@
 // decides what is sent next. The ledger is the truth; an asynq task is a hint.
 //
 // Every step that must not be seen half done is one Lua script, in a file of
-// its own that says what it takes, what it returns and what it keeps true.
-// Time is an argument of all of them. Keys are spelt in keys.go only.
+// its own that says what it takes, what it returns and what it keeps true. Keys
+// are spelt in keys.go only, words (states, reasons) in package tasks only; both
+// are spelt into the scripts. Time is Redis' own (clock.go).
+//
+// # Which file is for whom
+//
+//	producers   admit.go revokereq.go hint.go
+//	a worker    turn.go settle.go due.go change.go gate.go quota.go calls.go lease.go
+//	after loss  epoch.go aside.go
+//	readers     record.go find.go browse.go events.go tally.go overview.go eta.go
+//	keepers     adopt.go trim.go report.go receiver.go mark.go
+//	underneath  script.go spell.go keys.go salt.go clock.go rights.go canonical.go oldwords.go
 package ledger
 
 import (

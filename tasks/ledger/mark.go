@@ -23,7 +23,7 @@ func (l *Ledger) PublishMark(ctx context.Context, now time.Time, key string) (si
 	have, _ := values[0].(string)
 	told, _ := values[1].(string)
 	if have == key && told != "" {
-		return moment(told), nil
+		return timeOf(told), nil
 	}
 	return at, l.rdb.HSet(ctx, l.keys.of("meta"), "mark", key, "mark.since", at.UnixMilli()).Err()
 }

@@ -126,7 +126,7 @@ func (l *Ledger) Overview(ctx context.Context, now time.Time) (Overview, error) 
 			o.OldestWaiting[lane] = head[0]
 		}
 		if since, ok := paused.Val()[lane.String()]; ok {
-			o.Paused[lane] = moment(since)
+			o.Paused[lane] = timeOf(since)
 		}
 	}
 	o.Later = later.Val()
@@ -186,8 +186,8 @@ func execute(ctx context.Context, pipe redis.Pipeliner) error {
 }
 
 func gateOf(h map[string]string, e Endpoint, now time.Time) Gate {
-	g := Gate{Until: moment(h[string(e)+".until"]), Why: tasks.GateCause(h[string(e)+".why"])}
-	if careful := moment(h[string(e)+".careful"]); careful.After(now) {
+	g := Gate{Until: timeOf(h[string(e)+".until"]), Why: tasks.GateCause(h[string(e)+".why"])}
+	if careful := timeOf(h[string(e)+".careful"]); careful.After(now) {
 		g.CarefulUntil = careful
 	}
 	return g

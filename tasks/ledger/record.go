@@ -91,12 +91,12 @@ func parseRecord(id, s string) (Record, error) {
 	invite.ID = id
 	invite.Lane = tasks.Lane(number(f[fLane]))
 	invite.ImportID = f[fImport]
-	invite.Deadline = moment(f[fDeadline])
+	invite.Deadline = timeOf(f[fDeadline])
 	r := Record{
 		Invite: invite, State: state, Reason: ReadReason(state, f[fReason]),
 		Attempts: int(number(f[fAttempts])), Crashes: int(number(f[fCrashes])), Version: int(number(f[fVersion])),
-		InvitationID: f[fInvitation], CreatedAt: created(f[fCreated]), UpdatedAt: moment(f[fUpdated]),
-		ReadyAt: moment(f[fReady]), SentAt: moment(f[fSent]), RevokeWanted: f[fRevoke] == "1",
+		InvitationID: f[fInvitation], CreatedAt: created(f[fCreated]), UpdatedAt: timeOf(f[fUpdated]),
+		ReadyAt: timeOf(f[fReady]), SentAt: timeOf(f[fSent]), RevokeWanted: f[fRevoke] == "1",
 		Absent: int(number(f[fAbsent])), Position: number(f[fPosition]), Turn: f[fTurn], Solo: f[fSolo] == "1", Doubt: f[fDoubt] == "1",
 		address: f[fAddress],
 	}
@@ -115,7 +115,7 @@ func number(s string) int64 {
 	return n
 }
 
-func moment(s string) time.Time {
+func timeOf(s string) time.Time {
 	if s == "" || s == "0" {
 		return time.Time{}
 	}

@@ -68,12 +68,12 @@ func (l *Ledger) Turn(ctx context.Context, now time.Time, id string) (Turn, erro
 		case "again":
 			continue
 		case "wait":
-			return Turn{ID: id, Wake: l.local(now, moment(reply[1])), Why: Wait(reply[2])}, nil
+			return Turn{ID: id, Wake: l.local(now, timeOf(reply[1])), Why: Wait(reply[2])}, nil
 		case "claim":
 			l.memory.saw(number(reply[4]), 0)
 			batch := l.records(ctx, reply[5:])
 			return Turn{
-				ID: id, Endpoint: Endpoint(reply[1]), Deadline: l.local(now, moment(reply[2])), Probe: reply[3] == "1", Batch: batch,
+				ID: id, Endpoint: Endpoint(reply[1]), Deadline: l.local(now, timeOf(reply[2])), Probe: reply[3] == "1", Batch: batch,
 				until: number(reply[2]),
 			}, nil
 		}

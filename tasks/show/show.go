@@ -47,6 +47,9 @@ func Ago(now, at time.Time) string {
 	return "just now"
 }
 
+// Time writes a point in time in the reader's own zone.
+func Time(at time.Time) string { return at.Local().Format("2006-01-02 15:04:05") }
+
 // Thousands writes 12345 as 12,345.
 func Thousands[N ~int | ~int64](n N) string {
 	s := strconv.FormatInt(int64(n), 10)

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto/input"
 	"github.com/chromedp/chromedp"
 
 	"github.com/inviteq/inviteq/clerk/clerksim"
@@ -105,6 +106,21 @@ func (b *browser) click(selector string) {
 		_, err := chromedp.Run(ctx, chromedp.Click(chromedp.CSS(selector)))
 		return err
 	})
+}
+
+// slowClick presses the pointer on an element and releases it when the live page
+// has had news to show. The times on it change every second.
+func (b *browser) slowClick(selector string) {
+	b.t.Helper()
+	at := ask(b, chromedp.Evaluate[[]float64](fmt.Sprintf(`(() => {
+		const e = document.querySelector(%q), r = (e.scrollIntoView({ block: "center" }), e.getBoundingClientRect());
+		return [r.x + r.width / 2, r.y + r.height / 2];
+	})()`, selector)))
+	mouse := input.DispatchMouseEventParams{X: at[0], Y: at[1], Button: input.MouseButtonLeft, ClickCount: 1, Type: input.DispatchMouseEventTypeMousePressed}
+	call(b, input.DispatchMouseEvent, mouse)
+	<-time.After(2500 * time.Millisecond)
+	mouse.Type = input.DispatchMouseEventTypeMouseReleased
+	call(b, input.DispatchMouseEvent, mouse)
 }
 
 // shows waits until the page has the text. A page that is just being left answers
@@ -235,7 +251,7 @@ func TestImportPageInABrowser(t *testing.T) {
 	b.shoot("imports-" + looks[0].name)
 	b.click(`a[href="/imports/waitlist-may"]`)
 	b.shows("every row is settled")
-	b.click(`.states a[href*="state=rejected"]`)
+	b.slowClick(`.states a[href*="state=rejected"]`)
 	b.shows("Rows: rejected")
 	rows := ask(b, chromedp.Evaluate[[]string](`[...document.querySelectorAll(".rows tbody tr")].map((r) => r.innerText)`))
 	if len(rows) != 2 {

@@ -1,5 +1,5 @@
 // Package ownership decides whether an invitation at Clerk is the answer to an
-// invite of ours. It is pure: what is known goes in, a verdict comes out.
+// invite of ours. It is pure: what is known goes in, whose it is comes out.
 //
 // An invitation is ours only if a call of ours may have made it. That an invite
 // waits for the same address is no reason: somebody else may have invited the
@@ -17,12 +17,12 @@ import (
 	"github.com/inviteq/inviteq/tasks/ledger"
 )
 
-// Verdict says whose an invitation is.
-type Verdict uint8
+// Whose says whose an invitation is.
+type Whose uint8
 
 const (
 	// Theirs: no call of this invite can have made it.
-	Theirs Verdict = iota
+	Theirs Whose = iota
 	// Unclear: a call of this invite may have made it, but the content differs, or
 	// so much may have been forgotten that the match proves little. A person decides.
 	Unclear
@@ -64,7 +64,7 @@ const shortGap = time.Hour
 // Of decides whose an invitation is. The caller has seen that it is for the
 // invite's address, and that no other invite owns it. calls are those of the
 // invite that got no clear answer (ledger.Calls).
-func Of(r ledger.Record, calls []ledger.Call, inv clerk.Invitation, f Facts) Verdict {
+func Of(r ledger.Record, calls []ledger.Call, inv clerk.Invitation, f Facts) Whose {
 	if r.InvitationID != "" && r.InvitationID == inv.ID {
 		return Ours
 	}

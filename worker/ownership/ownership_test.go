@@ -42,7 +42,7 @@ func TestOf(t *testing.T) {
 		calls   []ledger.Call
 		inv     clerk.Invitation
 		facts   Facts
-		want    Verdict
+		want    Whose
 	}{
 		{what: "it waits, and has made no call", inv: invitation(at(10), "")},
 		{what: "a call may have made it", calls: call, inv: invitation(at(10), ""), want: Ours},

@@ -57,7 +57,7 @@ func (p *Pass) Run(ctx context.Context) (Report, error) {
 	if p.ReadShare <= 0 || p.ReadShare > 1 {
 		p.ReadShare = 0.2
 	}
-	err := p.recall(ctx)
+	err := p.rememberLast(ctx)
 	if err == nil {
 		err = p.scan(ctx)
 	}
@@ -71,9 +71,9 @@ func (p *Pass) Run(ctx context.Context) (Report, error) {
 	return p.report, err
 }
 
-// recall learns from the last report how long settled invites are remembered,
+// rememberLast learns from the last report how long settled invites are remembered,
 // unless this pass says so itself.
-func (p *Pass) recall(ctx context.Context) error {
+func (p *Pass) rememberLast(ctx context.Context) error {
 	for _, kind := range []string{"full", "recent"} {
 		var last Report
 		if err := p.Ledger.LastReport(ctx, kind, &last); err != nil && !errors.Is(err, ledger.ErrNotFound) {

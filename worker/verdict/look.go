@@ -38,7 +38,7 @@ type Sibling struct {
 
 // find returns the invitation that is the answer to the invite, and how sure that
 // is. Invitations that other invites own are left out.
-func (s Shown) find(r ledger.Record, f ownership.Facts) (clerk.Invitation, ownership.Verdict) {
+func (s Shown) find(r ledger.Record, f ownership.Facts) (clerk.Invitation, ownership.Whose) {
 	best, verdict := clerk.Invitation{}, ownership.Theirs
 	for _, inv := range s.Invitations {
 		if owner, taken := s.Owners[inv.ID]; taken && owner != r.Invite.ID {

@@ -59,12 +59,25 @@
     }
   };
 
+  // A link that is replaced between press and release is not clicked: what comes
+  // then waits until the pointer is up.
+  let pressed = false;
+  let late = "";
+  const release = () => setTimeout(() => { // after the click that follows the release
+    pressed = false;
+    if (late) update(late);
+    late = "";
+  });
+  addEventListener("pointerdown", () => (pressed = true), true);
+  for (const end of ["pointerup", "pointercancel"]) addEventListener(end, release, true);
+
   const open = () => {
     if (source || document.hidden) return;
     source = new EventSource(at);
     source.addEventListener("parts", (e) => {
       say("on", "live");
-      update(e.data);
+      if (pressed) late = e.data;
+      else update(e.data);
     });
     source.onerror = () => {
       const ended = source.readyState === EventSource.CLOSED;
