@@ -7,6 +7,7 @@ type GateCause string
 const (
 	CauseQuota        GateCause = "quota"        // closes one endpoint
 	CauseOverload     GateCause = "overload"     // closes one endpoint
+	CauseBulkRefused  GateCause = "bulk_refused" // makes bulk calls smaller, then closes their endpoint
 	CauseUnauthorized GateCause = "unauthorized" // closes everything
 	CauseEdgeBlocked  GateCause = "edge_blocked" // closes everything
 	CauseRedirected   GateCause = "redirected"   // closes everything
@@ -21,6 +22,10 @@ var gateCauses = vocabulary[GateCause]{
 	{CauseOverload, Entry{
 		"Clerk answers 429 without a time to wait, as it does when it is down.",
 		"Nothing. Workers try again by themselves, and no attempt is counted. See status.clerk.com.",
+	}},
+	{CauseBulkRefused, Entry{
+		"Clerk refuses bulk calls, whatever invites they hold. Bulk calls are half as big for an hour, a quarter if that does not help, and in the end each invite goes alone.",
+		"Nothing, if it is over in an hour or two: no invite is lost, but fewer go in an hour. If it comes back, see whether Clerk has changed its bulk calls, and look for a newer version of inviteq.",
 	}},
 	{CauseUnauthorized, Entry{
 		"Clerk refuses the secret key: it is wrong, or was rotated.",

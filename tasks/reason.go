@@ -47,7 +47,7 @@ const (
 	ReasonRedirected            = Reason(CauseRedirected)
 	ReasonClerkBusy      Reason = "clerk_busy"
 	ReasonRefused        Reason = "refused"
-	ReasonBulkRefused    Reason = "bulk_refused"
+	ReasonBulkRefused           = Reason(CauseBulkRefused)
 	ReasonNotAtClerk     Reason = "not_at_clerk"
 	ReasonWaitsForRevoke Reason = "waits_for_revoke"
 	ReasonQueuedByHand   Reason = "queued_by_hand"
@@ -91,7 +91,7 @@ var reasons = vocabulary[Reason]{
 	{ReasonRedirected, Entry{"Clerk's address redirects to another one.", "Check CLERK_API_URL. It keeps its place."}},
 	{ReasonClerkBusy, Entry{"Clerk was busy with this address.", "Nothing. It is tried again soon; each try counts as an attempt."}},
 	{ReasonRefused, Entry{"Clerk refused the call and did not give a reason that inviteq knows.", "Nothing. It is tried again later; each try counts as an attempt."}},
-	{ReasonBulkRefused, Entry{"Clerk refused a whole bulk call because of another member.", keepsTurn}},
+	{ReasonBulkRefused, Entry{"Clerk refused a whole bulk call, because of another member or for being a bulk call.", keepsTurn}},
 	{ReasonNotAtClerk, Entry{"An earlier call got no clear answer, and Clerk does not have the invitation, so it is sent again.", nothing}},
 	{ReasonWaitsForRevoke, Entry{"An earlier invitation for the address is still being revoked; this one goes when that is gone.", nothing}},
 	{ReasonQueuedByHand, Entry{"A person queued it again with `inviteq retry` or `inviteq release`.", nothing}},

@@ -53,7 +53,7 @@ func (v *revokes) one(ctx context.Context, r ledger.Record) error {
 	if errors.As(err, &refused) {
 		tries, err := v.ledger.RevokeRefused(ctx, ledger.Now, r.Invite.ID, refused.kind.String(), refusedFirst, refusedMost)
 		v.log.Warn().Str("id", r.Invite.ID).Str("invitation_id", r.InvitationID).Str("outcome", refused.kind.String()).Str("code", refused.code).
-			Int("tries", tries).Msg("Clerk refuses to revoke an invitation; it is tried again ever more rarely")
+			Int("tries", tries.Count).Msg("Clerk refuses to revoke an invitation; it is tried again ever more rarely")
 		return err
 	}
 	if err != nil {

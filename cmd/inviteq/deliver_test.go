@@ -124,6 +124,35 @@ func TestDeliver(t *testing.T) {
 	}
 }
 
+// TestBulkCallsThatClerkDoesNotTake: where Clerk takes fewer in a bulk call than it
+// says, calls become smaller until it takes them, everybody is invited, and quota
+// says how many go at once.
+func TestBulkCallsThatClerkDoesNotTake(t *testing.T) {
+	w := newWorld(t).withClerk(clerksim.Config{Switches: clerksim.Switches{BulkMax: 3}})
+	var rows strings.Builder
+	rows.WriteString("email\n")
+	for n := range 30 {
+		rows.WriteString(fmt.Sprintf("canary.%d@example.com\n", n))
+	}
+	w.ok("import", file(t, "a.csv", rows.String()), "--import-id", "imp")
+	w.startWorker()
+	eventually(t, "everybody is invited", func() bool { return len(w.sim.Invitations()) == 30 })
+	eventually(t, "and settled", func() bool {
+		return objects(t, w.ok("status", "imp", "--json"))[0]["states"].(map[string]any)["pending"] == 30.0
+	})
+	bulk := objects(t, w.ok("quota", "--json"))[0]["endpoints"].(map[string]any)["bulk"].(map[string]any)
+	gate, _ := bulk["gate"].(map[string]any)
+	if until, err := time.Parse(time.RFC3339Nano, fmt.Sprint(gate["most_until"])); gate["most"] != 2.0 || err != nil || time.Until(until) > time.Hour {
+		t.Errorf("got the gate %v", gate)
+	}
+	wants(t, w.ok("quota"), "bulk (2 each)", "at most 2 at once for", "bulk_refused: Clerk refuses bulk calls, whatever invites they hold.")
+	for _, s := range objects(t, w.ok("list", "--json")) {
+		if s["attempts"] != 0.0 {
+			t.Errorf("it cost an invite an attempt: %v", s)
+		}
+	}
+}
+
 func TestPauseAndQuota(t *testing.T) {
 	w := newWorld(t).withClerk(clerksim.Config{})
 	w.startWorker("--reserve", "7")

@@ -69,6 +69,8 @@ type gateJSON struct {
 	Until        time.Time       `json:"until"`
 	Why          tasks.GateCause `json:"why"`
 	CarefulUntil *time.Time      `json:"careful_until"`
+	Most         *int            `json:"most"`       // null: as many as fit; else so many invites in a bulk call, 1: none is made
+	MostUntil    *time.Time      `json:"most_until"` // null: as many as fit
 }
 
 func quotaOf(instance string, o ledger.Overview) quotaJSON {
@@ -100,12 +102,15 @@ func quotaOf(instance string, o ledger.Overview) quotaJSON {
 }
 
 func gateOf(g ledger.Gate) *gateJSON {
-	if !g.Closed() && g.CarefulUntil.IsZero() {
+	if !g.Closed() && g.CarefulUntil.IsZero() && g.Most == 0 {
 		return nil
 	}
 	j := &gateJSON{Until: g.Until.UTC(), Why: g.Why}
 	if !g.CarefulUntil.IsZero() {
 		j.CarefulUntil = new(g.CarefulUntil.UTC())
+	}
+	if g.Most > 0 {
+		j.Most, j.MostUntil = &g.Most, new(g.MostUntil.UTC())
 	}
 	return j
 }
@@ -119,6 +124,8 @@ func (p *program) printQuota(o ledger.Overview) error {
 	for _, e := range ledger.Endpoints {
 		if g := o.Quotas[e].Gate; g.Closed() {
 			fmt.Fprintf(&b, "%s: %s\n", g.Why, g.Why.Entry())
+		} else if g.Smaller() {
+			fmt.Fprintf(&b, "%s: %s\n", tasks.CauseBulkRefused, tasks.CauseBulkRefused.Entry())
 		}
 	}
 	if o.Closed.Closed() {
@@ -142,7 +149,7 @@ func (p *program) printQuota(o ledger.Overview) error {
 // endpoints is what Clerk's limits have left.
 func (p *program) endpoints(o ledger.Overview) table {
 	names := map[ledger.Endpoint]string{
-		ledger.Single: "single", ledger.Bulk: fmt.Sprintf("bulk (%d each)", o.Bulk), ledger.Other: "all calls",
+		ledger.Single: "single", ledger.Bulk: fmt.Sprintf("bulk (%d each)", o.BulkNow()), ledger.Other: "all calls",
 	}
 	var t table
 	t.header("endpoint", "limit", "spent", "left", "next call", "gate")
@@ -181,6 +188,8 @@ func (p *program) gate(now time.Time, g ledger.Gate) cell {
 		return text(fmt.Sprintf("closed for %s (%s)", show.Duration(g.Until.Sub(now)), g.Why)).in(p.console.onOut.red)
 	case g.Closed():
 		return text("one probe, then open").in(p.console.onOut.yellow)
+	case g.Smaller():
+		return text(fmt.Sprintf("at most %d at once for %s", g.Most, show.Duration(g.MostUntil.Sub(now)))).in(p.console.onOut.yellow)
 	case !g.CarefulUntil.IsZero():
 		return text("careful for " + show.Duration(g.CarefulUntil.Sub(now))).in(p.console.onOut.yellow)
 	}

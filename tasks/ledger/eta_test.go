@@ -22,8 +22,15 @@ func importOf(t testing.TB, l *Ledger, now time.Time, n int) []tasks.Invite {
 	return all
 }
 
-// What is told about every waiting invite is compared with what happens.
+// What is told about every waiting invite is compared with what happens: with full
+// bulk calls, with calls that are smaller for an hour, and with none for an hour.
 func TestETAIsWhatHappens(t *testing.T) {
+	for refusals, name := range []string{"full bulk calls", "five aboard", "two aboard", "no bulk calls"} {
+		t.Run(name, func(t *testing.T) { etaIsWhatHappens(t, refusals) })
+	}
+}
+
+func etaIsWhatHappens(t *testing.T, refusals int) {
 	l := open(t, Config{Limits: ClerkLimits, Reserve: AutoReserve})
 	importOf(t, l, start, 1200)
 	now := start
@@ -31,9 +38,31 @@ func TestETAIsWhatHappens(t *testing.T) {
 		delivered(t, l, now.Add(200*time.Millisecond), turn(t, l, now))
 		now = now.Add(time.Second)
 	}
+	for range refusals {
+		tn := turn(t, l, now)
+		for len(tn.Batch) < 2 {
+			delivered(t, l, now, tn)
+			now = now.Add(time.Second)
+			tn = turn(t, l, now)
+		}
+		var back []Settlement
+		for _, r := range tn.Batch {
+			back = append(back, Settlement{ID: r.Invite.ID, Turn: r.Turn, To: tasks.Queued, Reason: tasks.ReasonBulkRefused})
+		}
+		if _, err := l.SettleTurn(t.Context(), now, tn, Ending{Token: StampToken, Bulk: BulkUnreadable, Members: back}); err != nil {
+			t.Fatal(err)
+		}
+		now = now.Add(time.Second)
+	}
 	o, err := l.Overview(t.Context(), now)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if want := []int{10, 5, 2, 1}[refusals]; o.BulkNow() != want {
+		t.Fatalf("a bulk call may hold %d, want %d", o.BulkNow(), want)
+	}
+	if g := o.Quotas[Bulk].Gate; g.Closed() != (refusals == 3) || g.Smaller() != (refusals == 1 || refusals == 2) {
+		t.Errorf("the gate is %+v", g)
 	}
 	told := make([]time.Time, o.Waiting[tasks.Import])
 	for i := range told {

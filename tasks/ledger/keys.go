@@ -36,7 +36,7 @@ var keyNames = []struct{ lua, redis, holds string }{
 	{"watch", "watch", "zset of settled invites for whose address such a call may still arrive, by when to look (ms)"},
 	{"owner", "owner", "hash id → who asked, if it is not the import's owner: a token or a tenant"},
 	{"aside", "aside", "set of ids whose record cannot be read: of a later version, or damaged"},
-	{"tries", "tries", "hash id of an invite → how often Clerk has refused to revoke it, and how"},
+	{"tries", "tries", "hash id of an invite or a revoke request → how often Clerk has refused to revoke what it is about, and how"},
 	{"events", "events", "stream of state changes, without addresses"},
 	{"totals", "totals", "hash from>to → how many invites ever went that way; state:reason → how many ever ended so"},
 	{"meta", "meta", "hash: salt, next position, the worker's limits, last reconciliation, the receiver of webhooks that is gone; seq, founded, server, beat, epochs, recover (beat.lua)"},

@@ -192,7 +192,7 @@ local function move(r, to, now, reason, score)
       redis.call('ZADD', K.revoke, now, r.id)
     elseif not holds then
       redis.call('ZREM', K.revoke, r.id)
-      redis.call('HDEL', K.tries, r.id, r.id .. ':why')
+      redis.call('HDEL', K.tries, r.id)
     end
   end
   if r.doubt == '1' then

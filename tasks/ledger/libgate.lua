@@ -43,13 +43,11 @@ end
 
 -- judge_bulk makes bulk calls smaller for a while when Clerk refuses them whoever is aboard: by half, and in the end
 -- none is made. gate: bulk.most and bulk.most.until.
-local SMALLER_FOR, REFUSALS = 3600000, 3
-
 local function judge_bulk(now, turn)
   local refusals = 0
   if turn.bulk == 'declined' then refusals = redis.call('HINCRBY', K.gate, 'bulk.refusals', 1) end
-  if turn.bulk == 'unreadable' or refusals >= REFUSALS then
-    redis.call('HSET', K.gate, 'bulk.most', math.floor(turn.size / 2), 'bulk.most.until', str(now + SMALLER_FOR))
+  if turn.bulk == 'unreadable' or refusals >= BulkRefusals then
+    redis.call('HSET', K.gate, 'bulk.most', math.floor(turn.size / 2), 'bulk.most.until', str(now + SmallerFor))
   end
-  if turn.bulk ~= 'declined' or refusals >= REFUSALS then redis.call('HDEL', K.gate, 'bulk.refusals') end
+  if turn.bulk ~= 'declined' or refusals >= BulkRefusals then redis.call('HDEL', K.gate, 'bulk.refusals') end
 end

@@ -27,7 +27,10 @@ type Overview struct {
 	Closed  Gate    // The gate over everything: the key, or the edge, refuses us.
 	Demand  float64 // Interactive invites in the last window.
 	Reserve int     // As configured by the worker; AutoReserve follows the demand.
-	Bulk    int     // Invitations in a full bulk call.
+	Bulk    int     // Invitations in a full bulk call, as configured; Quotas[Bulk].Gate.Most may allow fewer.
+
+	Revoking int64 // Revokes that a worker still has to carry out: of invites, and requests.
+	Refused  int64 // Revokes among them that Clerk has refused so far.
 
 	OldestWaiting map[tasks.Lane]string // The id at the head of each lane that has one.
 
@@ -56,7 +59,16 @@ type Gate struct {
 	Until        time.Time
 	Why          tasks.GateCause
 	CarefulUntil time.Time // Calls are spaced evenly until then.
+
+	// Bulk only, zero otherwise: Clerk refuses bulk calls whoever is aboard, so that
+	// until MostUntil they hold at most Most invites. With 1 none is made, and the
+	// gate is closed.
+	Most      int
+	MostUntil time.Time
 }
+
+// Smaller reports whether bulk calls are made that hold fewer than they might.
+func (g Gate) Smaller() bool { return g.Most > 1 }
 
 // Closed reports whether the gate is shut, or waits for its probe.
 func (g Gate) Closed() bool { return !g.Until.IsZero() }
@@ -103,6 +115,7 @@ func (l *Ledger) Overview(ctx context.Context, now time.Time) (Overview, error) 
 	}
 	later, solo := pipe.ZCard(ctx, l.keys.of("later")), pipe.ZCard(ctx, l.keys.of("solo"))
 	paused, gates, pace := pipe.HGetAll(ctx, l.keys.of("paused")), pipe.HGetAll(ctx, l.keys.of("gate")), pipe.HGetAll(ctx, l.keys.of("pace"))
+	revoking, requests, refused := pipe.ZCard(ctx, l.keys.of("revoke")), pipe.HLen(ctx, l.keys.of("revreq")), pipe.HLen(ctx, l.keys.of("tries"))
 	logs := map[Endpoint]*redis.ZSliceCmd{}
 	for _, e := range Endpoints {
 		logs[e] = pipe.ZRevRangeWithScores(ctx, l.keys.of(string(e)), 0, freesKept-1)
@@ -129,7 +142,7 @@ func (l *Ledger) Overview(ctx context.Context, now time.Time) (Overview, error) 
 			o.Paused[lane] = timeOf(since)
 		}
 	}
-	o.Later = later.Val()
+	o.Later, o.Revoking, o.Refused = later.Val(), revoking.Val()+requests.Val(), refused.Val()
 	o.States[tasks.Queued] = o.Later + solo.Val() + waiting[0].Val() + waiting[1].Val()
 	o.Closed = gateOf(gates.Val(), All, now)
 	m := policy.NewModel(Config{Limits: w.Limits, Reserve: w.Reserve, Bulk: w.Bulk, ClaimTTL: l.cfg.ClaimTTL}.Policy())
@@ -143,6 +156,14 @@ func (l *Ledger) Overview(ctx context.Context, now time.Time) (Overview, error) 
 	o.Demand = m.DemandAt(begin)
 	o.forecast = policy.NewForecast(m, max(begin, float64(millis(o.Closed.Until))))
 	return o, nil
+}
+
+// BulkNow is how many invitations a bulk call may hold now; 1 if none is made.
+func (o Overview) BulkNow() int {
+	if most := o.Quotas[Bulk].Gate.Most; most > 0 {
+		return min(most, o.Bulk)
+	}
+	return o.Bulk
 }
 
 // LongestWaiting returns the invite that may go and has waited for its turn since
@@ -190,6 +211,12 @@ func gateOf(h map[string]string, e Endpoint, now time.Time) Gate {
 	if careful := timeOf(h[string(e)+".careful"]); careful.After(now) {
 		g.CarefulUntil = careful
 	}
+	if until := timeOf(h[string(e)+".most.until"]); until.After(now) {
+		g.Most, g.MostUntil = max(1, int(number(h[string(e)+".most"]))), until
+		if !g.Smaller() && until.After(g.Until) {
+			g.Until, g.Why = until, tasks.CauseBulkRefused
+		}
+	}
 	return g
 }
 
@@ -221,6 +248,7 @@ func fillQuota(q *policy.Quota, name string, log []redis.Z, gates, pace map[stri
 	q.Fill(calls)
 	q.Last, q.Tat = decimal(pace[name+".last"]), decimal(pace[name+".tat"])
 	q.Until, q.Probe, q.Careful = decimal(gates[name+".until"]), decimal(gates[name+".probe"]), decimal(gates[name+".careful"])
+	q.Most, q.MostUntil = decimal(gates[name+".most"]), decimal(gates[name+".most.until"])
 }
 
 // fillPace gives it the soft buckets and the demand.

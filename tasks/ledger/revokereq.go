@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strconv"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -99,6 +98,7 @@ func (l *Ledger) CloseRevokeRequest(ctx context.Context, id string, done RevokeD
 	pipe := l.rdb.Pipeline()
 	pipe.SetNX(ctx, l.keys.of("done")+id, b, doneKept)
 	pipe.HDel(ctx, l.keys.of("revreq"), id)
+	pipe.HDel(ctx, l.keys.of("tries"), id)
 	pipe.ZRem(ctx, l.keys.of("untasked"), revokeHint(id))
 	_, err = pipe.Exec(ctx)
 	return err
@@ -128,34 +128,55 @@ func (l *Ledger) RevokeDone(ctx context.Context, id string) (RevokeDone, error) 
 	return d, json.Unmarshal(b, &d)
 }
 
-// RevokeRefused notes that Clerk has refused to revoke the invitation of an invite,
-// and when to ask again: after first, then twice as long each time, at most after
-// most. It returns how often that has been.
-func (l *Ledger) RevokeRefused(ctx context.Context, now time.Time, id, why string, first, most time.Duration) (int, error) {
-	tries, err := l.rdb.HIncrBy(ctx, l.keys.of("tries"), id, 1).Result()
-	if err != nil {
-		return 0, err
-	}
-	wait := most
-	if tries < 20 {
-		wait = min(most, first<<(tries-1))
-	}
-	pipe := l.rdb.Pipeline()
-	pipe.ZAddXX(ctx, l.keys.of("revoke"), scored(id, l.at(now).Add(wait)))
-	pipe.HSet(ctx, l.keys.of("tries"), id+":why", why)
-	_, err = pipe.Exec(ctx)
-	return int(tries), err
+// Tries says how often Clerk has refused a revoke. The zero value: never.
+type Tries struct {
+	Count  int       `json:"tries"`
+	Why    string    `json:"why"` // the kind of the last refusal (clerk.Kind)
+	Since  time.Time `json:"since"`
+	NextAt time.Time `json:"next_at"`
 }
 
-// RevokeTries says how often Clerk has refused to revoke the invitation of an
-// invite, and with which kind of error the last time.
-func (l *Ledger) RevokeTries(ctx context.Context, id string) (tries int, why string, _ error) {
-	values, err := l.rdb.HMGet(ctx, l.keys.of("tries"), id, id+":why").Result()
-	if err != nil || len(values) != 2 {
-		return 0, "", ignoreNil(err)
+// RevokeRefused notes that Clerk has refused to revoke what an invite, or a revoke
+// request, is about. It is tried again after first, then twice as long each time, at
+// most after most. What is returned counts this refusal.
+func (l *Ledger) RevokeRefused(ctx context.Context, now time.Time, id, why string, first, most time.Duration) (Tries, error) {
+	now = l.at(now)
+	t, err := l.RevokeTries(ctx, id)
+	if err != nil {
+		return t, err
 	}
-	n, _ := values[0].(string)
-	why, _ = values[1].(string)
-	tries, _ = strconv.Atoi(n)
-	return tries, why, nil
+	if t.Count == 0 {
+		t.Since = now
+	}
+	t.Count++
+	wait := most
+	if t.Count < 20 {
+		wait = min(most, first<<(t.Count-1))
+	}
+	t.Why, t.NextAt = why, now.Add(wait)
+	b, err := json.Marshal(t)
+	if err != nil {
+		return t, err
+	}
+	pipe := l.rdb.Pipeline()
+	pipe.ZAddXX(ctx, l.keys.of("revoke"), scored(id, t.NextAt))
+	pipe.HSet(ctx, l.keys.of("tries"), id, b)
+	_, err = pipe.Exec(ctx)
+	return t, err
+}
+
+// RevokeTries says how often Clerk has refused to revoke what an invite, or a revoke
+// request that is not closed yet, is about.
+func (l *Ledger) RevokeTries(ctx context.Context, id string) (t Tries, _ error) {
+	b, err := l.rdb.HGet(ctx, l.keys.of("tries"), id).Bytes()
+	if errors.Is(err, redis.Nil) {
+		return t, nil
+	}
+	if err != nil {
+		return t, err
+	}
+	if json.Unmarshal(b, &t) != nil {
+		return t, fmt.Errorf("%w: refused revokes of %s", errRecord, id)
+	}
+	return t, nil
 }

@@ -87,6 +87,7 @@ local function quota(name, from)
   return {name = name, Calls = num(ARGV[from]), Window = num(ARGV[from + 1]), Span = span,
     Last = num(pace[name .. '.last']), Tat = num(pace[name .. '.tat']),
     Until = num(gates[name .. '.until']), Probe = num(gates[name .. '.probe']), Careful = num(gates[name .. '.careful']),
+    Most = num(gates[name .. '.most']), MostUntil = num(gates[name .. '.most.until']),
     Log = {
       Len = function() return len end,
       At = function(i) return num(redis.call('ZRANGE', key, older + i, older + i, 'WITHSCORES')[2]) end,
@@ -105,12 +106,7 @@ if fresh > 0 or d.Start ~= before then
   redis.call('HSET', K.pace, 'demand.start', real(d.Start), 'demand.cur', d.Cur, 'demand.prev', d.Prev,
     'demand.seen', num(pace.arrived))
 end
--- Clerk may refuse bulk calls whoever is aboard (libgate.lua): then they are smaller for a while, or none is made.
-local most_until = num(gates['bulk.most.until'])
-if most_until > now then
-  if num(gates['bulk.most']) < 2 then bulk.Until = math.max(bulk.Until, most_until) end
-  size = math.max(1, math.min(size, num(gates['bulk.most'])))
-end
+size = Fit(bulk, now, size)
 local s = NewState(now, size, reserve, ttl, single, bulk, other, d, window)
 s.ArrivedAt, s.ImportAt = num(pace['arrived.at']), num(pace['import.tat'])
 

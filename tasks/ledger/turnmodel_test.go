@@ -21,6 +21,8 @@ type pair struct {
 	people int
 	flying []claimed
 	log    []string
+
+	declines int // of 20 answers to bulk calls, so many say that Clerk takes none
 }
 
 type claimed struct {
@@ -117,8 +119,8 @@ func (p *pair) settle() {
 	i := p.r.IntN(len(p.flying))
 	c := p.flying[i]
 	p.flying = append(p.flying[:i:i], p.flying[i+1:]...)
-	token, gate, to := StampToken, GateChange{}, tasks.Pending
-	switch p.r.IntN(20) {
+	token, gate, to, answer := StampToken, GateChange{}, tasks.Pending, BulkUnjudged
+	switch n := p.r.IntN(20); n {
 	case 0:
 		token, to = RefundToken, tasks.Queued
 		p.m.Refund(c.claim)
@@ -132,6 +134,15 @@ func (p *pair) settle() {
 		if c.turn.Probe {
 			gate = GateChange{Endpoint: c.turn.Endpoint, Open: true}
 		}
+		if c.turn.Endpoint == Bulk && n < 3+p.declines {
+			answer, to = BulkRefused, tasks.Queued
+			p.m.Declined(p.ms(), c.claim)
+			break
+		}
+		answer = BulkTaken
+		if c.turn.Endpoint == Bulk {
+			p.m.Taken()
+		}
 		p.m.Answered(p.ms(), c.claim)
 	}
 	p.note("%s: settle %s as %s, %q", p.now.Sub(start), c.turn.Endpoint, to, token)
@@ -139,7 +150,7 @@ func (p *pair) settle() {
 	for _, r := range c.turn.Batch {
 		members = append(members, Settlement{ID: r.Invite.ID, Turn: r.Turn, To: to})
 	}
-	got, err := p.l.SettleTurn(p.t.Context(), p.now, c.turn, Ending{Token: token, Gate: gate, Members: members})
+	got, err := p.l.SettleTurn(p.t.Context(), p.now, c.turn, Ending{Token: token, Gate: gate, Bulk: answer, Members: members})
 	if err != nil || len(got) != len(members) {
 		p.fail(fmt.Sprintf("settled %d of %d, %v", len(got), len(members), err))
 	}
@@ -152,8 +163,10 @@ func (p *pair) fail(what string) {
 
 // turn.lua and settle.lua do to Redis what the policy does to its model.
 func TestTurnIsItsModel(t *testing.T) {
+	smaller := 0
 	for seed := range uint64(60) {
 		p := newPair(t, seed)
+		p.declines = []int{0, 2, 16}[seed%3]
 		for range 120 {
 			switch p.r.IntN(10) {
 			case 0:
@@ -168,6 +181,12 @@ func TestTurnIsItsModel(t *testing.T) {
 			default:
 				p.turn()
 			}
+			if p.m.BulkQ.MostUntil > p.ms() {
+				smaller++
+			}
 		}
+	}
+	if smaller < 100 {
+		t.Errorf("bulk calls were smaller in %d steps only", smaller)
 	}
 }

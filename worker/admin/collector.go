@@ -47,6 +47,11 @@ var (
 	descNext     = desc("quota_next_call_seconds", "Until the next call may be made; 0 if at once.", "endpoint")
 	descGate     = desc("gate_seconds", "Until the gate opens or is probed; 0 if it is open. all: the key or the edge refuses us.", "endpoint")
 	descCareful  = desc("gate_careful_seconds", "How long calls will still be spaced evenly after a refusal that the log did not predict.", "endpoint")
+	descBulk     = desc("bulk_invites", "Invites that a bulk call may hold now; 1 if none is made.")
+	descSmaller  = desc("bulk_smaller_seconds", "How long bulk calls will still be smaller, or not be made, because Clerk refuses them, whatever invites they hold.")
+	descRevoking = desc("revokes_waiting", "Revokes that a worker still has to carry out.")
+	descRefused  = desc("revokes_refused", "Revokes among them that Clerk has refused so far.")
+	descArrived  = desc("late_arrivals_total", "Invitations that a lost call made after its invite had ended, ever.")
 	descDemand   = desc("interactive_demand_invites", "Interactive invites in the last window.")
 	descMoves    = desc("invite_transitions_total", "Changes of state, ever.", "from", "to")
 	descOutcomes = desc("outcomes_total", "Invites that came into a state that is not open, by reason, ever.", "state", "reason")
@@ -144,6 +149,10 @@ func (c *collector) ledger(ctx context.Context, s scrape) error {
 	s.gauge(descDrain, until(now, o.Drain()))
 	s.gauge(descDemand, o.Demand)
 	s.gauge(descGate, until(now, o.Closed.Until), string(ledger.All))
+	s.gauge(descBulk, float64(o.BulkNow()))
+	s.gauge(descSmaller, until(now, o.Quotas[ledger.Bulk].Gate.MostUntil))
+	s.gauge(descRevoking, float64(o.Revoking))
+	s.gauge(descRefused, float64(o.Refused))
 	for _, e := range ledger.Endpoints {
 		q := o.Quotas[e]
 		if q.Limit.Calls > 0 {
@@ -158,6 +167,7 @@ func (c *collector) ledger(ctx context.Context, s scrape) error {
 		s.counter(descMoves, n, m.From.String(), m.To.String())
 	}
 	s.counter(descDone, totals.Delivered())
+	s.counter(descArrived, totals.Arrived)
 	for labels, n := range bounded(totals.Outcomes) {
 		s.counter(descOutcomes, n, labels[0], labels[1])
 	}

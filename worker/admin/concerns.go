@@ -83,6 +83,19 @@ func (h *Handler) concerns(v view, err error) []concern {
 			})
 		}
 	}
+	if g := o.Quotas[ledger.Bulk].Gate; g.Most > 0 {
+		what := fmt.Sprintf("Clerk refuses bulk calls, whatever invites they hold. For %s a call holds %d at most.", show.Duration(g.MostUntil.Sub(v.Now)), o.BulkNow())
+		if !g.Smaller() {
+			what = "Clerk refuses bulk calls, whatever invites they hold. For " + show.Duration(g.MostUntil.Sub(v.Now)) + " each invite goes alone."
+		}
+		add(concern{What: what, Advice: tasks.CauseBulkRefused.Entry().Do, Run: "inviteq quota" + flag})
+	}
+	if o.Refused > 0 {
+		add(concern{
+			What:   "Clerk refuses " + show.Count(o.Refused, "revoke") + ".",
+			Advice: "Workers try again ever more rarely, every two hours in the end. The log lines \"Clerk refuses to revoke\" name the invitations: revoke them in Clerk's dashboard, or see what the code says.",
+		})
+	}
 	all = append(all, h.reconcileConcerns(v, flag)...)
 	for _, queue := range slices.Sorted(maps.Keys(v.Broken)) {
 		n := v.Broken[queue]

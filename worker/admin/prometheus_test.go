@@ -42,6 +42,21 @@ func run(t *testing.T, stdin []byte, name string, args ...string) {
 	}
 }
 
+// TestEveryProblemAlerts: whatever keeps a worker from delivering wakes somebody up,
+// but for a worker that shuts down.
+func TestEveryProblemAlerts(t *testing.T) {
+	rules, err := os.ReadFile(deployments + "/prometheus/alerts.yml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range tasks.HealthProblems() {
+		named := regexp.MustCompile(`inviteq_problem\{problem=~?"[a-z|_]*\b` + string(p) + `\b`).Match(rules)
+		if named == (p == tasks.ProblemDraining) {
+			t.Errorf("%s: an alert names it: %t", p, named)
+		}
+	}
+}
+
 func TestAlertRules(t *testing.T) {
 	promtool := tool(t, "promtool")
 	run(t, nil, promtool, "check", "rules", "--lint-fatal", deployments+"/prometheus/alerts.yml")

@@ -123,7 +123,7 @@ func endpointOf(o ledger.Overview, e ledger.Endpoint, now time.Time) endpointVie
 	case ledger.Single:
 		v.Name, v.Call = "Single", "POST /invitations"
 	case ledger.Bulk:
-		v.Name, v.Call = fmt.Sprintf("Bulk, %d at once", o.Bulk), "POST /invitations/bulk"
+		v.Name, v.Call = fmt.Sprintf("Bulk, %d at once", o.BulkNow()), "POST /invitations/bulk"
 	default:
 		v.Name, v.Call = "All calls", "reads and revokes too"
 	}
@@ -136,6 +136,8 @@ func endpointOf(o ledger.Overview, e ledger.Endpoint, now time.Time) endpointVie
 		v.Gate, v.GateClass, v.Why = "closed for "+show.Duration(g.Until.Sub(now))+" ("+words(g.Why)+")", "bad", g.Why.Entry()
 	case g.Closed():
 		v.Gate, v.GateClass = "one probe, then open", "warn"
+	case g.Smaller():
+		v.Gate, v.GateClass, v.Why = fmt.Sprintf("%d of %d at once, for %s", o.BulkNow(), o.Bulk, show.Duration(g.MostUntil.Sub(now))), "warn", tasks.CauseBulkRefused.Entry()
 	case !g.CarefulUntil.IsZero():
 		v.Gate, v.GateClass = "careful for "+show.Duration(g.CarefulUntil.Sub(now)), "warn"
 	}

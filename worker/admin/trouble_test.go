@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -89,6 +90,49 @@ func TestPagesWhileRedisIsAway(t *testing.T) {
 	if code, _ := h.look(t, "/"); code != http.StatusOK {
 		t.Errorf("after Redis came back: got %d", code)
 	}
+}
+
+// TestSmallerBulksArrivalsAndRefusedRevokesAreShown on the status page and in the
+// metrics.
+func TestSmallerBulksArrivalsAndRefusedRevokesAreShown(t *testing.T) {
+	rdb, instance := redistest.Shared(t), redistest.Instance()
+	l, err := ledger.Open(t.Context(), rdb, ledger.Config{Instance: instance, Limits: ledger.ClerkLimits})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := handlerWith(t, func(c *Config) { c.Ledger = l })
+	check := func(page string, want ...string) {
+		t.Helper()
+		h.snapshot.at = time.Time{}
+		_, metrics := h.look(t, "/metrics")
+		_, status := h.look(t, page)
+		for _, w := range want {
+			if !strings.Contains(metrics, strings.Replace(w, "{}", `{ledger="`+instance+`"}`, 1)) && !strings.Contains(status, w) {
+				t.Errorf("neither the page nor the metrics say %q", w)
+			}
+		}
+	}
+	check("/", "inviteq_bulk_invites{} 10", "inviteq_bulk_smaller_seconds{} 0", "inviteq_late_arrivals_total{} 0", "inviteq_revokes_refused{} 0", "Nothing needs you")
+
+	for _, c := range []struct {
+		want int
+		line string
+	}{{5, "For 2h 30m a call holds 5 at most."}, {2, "For 2h 30m a call holds 2 at most."}, {1, "For 2h 30m each invite goes alone."}} {
+		gate := "inviteq:{" + instance + "}:gate"
+		if err := rdb.HSet(t.Context(), gate, "bulk.most", c.want, "bulk.most.until", time.Now().Add(150*time.Minute+20*time.Second).UnixMilli()).Err(); err != nil {
+			t.Fatal(err)
+		}
+		check("/", fmt.Sprintf("inviteq_bulk_invites{} %d", c.want), "inviteq_bulk_smaller_seconds{} 90", c.line)
+	}
+	check("/", "Gate: closed for 2h 30m (bulk refused)", `inviteq_gate_seconds{endpoint="bulk",ledger="`+instance+`"} 90`)
+
+	if err := l.Arrived(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := l.RevokeRefused(t.Context(), ledger.Now, "inq_1", "refused", time.Minute, time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	check("/", "inviteq_late_arrivals_total{} 1", "inviteq_revokes_refused{} 1", "Clerk refuses 1 revoke.", `data-figure="arrived">1<`)
 }
 
 func TestLabelsAreBounded(t *testing.T) {

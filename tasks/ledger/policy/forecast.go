@@ -12,7 +12,11 @@ const (
 	// itself) the last of them is taken to go on for ever. Between the two, the cut
 	// is made in a quiet moment, so that no burst is counted twice or not at all.
 	forecastLeast, forecastMost = 2.25, 3.25
-	quiet                       = 1000 // ms
+	// While bulk calls are smaller (Quota.Most) nothing repeats itself: what follows
+	// is played, up to so many cycles more. With windows that are shorter still the
+	// forecast takes the small calls to last, and errs to the later side.
+	forecastSmall = 8
+	quiet         = 1000 // ms
 	// forecastCalls is the limit up to which turns are played at all. Beyond it
 	// calls are so many that they flow.
 	forecastCalls = 1000
@@ -27,6 +31,7 @@ type Forecast struct {
 	mu      sync.Mutex
 	m       *Model
 	start   float64
+	steady  float64 // from when on a steady state may repeat itself
 	now     float64
 	window  float64
 	cycle   float64
@@ -52,6 +57,7 @@ func NewForecast(m *Model, now float64) *Forecast {
 	for _, calls := range []int{m.Single.Calls, m.Bulk.Calls} {
 		f.flowing = f.flowing || calls == 0 || calls > forecastCalls
 	}
+	f.steady = math.Max(now, math.Min(f.m.BulkQ.MostUntil, now+forecastSmall*f.cycle))
 	if demand := m.DemandAt(now); demand >= 1 {
 		f.gap = f.window / demand
 		f.next = now + f.gap
@@ -103,11 +109,11 @@ func (f *Forecast) step() {
 		f.m.ArrivedAt = f.next
 		f.next += f.gap
 	}
-	most := f.start + forecastMost*f.cycle
+	most := f.steady + forecastMost*f.cycle
 	c := f.m.Turn(f.now)
 	if c.Action == "" {
 		next := math.Ceil(math.Min(c.Wake, f.next))
-		cut := math.Max(f.last+quiet, f.start+forecastLeast*f.cycle)
+		cut := math.Max(f.last+quiet, f.steady+forecastLeast*f.cycle)
 		if f.now = math.Max(f.now+1, next); f.now > cut {
 			f.now, f.done = math.Min(cut, most), true
 		}
@@ -131,16 +137,35 @@ func (f *Forecast) flow(lane, ahead int) float64 {
 	if lane == 1 {
 		n += float64(f.m.Waiting[0])
 	}
-	rate := 0.0
-	for _, q := range []*Quota{&f.m.SingleQ, &f.m.BulkQ} {
-		if q.Calls == 0 { // Calls in flight are what bounds it.
-			return math.Max(f.start, q.Until)
+	single, bulk := &f.m.SingleQ, &f.m.BulkQ
+	at := math.Max(f.start, math.Min(single.Until, bulk.Until))
+	for _, q := range []*Quota{single, bulk} {
+		if q.Calls == 0 {
+			at = math.Max(at, q.Until)
 		}
-		places := 1.0
-		if q == &f.m.BulkQ {
-			places = float64(f.m.Size)
-		}
-		rate += places * float64(q.Calls) / q.Span
 	}
-	return math.Max(f.start, math.Min(f.m.SingleQ.Until, f.m.BulkQ.Until)) + n/rate
+	if bulk.MostUntil > at { // For so long bulk calls are smaller, or none is made.
+		places := 0.0
+		if bulk.Most >= 2 {
+			places = math.Min(bulk.Most, float64(f.m.Size))
+		}
+		rate := rateOf(single, 1) + rateOf(bulk, places)
+		if sent := rate * (bulk.MostUntil - at); n >= sent {
+			at, n = bulk.MostUntil, n-sent
+		} else {
+			return at + n/rate
+		}
+	}
+	return at + n/(rateOf(single, 1)+rateOf(bulk, float64(f.m.Size)))
+}
+
+// rateOf is how many invites an endpoint takes in a ms, with so many aboard a call.
+func rateOf(q *Quota, places float64) float64 {
+	switch {
+	case places == 0:
+		return 0
+	case q.Calls == 0: // Calls in flight are what bounds it.
+		return math.Inf(1)
+	}
+	return places * q.Calls / q.Span
 }

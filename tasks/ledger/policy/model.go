@@ -64,6 +64,7 @@ type Model struct {
 	ArrivedAt              float64 // the newest of them
 	ImportTat              float64
 	Waiting                [2]int // interactive, import
+	refusals               int    // bulk calls in a row that were refused whoever was aboard
 }
 
 // NewModel returns an unused ledger.
@@ -110,7 +111,9 @@ func (m *Model) Turn(now float64) Claim {
 	}
 	m.Demand.Roll(now, m.window(), m.Arrived)
 	m.Arrived = 0
-	s := NewState(now, m.Size, float64(m.Reserve), m.TTL, &m.SingleQ, &m.BulkQ, &m.OtherQ, &m.Demand, m.window())
+	bulk := m.BulkQ // Fit closes it for this turn only.
+	size := int(bulk.Fit(now, float64(m.Size)))
+	s := NewState(now, size, float64(m.Reserve), m.TTL, &m.SingleQ, &bulk, &m.OtherQ, &m.Demand, m.window())
 	s.Interactive, s.Import, s.ArrivedAt, s.ImportAt = m.Waiting[0], m.Waiting[1], m.ArrivedAt, m.ImportTat
 	action, at := Decide(s)
 	if action == Idle || action == Wait {
@@ -118,7 +121,7 @@ func (m *Model) Turn(now float64) Claim {
 	}
 	q, places := &m.SingleQ, 1
 	if action == Bulk {
-		q, places = &m.BulkQ, m.Size
+		q, places = &m.BulkQ, size
 	}
 	c := Claim{Action: action, Deadline: now + m.TTL}
 	c.Interactive = min(places, m.Waiting[0])
@@ -192,6 +195,22 @@ func (m *Model) Refund(c Claim) {
 	m.Waiting[0] += c.Interactive
 	m.Waiting[1] += c.Import
 }
+
+// Declined notes that Clerk refused a bulk call and no member was to blame, as
+// judge_bulk does (libgate.lua). The members go back.
+func (m *Model) Declined(now float64, c Claim) {
+	m.Answered(now, c)
+	m.Waiting[0] += c.Interactive
+	m.Waiting[1] += c.Import
+	if m.refusals++; m.refusals < BulkRefusals {
+		return
+	}
+	m.refusals = 0
+	m.BulkQ.Most, m.BulkQ.MostUntil = float64((c.Interactive+c.Import)/2), now+SmallerFor
+}
+
+// Taken notes that Clerk took a bulk call.
+func (m *Model) Taken() { m.refusals = 0 }
 
 // Refused notes a 429 that came for a claim, which Clerk wants to be asked again
 // after until. The members go back.

@@ -7,6 +7,8 @@ local DemandSteps = 32
 local SoftShare = 0.08
 local AnswerTime = 2000
 local CareTime = 24 * 3600 * 1000
+local BulkRefusals = 3
+local SmallerFor = 3600 * 1000
 local Never = 9e15
 local CoverShare = 0.90
 local UseShare = 1.1
@@ -16,7 +18,7 @@ local Single = 'single'
 local Solo = 'solo'
 local Wait = 'wait'
 local Idle = 'idle'
-local Roll, Fade, Kept, Spacing, Depth, SoftInterval, Care, FreeAt, Gains, Landed, Look, Pay, BeCareful, NewState, covered, Decide, want
+local Roll, Fade, Kept, Spacing, Depth, SoftInterval, Care, FreeAt, Gains, Landed, Look, Fit, Pay, BeCareful, NewState, covered, Decide, want
 
 -- Roll brings the counters to now and adds arrivals.
 function Roll(d, now, window, arrived)
@@ -137,6 +139,18 @@ function Look(q, now)
     f.HardAt = math.max(f.HardAt, f.SoftAt)
   end
   return f
+end
+
+-- Fit returns how many a bulk call may hold, and closes the endpoint while none is
+-- made. size is what fits into a full one.
+function Fit(q, now, size)
+  if q.MostUntil <= now then
+    return size
+  end
+  if q.Most < 2 then
+    q.Until = math.max(q.Until, q.MostUntil)
+  end
+  return math.max(1, math.min(size, q.Most))
 end
 
 -- Pay moves the soft bucket by a call that is made now.

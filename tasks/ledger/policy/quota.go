@@ -13,6 +13,10 @@ const (
 	// did not predict, and at least two windows: its calls then keep to the soft
 	// bucket, at a rate that leaves room for the bucket's depth.
 	CareTime = 24 * 3600 * 1000
+	// BulkRefusals of calls in a row, whoever was aboard, make bulk calls half as big
+	// for SmallerFor (ms); below 2, none is made.
+	BulkRefusals = 3
+	SmallerFor   = 3600 * 1000
 )
 
 // Log holds when the calls of an endpoint counted, the oldest first. Those in flight
@@ -31,6 +35,10 @@ type Quota struct {
 	Last, Tat    float64 // the latest call; when the soft bucket will be full
 	Until, Probe float64 // gate: closed until (0: open); deadline of the probe under way
 	Careful      float64 // calls are spaced until then
+
+	// Bulk only: so many at most are aboard until MostUntil, since Clerk has refused
+	// calls whoever was aboard. Below 2 no call is made.
+	Most, MostUntil float64
 }
 
 // Facts is what a decision needs to know of one quota.
@@ -115,6 +123,18 @@ func (q *Quota) Look(now float64) Facts {
 		f.HardAt = math.Max(f.HardAt, f.SoftAt)
 	}
 	return f
+}
+
+// Fit returns how many a bulk call may hold, and closes the endpoint while none is
+// made. size is what fits into a full one.
+func (q *Quota) Fit(now, size float64) float64 {
+	if q.MostUntil <= now {
+		return size
+	}
+	if q.Most < 2 {
+		q.Until = math.Max(q.Until, q.MostUntil)
+	}
+	return math.Max(1, math.Min(size, q.Most))
 }
 
 // Pay moves the soft bucket by a call that is made now.
