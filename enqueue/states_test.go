@@ -8,6 +8,12 @@ import (
 	"github.com/inviteq/inviteq/tasks/ledger"
 )
 
+// whyDriven gives the states into which an invite may be driven their reasons.
+var whyDriven = map[tasks.State]tasks.Reason{
+	tasks.Unknown: tasks.ReasonNoClearAnswer, tasks.Rejected: tasks.ReasonBlocked, tasks.Failed: tasks.ReasonAttempts,
+	tasks.Parked: tasks.ReasonMalformed,
+}
+
 // drive does what a worker would, until an invite that is queued alone is in the
 // given state. Clerk's id becomes "inv_" and ours.
 func (s side) drive(tb testing.TB, id string, to tasks.State) {
@@ -44,10 +50,10 @@ func (s side) drive(tb testing.TB, id string, to tasks.State) {
 			tb.Fatal(err)
 		}
 	case tasks.Unknown, tasks.Pending, tasks.Rejected, tasks.Failed, tasks.Parked:
-		settle(claim(), to, "")
+		settle(claim(), to, whyDriven[to])
 	case tasks.Accepted, tasks.Expired, tasks.Revoked:
 		settle(claim(), tasks.Pending, "")
-		seen, err := s.ledger.Observe(ctx, now, ledger.Observation{ID: id, From: tasks.Pending, To: to})
+		seen, err := s.ledger.Observe(ctx, now, ledger.Observation{ID: id, From: tasks.Pending, To: to, Reason: tasks.ReasonSeenAtClerk})
 		if err != nil || !seen[0] {
 			tb.Fatalf("observed %v, %v", seen, err)
 		}

@@ -19,6 +19,7 @@ import (
 	"github.com/inviteq/inviteq/clerk/clerksim"
 	"github.com/inviteq/inviteq/enqueue"
 	"github.com/inviteq/inviteq/tasks/ledger"
+	"github.com/inviteq/inviteq/tasks/ledger/redistest"
 )
 
 // world is everything there is in one synctest bubble: a Redis, a Clerk, any
@@ -260,7 +261,8 @@ func (w *world) alive() []*simWorker {
 	return append([]*simWorker(nil), w.live...)
 }
 
-// close ends everything, so that the bubble can end.
+// close ends everything, so that the bubble can end. No invite may have taken a step
+// that is not in the table.
 func (w *world) close() {
 	for _, s := range w.alive() {
 		w.stop(s)
@@ -273,6 +275,10 @@ func (w *world) close() {
 	}
 	for _, f := range w.closers {
 		f()
+	}
+	w.mini.SetError("")
+	if err := redistest.CheckSteps(context.Background(), w.redis); err != nil {
+		w.t.Errorf("seed %d: %v", w.seed, err)
 	}
 	_ = w.redis.Close()
 	w.sim.Close()

@@ -35,7 +35,7 @@ func TestREADME(t *testing.T) {
 		"commands": commandTable(app), "worker": flagTable(app, "worker"), "alerts": alertTable(t),
 		"states": wordTable("state", tasks.States), "reasons": wordTable("reason", tasks.Reasons()),
 		"causes": wordTable("cause", tasks.GateCauses()), "problems": wordTable("problem", tasks.HealthProblems()),
-		"switches": switchTable(), "reads": controlTable(t, "GET"), "actions": controlTable(t, "POST"),
+		"steps": stepTable(), "switches": switchTable(), "reads": controlTable(t, "GET"), "actions": controlTable(t, "POST"),
 	}
 	all := pages(t)
 	sources, known := testSources(t), variables(t, app)
@@ -221,6 +221,22 @@ func commandTable(app *kong.Application) string {
 	b.WriteString("| command | what |\n|---|---|\n")
 	for _, c := range app.Children {
 		fmt.Fprintf(&b, "| `inviteq %s` | %s |\n", c.Name, cellOf(c.Help))
+	}
+	return b.String()
+}
+
+// stepTable is what can happen to an invite.
+func stepTable() string {
+	var b strings.Builder
+	b.WriteString("| from | to | when | reasons |\n|---|---|---|---|\n")
+	for _, s := range tasks.Steps() {
+		var why []string
+		for _, r := range s.Reasons {
+			if r != "" {
+				why = append(why, "`"+string(r)+"`")
+			}
+		}
+		fmt.Fprintf(&b, "| `%s` | `%s` | %s | %s |\n", s.From, s.To, cellOf(s.When), strings.Join(why, " "))
 	}
 	return b.String()
 }

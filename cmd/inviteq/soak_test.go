@@ -146,6 +146,9 @@ func TestSoak(t *testing.T) {
 	for _, c := range all {
 		c.stop()
 	}
+	if err := redistest.CheckSteps(t.Context(), rdb); err != nil {
+		t.Error(err)
+	}
 
 	var table bytes.Buffer
 	w := tabwriter.NewWriter(&table, 0, 0, 2, ' ', tabwriter.AlignRight)

@@ -284,6 +284,7 @@ func playScene(t *testing.T, s scene, long bool) (figures, bool) {
 	}
 	f.lost = count - len(known)
 	f.stuck = openScene(t, client.ledger)
+	must(t, redistest.CheckSteps(t.Context(), client.rdb))
 	if f.twice > 0 || f.lost > 0 && !s.lossy {
 		t.Errorf("%d invited twice, %d never", f.twice, f.lost)
 	}

@@ -213,6 +213,10 @@ var mutants = []mutant{
 		old: "if not OPEN[to] and watched_until(r) > now then", new: "if false then", test: "TestTranscripts/08",
 	},
 	{
+		name: "give two changes of an invite one event id", file: lib,
+		old: "'id', r.id, 'ver', str(r.ver),", new: "'id', r.id, 'ver', '1',",
+	},
+	{
 		name: "forget which calls got no clear answer", file: settle,
 		old: "if m.call == 'lost' then note_call(r, now + ARRIVAL)", new: "if false then note_call(r, now + ARRIVAL)", test: "TestTranscripts/08",
 	},

@@ -129,9 +129,9 @@ func (w *world) answer() {
 	case 1:
 		got = w.settle(t, StampToken, Settlement{To: tasks.Queued, Reason: tasks.ReasonClerkBusy, Charge: ChargeOne, At: w.now.Add(time.Minute)})
 	case 2:
-		got = w.settle(t, StampToken, Settlement{To: tasks.Queued, Solo: true})
+		got = w.settle(t, StampToken, Settlement{To: tasks.Queued, Reason: tasks.ReasonBulkRefused, Solo: true})
 	case 3:
-		got = w.settle(t, KeepToken, Settlement{To: tasks.Unknown, Charge: ChargeHeld, At: w.now.Add(2 * time.Second)})
+		got = w.settle(t, KeepToken, Settlement{To: tasks.Unknown, Reason: tasks.ReasonNoClearAnswer, Charge: ChargeHeld, At: w.now.Add(2 * time.Second)})
 	case 4:
 		w.late = append(w.late, t)
 		return
@@ -141,7 +141,7 @@ func (w *world) answer() {
 			w.settled[r.Invite.ID] = tasks.Pending
 		}
 	}
-	if again := w.settle(t, StampToken, Settlement{To: tasks.Failed}); len(got) > 0 {
+	if again := w.settle(t, StampToken, Settlement{To: tasks.Failed, Reason: tasks.ReasonAttempts}); len(got) > 0 {
 		for _, r := range again {
 			if r.State == tasks.Failed && !slices.ContainsFunc(got, func(g Record) bool { return g.Invite.ID == r.Invite.ID && g.State == tasks.Unknown }) {
 				w.t.Fatalf("%s was settled twice", r.Invite.ID)
@@ -171,15 +171,12 @@ func (w *world) readUnknowns() {
 		if r.State != tasks.Unknown {
 			w.t.Fatalf("%s is handed out to be read, but it is %s", r.Invite.ID, r.State)
 		}
-		to, charge := tasks.Pending, NoCharge
+		s := Settlement{ID: r.Invite.ID, Turn: r.Turn}
 		if w.r.IntN(2) == 0 {
-			to, charge = tasks.Queued, ChargeRelease
+			s.To, s.Reason, s.Charge = tasks.Queued, tasks.ReasonNotAtClerk, ChargeRelease
 		} else {
+			s.To, s.Reason, s.InvitationID = tasks.Pending, tasks.ReasonAlreadyAtClerk, "inv_"+s.ID
 			w.settled[r.Invite.ID] = tasks.Pending
-		}
-		s := Settlement{ID: r.Invite.ID, Turn: r.Turn, To: to, Charge: charge}
-		if to == tasks.Pending {
-			s.InvitationID = "inv_" + s.ID
 		}
 		_, err := w.l.Settle(w.t.Context(), w.now, s)
 		w.must(err)
@@ -239,7 +236,7 @@ func (w *world) change() {
 	}
 	id := w.ids[w.r.IntN(len(w.ids))]
 	if w.r.IntN(2) == 0 {
-		back, err := w.l.Requeue(w.t.Context(), w.now, "asked", []tasks.State{tasks.Rejected, tasks.Failed, tasks.Canceled, tasks.Expired}, id)
+		back, err := w.l.Requeue(w.t.Context(), w.now, tasks.ReasonQueuedByHand, []tasks.State{tasks.Rejected, tasks.Failed, tasks.Parked, tasks.Revoked}, id)
 		w.must(err)
 		if back[0] {
 			delete(w.settled, id)

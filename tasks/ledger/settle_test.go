@@ -35,7 +35,7 @@ func TestSettledTwice(t *testing.T) {
 	}
 	t.Run("a clean read counts once", func(t *testing.T) {
 		l, tn := claim(t)
-		s := Settlement{ID: tn.Batch[0].Invite.ID, Turn: tn.ID, To: tasks.Unknown, At: start.Add(time.Second)}
+		s := Settlement{ID: tn.Batch[0].Invite.ID, Turn: tn.ID, To: tasks.Unknown, Reason: tasks.ReasonNoClearAnswer, At: start.Add(time.Second)}
 		if _, err := l.SettleTurn(t.Context(), start, tn, Ending{Members: []Settlement{s}}); err != nil {
 			t.Fatal(err)
 		}
@@ -61,9 +61,10 @@ func TestSettledTwice(t *testing.T) {
 	for _, s := range []Settlement{
 		{To: tasks.Pending, InvitationID: "inv_1"},
 		{To: tasks.Queued, Reason: tasks.ReasonClerkBusy, Charge: ChargeOne, At: start.Add(time.Minute)},
-		{To: tasks.Unknown, Charge: ChargeHeld, At: start.Add(time.Second)},
+		{To: tasks.Unknown, Reason: tasks.ReasonNoClearAnswer, Charge: ChargeHeld, At: start.Add(time.Second)},
 		{To: tasks.Rejected, Reason: "blocked"},
-		{To: tasks.Parked}, {To: tasks.Failed},
+		{To: tasks.Parked, Reason: tasks.ReasonMalformed},
+		{To: tasks.Failed, Reason: tasks.ReasonAttempts},
 	} {
 		t.Run(s.To.String(), func(t *testing.T) {
 			l, tn := claim(t)

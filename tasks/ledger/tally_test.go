@@ -41,7 +41,7 @@ func TestTallyCountsByHourAndForEver(t *testing.T) {
 		}
 	}
 	end := at.Add(4 * time.Minute)
-	if _, err := l.Observe(t.Context(), end, Observation{ID: last, From: tasks.Pending, To: tasks.Accepted}); err != nil {
+	if _, err := l.Observe(t.Context(), end, Observation{ID: last, From: tasks.Pending, To: tasks.Accepted, Reason: tasks.ReasonSeenAtClerk}); err != nil {
 		t.Fatal(err)
 	}
 
@@ -53,7 +53,7 @@ func TestTallyCountsByHourAndForEver(t *testing.T) {
 		Moves: map[Move]int64{
 			{tasks.Queued, tasks.Sending}: 3, {tasks.Sending, tasks.Pending}: 2, {tasks.Sending, tasks.Rejected}: 1, {tasks.Pending, tasks.Accepted}: 1,
 		},
-		Outcomes: map[Outcome]int64{{tasks.Pending, ""}: 2, {tasks.Rejected, "existing_user"}: 1, {tasks.Accepted, ""}: 1},
+		Outcomes: map[Outcome]int64{{tasks.Pending, ""}: 2, {tasks.Rejected, "existing_user"}: 1, {tasks.Accepted, "seen_at_clerk"}: 1},
 	}
 	if diff := cmp.Diff(want, totals); diff != "" {
 		t.Errorf("totals (-want +got):\n%s", diff)

@@ -119,23 +119,24 @@ func (p *pair) settle() {
 	i := p.r.IntN(len(p.flying))
 	c := p.flying[i]
 	p.flying = append(p.flying[:i:i], p.flying[i+1:]...)
-	token, gate, to, answer := StampToken, GateChange{}, tasks.Pending, BulkUnjudged
+	token, gate, to, answer, why := StampToken, GateChange{}, tasks.Pending, BulkUnjudged, tasks.Reason("")
 	switch n := p.r.IntN(20); n {
 	case 0:
-		token, to = RefundToken, tasks.Queued
+		token, to, why = RefundToken, tasks.Queued, tasks.ReasonNotSent
 		p.m.Refund(c.claim)
 	case 1:
 		until := p.now.Add(time.Duration(p.r.IntN(1000)) * time.Second)
 		gate, to = GateChange{Endpoint: c.turn.Endpoint, Until: until, Surprise: true, Why: tasks.CauseQuota}, tasks.Queued
+		why = tasks.ReasonQuota
 		p.m.Refused(p.ms(), c.claim, float64(until.UnixMilli()))
 	case 2:
-		token, to = KeepToken, tasks.Unknown
+		token, to, why = KeepToken, tasks.Unknown, tasks.ReasonNoClearAnswer
 	default:
 		if c.turn.Probe {
 			gate = GateChange{Endpoint: c.turn.Endpoint, Open: true}
 		}
 		if c.turn.Endpoint == Bulk && n < 3+p.declines {
-			answer, to = BulkRefused, tasks.Queued
+			answer, to, why = BulkRefused, tasks.Queued, tasks.ReasonBulkRefused
 			p.m.Declined(p.ms(), c.claim)
 			break
 		}
@@ -148,7 +149,7 @@ func (p *pair) settle() {
 	p.note("%s: settle %s as %s, %q", p.now.Sub(start), c.turn.Endpoint, to, token)
 	var members []Settlement
 	for _, r := range c.turn.Batch {
-		members = append(members, Settlement{ID: r.Invite.ID, Turn: r.Turn, To: to})
+		members = append(members, Settlement{ID: r.Invite.ID, Turn: r.Turn, To: to, Reason: why})
 	}
 	got, err := p.l.SettleTurn(p.t.Context(), p.now, c.turn, Ending{Token: token, Gate: gate, Bulk: answer, Members: members})
 	if err != nil || len(got) != len(members) {

@@ -74,7 +74,7 @@ func TestNothingRemainsButTombstones(t *testing.T) {
 		for _, r := range tn.Batch {
 			s := Settlement{ID: r.Invite.ID, Turn: r.Turn, To: tasks.Rejected, Reason: tasks.ReasonExistingUser}
 			if n++; n%3 > 0 {
-				s.To, s.InvitationID = tasks.Pending, "inv_"+r.Invite.ID
+				s.To, s.Reason, s.InvitationID = tasks.Pending, "", "inv_"+r.Invite.ID
 			}
 			out = append(out, s)
 		}

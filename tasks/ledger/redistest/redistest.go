@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -125,6 +126,7 @@ var shared struct {
 	server *Server
 	err    error
 	count  atomic.Int64
+	tests  sync.Map // instance → the test that uses it
 }
 
 // Shared returns a client of the one server that all tests of a package share.
@@ -140,9 +142,30 @@ func Shared(tb testing.TB) *redis.Client {
 
 // Instance returns a name that no other test of this process uses, so that each
 // has keys and queues of its own.
-func Instance() string { return fmt.Sprintf("t%d", shared.count.Add(1)) }
+func Instance() string {
+	name := fmt.Sprintf("t%d", shared.count.Add(1))
+	shared.tests.Store(name, runningTest())
+	return name
+}
 
-// Main runs the tests and ends the shared server. Use it in TestMain:
+// runningTest names the test function that has called.
+func runningTest() string {
+	callers := make([]uintptr, 32)
+	frames := runtime.CallersFrames(callers[:runtime.Callers(2, callers)])
+	for {
+		frame, more := frames.Next()
+		name := frame.Function[strings.LastIndex(frame.Function, "/")+1:]
+		if _, test, _ := strings.Cut(name, "."); strings.HasPrefix(test, "Test") {
+			return test
+		}
+		if !more {
+			return ""
+		}
+	}
+}
+
+// Main runs the tests, checks the steps that invites have taken in them, and ends
+// the shared server. Use it in TestMain:
 //
 //	func TestMain(m *testing.M) { os.Exit(redistest.Main(m)) }
 func Main(m *testing.M) int {
@@ -151,5 +174,9 @@ func Main(m *testing.M) int {
 			shared.server.remove()
 		}
 	}()
-	return m.Run()
+	code := m.Run()
+	if code == 0 && shared.server != nil && !sharedSteps() {
+		return 1
+	}
+	return code
 }
