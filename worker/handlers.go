@@ -175,12 +175,13 @@ func (h *handlers) revoke(ctx context.Context, task *asynq.Task) error {
 	if err != nil {
 		return hopeless(err)
 	}
-	done, outcome, err := h.revokes.target(ctx, p)
+	taskID, _ := asynq.GetTaskID(ctx)
+	done, outcome, err := h.revokes.target(ctx, p, taskID)
 	if err != nil {
 		return err
 	}
+	h.wakeChores() // What is with Clerk is theirs to revoke.
 	if !done {
-		h.wakeChores()
 		return &snooze{time.Now().Add(minSnooze), "the invitation is being revoked"}
 	}
 	return report(task, outcome)

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/hibiken/asynq"
 
 	"github.com/inviteq/inviteq/clerk/clerksim"
 	"github.com/inviteq/inviteq/tasks"
@@ -203,6 +204,10 @@ func (s *transcript) do(args []string) string {
 			said = append(said, strings.TrimSpace(r.ID+" "+string(r.Verdict)))
 		}
 		return strings.Join(said, ", ")
+	case "task": // A producer that knows asynq only writes a revoke.
+		_, err := asynq.NewClientFromRedisClient(w.redis).Enqueue(asynq.NewTask(tasks.TypeRevoke, tasks.Revoke{Target: rest[1]}.Encode()),
+			asynq.Queue(tasks.QueuesOf("").Control), asynq.TaskID(rest[0]))
+		must(err)
 	case "retry":
 		done, err := w.calm.Requeue(t.Context(), ledger.Now, tasks.ReasonQueuedByHand, []tasks.State{tasks.Failed, tasks.Parked, tasks.Rejected, tasks.Revoked}, rest[0])
 		must(err)
@@ -226,7 +231,7 @@ func (s *transcript) do(args []string) string {
 		must(err)
 		w.sim.Outage(d, clerksim.Fault{})
 	case "redis":
-		s.redis(rest)
+		return s.redis(rest)
 	case "status":
 		return s.status(rest[0])
 	case "mails":
@@ -364,7 +369,7 @@ func (s *transcript) fault(args []string) {
 }
 
 // redis is what happens to Redis.
-func (s *transcript) redis(args []string) {
+func (s *transcript) redis(args []string) string {
 	w := s.w
 	switch args[0] {
 	case "snapshot":
@@ -378,6 +383,12 @@ func (s *transcript) redis(args []string) {
 		s.event = "0"
 	case "restarts":
 		w.newServer()
+	case "requests":
+		n, err := w.redis.HLen(s.t.Context(), "inviteq:{default}:revreq").Result()
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		return fmt.Sprintf("%d revoke requests stand", n)
 	case "fill": // so many invites for an address, each canceled at once
 		n, err := strconv.Atoi(args[2])
 		if err != nil {
@@ -396,6 +407,7 @@ func (s *transcript) redis(args []string) {
 	default:
 		s.t.Fatalf("redis does not %s", args[0])
 	}
+	return ""
 }
 
 // skipEvents goes to the end of the stream, whose events have been told before.

@@ -2,6 +2,8 @@ package worker
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"slices"
@@ -25,8 +27,40 @@ type wish struct {
 }
 
 // target carries out the wish of a revoke task. done is false while a worker still
-// has to ask Clerk, or could not.
-func (v *revokes) target(ctx context.Context, p tasks.Revoke) (done bool, result map[string]string, _ error) {
+// has to ask Clerk, or could not. What another program's task names is written down
+// as a request, under an id that is made from the task's; that has a task of its own
+// (the sweep's), so this one ends: should it run again, it would mean more.
+func (v *revokes) target(ctx context.Context, p tasks.Revoke, taskID string) (done bool, result map[string]string, _ error) {
+	if p.ID != "" || isOurs(p.Target) {
+		return v.carry(ctx, p)
+	}
+	request, err := v.ledger.RequestRevokeAs(ctx, ledger.Now, requestOf(taskID), p.Target)
+	if err != nil {
+		return false, nil, err
+	}
+	done, result, err = v.carry(ctx, tasks.Revoke{ID: request.ID})
+	if _, waits := errors.AsType[*snooze](err); waits || err == nil && !done {
+		return true, map[string]string{request.ID: "asked"}, nil
+	}
+	return done, result, err
+}
+
+// isOurs reports whether a target is an id of ours.
+func isOurs(target string) bool {
+	return !strings.Contains(target, "@") && !strings.HasPrefix(target, "inv_")
+}
+
+// requestOf is the id of the request that a task of another program's leaves.
+func requestOf(taskID string) string {
+	if taskID == "" {
+		return tasks.NewID("rvk")
+	}
+	sum := sha256.Sum256([]byte(taskID))
+	return "rvk_" + hex.EncodeToString(sum[:12])
+}
+
+// carry does what a task asks for, as far as that can be done now.
+func (v *revokes) carry(ctx context.Context, p tasks.Revoke) (done bool, result map[string]string, _ error) {
 	w, err := v.wish(ctx, p)
 	if errors.Is(err, ledger.ErrNotFound) && strings.HasPrefix(p.ID, "rvk_") {
 		return true, map[string]string{p.ID: "done before"}, nil
@@ -38,25 +72,28 @@ func (v *revokes) target(ctx context.Context, p tasks.Revoke) (done bool, result
 		return false, nil, err
 	}
 	done, result = true, map[string]string{}
-	for _, r := range records {
+	for n, r := range records {
 		if !endedBefore(r) {
 			if r, err = v.ledger.Cancel(ctx, ledger.Now, r.Invite.ID); err != nil {
 				return false, nil, err
 			}
+			records[n] = r
 		}
 		result[r.Invite.ID] = r.State.String()
 		done = done && !r.RevokeWanted
 	}
-	foreign := 0
+	var foreign []string
 	if w.Target != "" && (len(records) == 0 || !w.email.IsZero()) {
-		n, clean, err := v.strangers(ctx, w, result)
+		ids, clean, err := v.strangers(ctx, w, result)
 		if err != nil {
 			return false, nil, waitForClerk(err)
 		}
-		foreign, done = n, done && clean
+		foreign, done = ids, done && clean
 	}
 	if done && w.ID != "" {
-		err = v.ledger.CloseRevokeRequest(ctx, w.ID, summary(w, records, foreign, v.ledger.Time()))
+		end := w.Done(records, foreign)
+		end.At = v.ledger.Time()
+		err = v.ledger.CloseRevokeRequest(ctx, w.ID, end)
 	}
 	return done, result, err
 }
@@ -67,39 +104,12 @@ func endedBefore(r ledger.Record) bool {
 	return !r.State.Open() && r.State != tasks.Pending && r.State != tasks.Parked
 }
 
-// summary counts what a wish has done.
-func summary(w wish, records []ledger.Record, foreign int, now time.Time) ledger.RevokeDone {
-	d := ledger.RevokeDone{At: now, Foreign: foreign}
-	for _, r := range records {
-		if r.UpdatedAt.Before(w.CreatedAt) {
-			continue // It had ended before.
-		}
-		switch r.State {
-		case tasks.Canceled:
-			d.Canceled++
-		case tasks.Revoked:
-			d.Revoked++
-		case tasks.Accepted, tasks.Expired:
-			d.TooLate++
-		default:
-		}
-	}
-	return d
-}
-
 // wish finds out what a revoke task is about: a request of the ledger's, which has
-// a time, or what a foreign producer's payload names, which means all until now.
+// a time, or the id of an invite.
 func (v *revokes) wish(ctx context.Context, p tasks.Revoke) (wish, error) {
 	w := wish{RevokeRequest: ledger.RevokeRequest{Target: p.Target, CreatedAt: v.ledger.Time()}}
 	if strings.HasPrefix(p.ID, "rvk_") {
 		request, err := v.ledger.RevokeRequest(ctx, p.ID)
-		if err != nil {
-			return w, err
-		}
-		w.RevokeRequest = request
-	} else if strings.Contains(p.Target, "@") {
-		// It is written down, so that running the task again later means no more.
-		request, err := v.ledger.RequestRevoke(ctx, ledger.Now, p.Target)
 		if err != nil {
 			return w, err
 		}
@@ -140,16 +150,16 @@ func (v *revokes) meant(ctx context.Context, p tasks.Revoke, w wish) ([]ledger.R
 
 // strangers revokes invitations that are in no record: somebody else has made them.
 // clean says that none is left that the wish means.
-func (v *revokes) strangers(ctx context.Context, w wish, result map[string]string) (revoked int, clean bool, _ error) {
+func (v *revokes) strangers(ctx context.Context, w wish, result map[string]string) (revoked []string, clean bool, _ error) {
 	targets, clean := []string{w.Target}, true
 	if !w.email.IsZero() {
 		shown, err := v.reads.about(ctx, w.email)
 		if err != nil {
-			return 0, false, err
+			return nil, false, err
 		}
 		owners, err := v.ledger.FindInvitations(ctx, idsOf(shown)...)
 		if err != nil {
-			return 0, false, err
+			return nil, false, err
 		}
 		clock := v.reads.facts().Clock
 		targets = nil
@@ -159,34 +169,35 @@ func (v *revokes) strangers(ctx context.Context, w wish, result map[string]strin
 			case verdict.IsPending(inv):
 				targets = append(targets, inv.ID)
 			case inv.Status == clerk.Revoked && !clock.LedgerTime(inv.UpdatedAt).Before(w.CreatedAt.Add(-time.Second)):
-				revoked++ // by an earlier run
+				revoked = append(revoked, inv.ID) // by an earlier run
 			}
 		}
 		clean = !v.ledger.Time().Before(w.CreatedAt.Add(wishSettles))
 	}
+	var refused *refusal // the last one; it holds up nobody else
 	for _, id := range targets {
 		end, err := v.ask(ctx, id)
-		var refused *refusal
 		switch {
 		case errors.As(err, &refused):
 			v.log.Warn().Str("request", w.ID).Str("invitation_id", id).Str("outcome", refused.kind.String()).Str("code", refused.code).
 				Msg("Clerk refuses to revoke an invitation; it is tried again ever more rarely")
 			result[id] = refused.kind.String()
-			return revoked, false, &snooze{time.Now().Add(v.patience(w)), "Clerk refuses to revoke"}
+			continue
 		case err != nil:
 			return revoked, false, err
 		case end.state == tasks.Revoked:
-			revoked++
+			revoked = append(revoked, id)
 		}
 		result[id] = end.state.String()
 	}
-	return revoked, clean, nil
-}
-
-// patience is how long a wish waits that Clerk has refused: as long as it has
-// stood, within bounds.
-func (v *revokes) patience(w wish) time.Duration {
-	return min(max(v.ledger.Time().Sub(w.CreatedAt), refusedFirst), refusedMost)
+	if refused == nil {
+		return revoked, clean, nil
+	}
+	tries, err := v.ledger.RevokeRefused(ctx, ledger.Now, w.ID, refused.kind.String(), refusedFirst, refusedMost)
+	if err != nil {
+		return revoked, false, err
+	}
+	return revoked, false, &snooze{time.Now().Add(tries.NextAt.Sub(v.ledger.Time())), "Clerk refuses to revoke"}
 }
 
 func idsOf(invitations []clerk.Invitation) []string {

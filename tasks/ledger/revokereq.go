@@ -45,9 +45,14 @@ type revokeRequestJSON struct {
 }
 
 // RequestRevoke writes a revoke request, together with the hint that its task
-// is missing, and returns its id. It stands until CloseRevokeRequest.
+// is missing, and returns it with a new id. It stands until CloseRevokeRequest.
 func (l *Ledger) RequestRevoke(ctx context.Context, now time.Time, target string) (RevokeRequest, error) {
-	id := tasks.NewID("rvk")
+	return l.RequestRevokeAs(ctx, now, tasks.NewID("rvk"), target)
+}
+
+// RequestRevokeAs is RequestRevoke under a given id. While a request stands, the same
+// again changes nothing, its place in the order of admission included.
+func (l *Ledger) RequestRevokeAs(ctx context.Context, now time.Time, id, target string) (RevokeRequest, error) {
 	reply, err := l.run(ctx, "wish", millis(now), id, target).StringSlice()
 	if err != nil || len(reply) != 2 {
 		return RevokeRequest{}, err
@@ -107,10 +112,38 @@ func (l *Ledger) CloseRevokeRequest(ctx context.Context, id string, done RevokeD
 // RevokeDone says what became of a revoke request.
 type RevokeDone struct {
 	At       time.Time `json:"at"`
+	Asked    time.Time `json:"asked"`
 	Canceled int       `json:"canceled"` // invites that had not been sent
 	Revoked  int       `json:"revoked"`  // invitations of ours that Clerk has revoked
 	Foreign  int       `json:"foreign"`  // invitations of others that Clerk has revoked
 	TooLate  int       `json:"too_late"` // accepted, or run out, before the revoke came
+
+	// Invitations are Clerk's ids of what was revoked, the first hundred.
+	Invitations []string `json:"invitations"`
+}
+
+// Done counts what the request has come to so far: records are the invites that it
+// means, foreign the invitations of others that Clerk has revoked for it.
+func (r RevokeRequest) Done(records []Record, foreign []string) RevokeDone {
+	d := RevokeDone{Asked: r.CreatedAt, Foreign: len(foreign)}
+	for _, one := range records {
+		if one.UpdatedAt.Before(r.CreatedAt) {
+			continue // It had ended before.
+		}
+		switch one.State {
+		case tasks.Canceled:
+			d.Canceled++
+		case tasks.Revoked:
+			d.Revoked++
+			d.Invitations = append(d.Invitations, one.InvitationID)
+		case tasks.Accepted, tasks.Expired:
+			d.TooLate++
+		default:
+		}
+	}
+	d.Invitations = append(d.Invitations, foreign...)
+	d.Invitations = d.Invitations[:min(len(d.Invitations), 100)]
+	return d
 }
 
 const doneKept = 7 * 24 * time.Hour
@@ -166,7 +199,8 @@ func (l *Ledger) RevokeRefused(ctx context.Context, now time.Time, id, why strin
 }
 
 // RevokeTries says how often Clerk has refused to revoke what an invite, or a revoke
-// request that is not closed yet, is about.
+// request that is not closed yet, is about. That of an invite counts while its revoke
+// is wanted.
 func (l *Ledger) RevokeTries(ctx context.Context, id string) (t Tries, _ error) {
 	b, err := l.rdb.HGet(ctx, l.keys.of("tries"), id).Bytes()
 	if errors.Is(err, redis.Nil) {
