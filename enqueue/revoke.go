@@ -33,7 +33,7 @@ type Revocation struct {
 	Status
 
 	// RequestID is that of the request which tells a worker to look at Clerk
-	// (rvk_…), and of its task; RevokeDone says what became of it. It is "" when
+	// (rvk_…), and of its task; RevokeStatus says what became of it. It is "" when
 	// one invite of ours was named by its id.
 	RequestID string `json:"request_id"`
 

@@ -25,6 +25,9 @@ type Status struct {
 	UpdatedAt    time.Time    `json:"updated_at"`          // When its state last changed.
 	NotBefore    time.Time    `json:"not_before,omitzero"` // While queued: not sent earlier. The zero time: at once.
 	ETA          time.Time    `json:"eta,omitzero"`        // While queued: when it will be sent, at the current rate. Otherwise zero.
+
+	Revoking bool           `json:"revoking"`                // A revoke is wanted, and a worker has not carried it out yet.
+	Refusal  *RevokeRefusal `json:"revoke_refusal,omitzero"` // What Clerk has said to that so far, if it refuses; in answers of Client.Status only.
 }
 
 // StatusJSON is a Status in the open: one line of inviteq's --json output. All
@@ -43,6 +46,9 @@ type StatusJSON struct {
 	UpdatedAt    *time.Time   `json:"updated_at"`
 	NotBefore    *time.Time   `json:"not_before"`
 	ETA          *time.Time   `json:"eta"`
+
+	Revoking bool           `json:"revoking"`
+	Refusal  *RevokeRefusal `json:"revoke_refusal"`
 }
 
 // JSON returns the status with the address in the open, for an owner's report.
@@ -51,6 +57,7 @@ func (s Status) JSON() StatusJSON {
 		ID: s.ID, EmailAddress: s.EmailAddress.Raw(), Lane: s.Lane, State: s.State, Reason: s.Reason,
 		InvitationID: s.InvitationID, Attempts: s.Attempts, ImportID: s.ImportID,
 		CreatedAt: known(s.CreatedAt), UpdatedAt: known(s.UpdatedAt), NotBefore: known(s.NotBefore), ETA: known(s.ETA),
+		Revoking: s.Revoking, Refusal: s.Refusal,
 	}
 }
 
@@ -66,6 +73,7 @@ func newStatus(r ledger.Record) Status {
 		ID: r.Invite.ID, EmailAddress: r.Invite.EmailAddress, Lane: r.Invite.Lane, State: r.State, Reason: r.Reason,
 		InvitationID: r.InvitationID, Attempts: r.Attempts, ImportID: r.Invite.ImportID,
 		CreatedAt: utc(r.CreatedAt), UpdatedAt: utc(r.UpdatedAt), NotBefore: utc(r.Invite.NotBefore),
+		Revoking: r.RevokeWanted,
 	}
 }
 
@@ -93,7 +101,13 @@ func (c *Client) Status(ctx context.Context, target string) ([]Status, error) {
 	if len(records) == 0 {
 		return nil, ErrNotFound
 	}
-	return statuses(ctx, l, records)
+	all, err := statuses(ctx, l, records)
+	for n := range all {
+		if err == nil && all[n].Revoking {
+			all[n].Refusal, err = refusalOf(ctx, l, all[n].ID, all[n].InvitationID)
+		}
+	}
+	return all, err
 }
 
 // find returns the records that a target means; none if there are none.

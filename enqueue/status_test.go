@@ -61,13 +61,13 @@ func TestStatusJSON(t *testing.T) {
 			enqueue.Status{ID: "row-1", EmailAddress: email(t, "ada@example.com"), Lane: tasks.Import, State: tasks.Queued,
 				ImportID: "spring", CreatedAt: at, UpdatedAt: at, NotBefore: at, ETA: at},
 			`{"id":"row-1","email_address":"ada@example.com","lane":"import","state":"queued","reason":"","invitation_id":"","attempts":0,"import_id":"spring",` +
-				`"created_at":"2026-01-31T09:00:00.25Z","updated_at":"2026-01-31T09:00:00.25Z","not_before":"2026-01-31T09:00:00.25Z","eta":"2026-01-31T09:00:00.25Z"}`,
+				`"created_at":"2026-01-31T09:00:00.25Z","updated_at":"2026-01-31T09:00:00.25Z","not_before":"2026-01-31T09:00:00.25Z","eta":"2026-01-31T09:00:00.25Z","revoking":false,"revoke_refusal":null}`,
 		},
 		{
 			enqueue.Status{ID: "row-1", EmailAddress: email(t, "ada@example.com"), State: tasks.Rejected, Reason: "existing_user",
 				InvitationID: "inv_1", Attempts: 2, CreatedAt: at, UpdatedAt: at},
 			`{"id":"row-1","email_address":"ada@example.com","lane":"interactive","state":"rejected","reason":"existing_user","invitation_id":"inv_1","attempts":2,"import_id":"",` +
-				`"created_at":"2026-01-31T09:00:00.25Z","updated_at":"2026-01-31T09:00:00.25Z","not_before":null,"eta":null}`,
+				`"created_at":"2026-01-31T09:00:00.25Z","updated_at":"2026-01-31T09:00:00.25Z","not_before":null,"eta":null,"revoking":false,"revoke_refusal":null}`,
 		},
 	} {
 		got, err := json.Marshal(c.status.JSON())

@@ -132,7 +132,7 @@ func TestBulkCallsThatClerkDoesNotTake(t *testing.T) {
 	var rows strings.Builder
 	rows.WriteString("email\n")
 	for n := range 30 {
-		rows.WriteString(fmt.Sprintf("canary.%d@example.com\n", n))
+		fmt.Fprintf(&rows, "canary.%d@example.com\n", n)
 	}
 	w.ok("import", file(t, "a.csv", rows.String()), "--import-id", "imp")
 	w.startWorker()

@@ -56,6 +56,11 @@ func (p *program) printStatus(s enqueue.Status) error {
 	if !s.ETA.IsZero() {
 		line("sent", fmt.Sprintf("%s (%s) at the current rate", show.In(now, s.ETA), show.Time(s.ETA)))
 	}
+	if s.Refusal != nil {
+		line("revoke", refusal(now, *s.Refusal))
+	} else if s.Revoking {
+		line("revoke", "wanted; a worker will revoke it")
+	}
 	line("created", fmt.Sprintf("%s (%s)", show.Time(s.CreatedAt), show.Ago(now, s.CreatedAt)))
 	line("changed", fmt.Sprintf("%s (%s)", show.Time(s.UpdatedAt), show.Ago(now, s.UpdatedAt)))
 	_, err := fmt.Fprint(p.console.out, b.String())

@@ -4,30 +4,38 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
+	"time"
 
 	"github.com/inviteq/inviteq/enqueue"
+	"github.com/inviteq/inviteq/tasks/show"
 )
 
 type revokeCommand struct {
 	What []string `arg:"" help:"Addresses, or ids of inviteq (inq_…) or of Clerk (inv_…)."`
+	Wait bool     `help:"Wait until nothing is left to be revoked, or Clerk has refused, and say what was done."`
 	instanceFlag
 	jsonFlag
 }
 
 func (revokeCommand) Help() string {
-	return `An invite that was not sent yet is canceled at once. An invitation at Clerk is revoked by a worker, even if another program made it. The exit code is 1 if the person has signed up already, or if nothing is known of the argument.
+	return `An invite that was not sent yet is canceled at once. An invitation at Clerk is revoked by a worker, even if another program made it. An address means what stands for it now: all of its invites and all of its pending invitations, and nothing that is asked for later.
+
+The exit code is 1 if the person has signed up already, or if nothing is known of the argument. With --wait it is 0 once nothing is left to be revoked, and 1 also if Clerk refuses; a worker then tries again after a minute, then ever more rarely, every two hours in the end. A revoke of an address takes 15 seconds at least, since Clerk's list may lag.
 
 Examples:
 
   inviteq revoke ada@example.com
-  inviteq revoke inv_2a7b4c`
+  inviteq revoke inv_2a7b4c --wait
+  inviteq status rvk_0123456789abcdefghjkmnpq`
 }
 
 // revocationJSON is a revoke in --json: a status, and what the revoke could do.
 type revocationJSON struct {
 	Verdict   enqueue.Verdict `json:"verdict"`
-	RequestID string          `json:"request_id"` // "" unless a worker was asked to look at Clerk
+	RequestID string          `json:"request_id"` // of the revoke; "" for one invite that was named by its id
 	enqueue.StatusJSON
+	Done *enqueue.RevokeStatus `json:"done"` // null without --wait
 }
 
 // Run revokes each, and says how that went.
@@ -45,20 +53,22 @@ func (c *revokeCommand) Run(ctx context.Context, p *program) error {
 			failed = true
 			continue
 		}
-		for _, r := range list {
+		for i, r := range list {
 			p.warnTask(r.TaskErr)
 			failed = failed || r.Verdict == enqueue.TooLate
-			asked = asked || r.Verdict == enqueue.RevokeAsked
-			if err := c.print(p, n+1, r); err != nil {
+			if r.Verdict == enqueue.RevokeAsked && !asked {
+				asked = true
+				p.hint(ctx, conn)
+			}
+			ok, err := c.one(ctx, p, conn, n+1, r, i == len(list)-1)
+			if err != nil {
 				return err
 			}
+			failed = failed || !ok
 		}
 		if err != nil {
 			return err
 		}
-	}
-	if asked {
-		p.hint(ctx, conn)
 	}
 	if failed {
 		return errTold
@@ -66,16 +76,49 @@ func (c *revokeCommand) Run(ctx context.Context, p *program) error {
 	return nil
 }
 
-func (c *revokeCommand) print(p *program, argument int, r enqueue.Revocation) error {
-	if c.JSON {
-		return p.printJSON(revocationJSON{r.Verdict, r.RequestID, r.Status.JSON()})
-	}
+// one says what a revoke could do and, if it is to wait, what was done. The invites
+// of an address have one request in common: the last of them waits for it.
+func (c *revokeCommand) one(ctx context.Context, p *program, conn *connection, argument int, r enqueue.Revocation, last bool) (ok bool, err error) {
+	j := revocationJSON{Verdict: r.Verdict, RequestID: r.RequestID, StatusJSON: r.JSON()}
 	name := r.ID
 	if name == "" {
 		name = fmt.Sprintf("argument %d", argument)
 	}
-	_, err := fmt.Fprintf(p.console.out, "%s: %s\n", name, said(r))
-	return err
+	if !c.JSON {
+		if _, err := fmt.Fprintf(p.console.out, "%s: %s\n", name, said(r)); err != nil {
+			return false, err
+		}
+	}
+	if !c.Wait || r.RequestID != "" && !last {
+		if c.JSON {
+			return true, p.printJSON(j)
+		}
+		if r.RequestID != "" && last {
+			_, err = fmt.Fprintf(p.console.out, "`inviteq status %s` tells what the revoke has done.\n", r.RequestID)
+		}
+		return true, err
+	}
+	s, err := conn.client.WaitRevoked(ctx, r)
+	if ctx.Err() != nil {
+		how := r.ID
+		if r.RequestID != "" {
+			how = r.RequestID
+		}
+		p.console.note("It goes on without this command: `inviteq status %s` tells.", how)
+		return false, context.Canceled
+	}
+	if err != nil {
+		return false, err
+	}
+	ok = s.Done() && s.TooLate == 0
+	if c.JSON {
+		j.Done = &s
+		return ok, p.printJSON(j)
+	}
+	if r.RequestID == "" && r.Verdict != enqueue.RevokeAsked {
+		return ok, nil // That has been said.
+	}
+	return ok, p.printRevoke(s)
 }
 
 // said is a verdict in words.
@@ -84,8 +127,11 @@ func said(r enqueue.Revocation) string {
 	case enqueue.Canceled:
 		return "canceled; it was never sent"
 	case enqueue.RevokeAsked:
-		if r.RequestID != "" {
-			return "inviteq did not make it; a worker will revoke what is pending at Clerk (" + r.RequestID + ")"
+		switch {
+		case r.ID == "":
+			return "no invite of inviteq's stands; a worker will revoke what is pending at Clerk (" + r.RequestID + ")"
+		case r.RequestID != "":
+			return "a worker will revoke it (" + r.RequestID + ")"
 		}
 		return "a worker will revoke it; `inviteq status " + r.ID + "` tells when it has"
 	case enqueue.AlreadyRevoked:
@@ -98,4 +144,56 @@ func said(r enqueue.Revocation) string {
 		return "Clerk had refused it (" + string(r.Reason) + "), so there is nothing to revoke"
 	}
 	return string(r.Verdict)
+}
+
+// printRevoke writes what a revoke has done.
+func (p *program) printRevoke(s enqueue.RevokeStatus) error {
+	c, now := p.console.onOut, time.Now()
+	var b strings.Builder
+	if s.RequestID != "" {
+		fmt.Fprintf(&b, "%s: asked for %s, ", c.bold(s.RequestID), show.Ago(now, s.AskedAt))
+		if s.Done() {
+			fmt.Fprintf(&b, "done %s\n", show.Ago(now, *s.DoneAt))
+		} else {
+			fmt.Fprintln(&b, c.yellow("not done yet"))
+		}
+	}
+	var t table
+	for _, row := range []struct {
+		what string
+		n    int
+	}{
+		{"invites canceled before they were sent", s.Canceled},
+		{"invitations of inviteq revoked at Clerk", s.Revoked},
+		{"invitations of other programs revoked at Clerk", s.Foreign},
+		{"too late: accepted or expired before", s.TooLate},
+		{"invites still to be revoked", s.Waiting},
+	} {
+		if row.n > 0 {
+			t.row(number(int64(row.n)), text(row.what))
+		}
+	}
+	if len(t) == 0 && s.Done() {
+		fmt.Fprintln(&b, "There was nothing to revoke.")
+	}
+	for _, line := range t.lines(c) {
+		fmt.Fprintln(&b, "  "+line)
+	}
+	for _, id := range s.Invitations {
+		fmt.Fprintln(&b, "  "+c.dim("revoked")+"  "+id)
+	}
+	for _, r := range s.Refusals {
+		fmt.Fprintln(&b, "  "+c.red(refusal(now, r)))
+	}
+	_, err := fmt.Fprint(p.console.out, b.String())
+	return err
+}
+
+// refusal says how often Clerk has refused a revoke, and when it is tried again.
+func refusal(now time.Time, r enqueue.RevokeRefusal) string {
+	what := r.InvitationID
+	if what == "" {
+		what = "an invitation that another program made"
+	}
+	return fmt.Sprintf("Clerk refuses to revoke %s (%s): tried %s since %s; the next try is %s", what, r.Why, show.Count(r.Tries, "time"), show.Time(r.Since), show.In(now, r.NextAt))
 }

@@ -14,13 +14,13 @@ import (
 )
 
 type statusCommand struct {
-	Target string `arg:"" optional:"" name:"what" help:"An address, an id of inviteq (inq_…) or of Clerk (inv_…), or the id of an import. Without one: counts of all invites."`
+	Target string `arg:"" optional:"" name:"what" help:"An address, an id of inviteq (inq_…) or of Clerk (inv_…), the id of a revoke (rvk_…), or the id of an import. Without one: counts of all invites."`
 	instanceFlag
 	jsonFlag
 }
 
 func (statusCommand) Help() string {
-	return `An address shows all of its invites, the newest first. The exit code is 1 if nothing is known of the argument.
+	return `An address shows all of its invites, the newest first. A revoke shows what it has done, for a week after it is done. The exit code is 1 if nothing is known of the argument.
 
 Without an argument it counts the invites in each state, names the one that has waited longest, and shows what the last comparisons with Clerk found.
 
@@ -28,7 +28,8 @@ Examples:
 
   inviteq status
   inviteq status ada@example.com
-  inviteq status imp_0123456789abcdef --json`
+  inviteq status imp_0123456789abcdef --json
+  inviteq status rvk_0123456789abcdefghjkmnpq`
 }
 
 // Run finds what is meant and prints it.
@@ -40,6 +41,9 @@ func (c *statusCommand) Run(ctx context.Context, p *program) error {
 	defer conn.Close()
 	if c.Target == "" {
 		return c.everything(ctx, p, conn)
+	}
+	if strings.HasPrefix(c.Target, "rvk_") {
+		return c.revoke(ctx, p, conn)
 	}
 	list, err := conn.client.Status(ctx, c.Target)
 	if errors.Is(err, enqueue.ErrNotFound) && !strings.Contains(c.Target, "@") {
@@ -67,6 +71,21 @@ func (c *statusCommand) Run(ctx context.Context, p *program) error {
 		}
 	}
 	return nil
+}
+
+// revoke shows what a revoke has done.
+func (c *statusCommand) revoke(ctx context.Context, p *program, conn *connection) error {
+	s, err := conn.client.RevokeStatus(ctx, c.Target)
+	if err != nil {
+		return err
+	}
+	if !s.Done() {
+		defer p.hint(ctx, conn)
+	}
+	if c.JSON {
+		return p.printJSON(s)
+	}
+	return p.printRevoke(s)
 }
 
 // importJSON is an import in --json. The keys are stable and always there.

@@ -1,12 +1,15 @@
 package api_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/inviteq/inviteq/enqueue"
 )
 
 type page struct {
@@ -158,10 +161,28 @@ func TestRevoke(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if r := s.post("/v1/invitations/"+foreign.ID+"/revoke", ""); r.status != 202 || !strings.Contains(r.body, foreign.ID) {
+	r := s.post("/v1/invitations/"+foreign.ID+"/revoke", "")
+	var asked struct {
+		ID      string
+		Inviteq struct {
+			RequestID string `json:"request_id"`
+		}
+	}
+	if err := json.Unmarshal([]byte(r.body), &asked); err != nil || r.status != 202 || asked.ID != foreign.ID {
 		t.Errorf("somebody else's: %d %s", r.status, r.body)
 	}
 	eventually(t, "somebody else's invitation is revoked", func() bool { return s.sim.ByAddress("d@example.com")[0].Status == "revoked" })
+	var done enqueue.RevokeStatus
+	eventually(t, "the revoke is done", func() bool {
+		s.get("/v1/revokes/"+asked.Inviteq.RequestID).into(t, &done)
+		return done.Done()
+	})
+	if done.Foreign != 1 || len(done.Invitations) != 1 || done.Invitations[0] != foreign.ID || done.AskedAt.After(*done.DoneAt) {
+		t.Errorf("somebody else's: %+v", done)
+	}
+	if r := s.get("/v1/revokes/rvk_nobody"); r.status != 404 || r.errors(t)[0].Code != "resource_not_found" {
+		t.Errorf("a revoke of nobody: %d %s", r.status, r.body)
+	}
 }
 
 // TestInvite is the question about one invite, by either id.

@@ -67,12 +67,31 @@ func alreadyRevoked() *answer {
 // requested answers for an invitation of Clerk's that is not in the ledger. A
 // worker looks at Clerk and revokes it there; nothing is known of it here.
 func (x *exchange) requested(done []enqueue.Revocation) *answer {
+	request := ""
+	if len(done) > 0 {
+		request = done[0].RequestID
+	}
 	got := &answer{status: http.StatusAccepted, value: map[string]any{
 		"object": "invitation", "id": x.id, "status": pending,
-		"inviteq": map[string]any{"state": "revoke_asked", "revoking": true},
+		"inviteq": map[string]any{"state": "revoke_asked", "revoking": true, "request_id": request},
 	}}
 	if len(done) > 0 {
 		got.err = done[0].TaskErr
 	}
 	return got
+}
+
+// revokeState is GET /v1/revokes/{id}: what a request to revoke has done.
+func (x *exchange) revokeState() *answer {
+	if refused := x.checkID(); refused != nil {
+		return refused
+	}
+	s, err := x.cfg.Client.RevokeStatus(x.ctx, x.id)
+	switch {
+	case errors.Is(err, enqueue.ErrNotFound):
+		return notFound("No revoke was found with the given id, or it was done more than a week ago.")
+	case err != nil:
+		return unavailable(err)
+	}
+	return ok(s)
 }
