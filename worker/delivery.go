@@ -24,6 +24,7 @@ type delivery struct {
 	outcomes *outcomes
 	observe  *Observer
 	log      zerolog.Logger
+	ahead    ahead
 
 	timeout  time.Duration  // of one call
 	policy   verdict.Policy // without the window, which depends on the endpoint
@@ -42,6 +43,9 @@ func (d *delivery) deliver(ctx context.Context, t ledger.Turn, asked time.Time) 
 	defer span.End()
 	start := time.Now()
 
+	if d.screens && t.Endpoint == ledger.Bulk && t.Batch[len(t.Batch)-1].Invite.Lane == tasks.Import {
+		d.ahead.look(ctx, d)
+	}
 	reading, read := context.WithTimeout(ctx, screenTimeout)
 	t.Batch = d.recall(reading, t)
 	t.Batch = d.screen(reading, t)

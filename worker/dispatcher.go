@@ -30,6 +30,7 @@ type dispatcher struct {
 // settled.
 func (d *dispatcher) run(ctx context.Context) {
 	var inFlight sync.WaitGroup
+	defer d.calls.ahead.running.Wait()
 	defer inFlight.Wait()
 	trouble := 0 // consecutive failures to take a turn
 	for {

@@ -2,6 +2,7 @@ package worker
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"sync"
 
@@ -11,6 +12,8 @@ import (
 	"github.com/inviteq/inviteq/worker/ownership"
 	"github.com/inviteq/inviteq/worker/verdict"
 )
+
+const screensAtOnce = 16 // reads of single addresses
 
 // recall looks for those members whom an earlier call may have invited after all,
 // or a call that the ledger has forgotten, just before they go. Those who are found
@@ -57,20 +60,29 @@ func (d *delivery) recall(ctx context.Context, t ledger.Turn) []ledger.Record {
 // screen looks for members that Clerk would refuse, because one of them sinks a
 // whole bulk call: a token for reads that cost next to nothing. Those who are ruled
 // out are settled, and the places are filled from the queue under the same token.
-// A lone interactive invite is not held up by it.
+// A lone interactive invite is held up by it only if the ledger knows an open
+// invitation for the person: Clerk would refuse the call and count it.
 //
 // Reads only ever rule out. If they cannot be made, the batch goes as it is.
 func (d *delivery) screen(ctx context.Context, t ledger.Turn) []ledger.Record {
-	alone := len(t.Batch) == 1 && t.Batch[0].Invite.Lane == tasks.Interactive
-	if !d.screens || alone {
+	if len(t.Batch) == 0 {
+		return t.Batch
+	}
+	if alone := len(t.Batch) == 1 && t.Batch[0].Invite.Lane == tasks.Interactive; alone {
+		if !d.invited(ctx, t.Batch[0]) {
+			return t.Batch
+		}
+	} else if !d.screens {
 		return t.Batch
 	}
 	batch, fresh := []ledger.Record(nil), t.Batch
 	for range 3 {
-		out, err := d.ruledOut(ctx, fresh)
+		out, unread := d.ahead.recall(ctx, fresh)
+		read, err := d.ruledOut(ctx, unread)
 		if err != nil {
 			return append(batch, fresh...)
 		}
+		maps.Copy(out, read)
 		var gone []ledger.Settlement
 		for _, r := range fresh {
 			if s, ok := out[r.Invite.ID]; ok {
@@ -99,6 +111,16 @@ func (d *delivery) screen(ctx context.Context, t ledger.Turn) []ledger.Record {
 		fresh = d.recall(ctx, ledger.Turn{ID: t.ID, Endpoint: t.Endpoint, Deadline: t.Deadline, Batch: fresh})
 	}
 	return append(batch, fresh...)
+}
+
+// invited reports whether the ledger knows an open invitation for the person. It may
+// have been revoked at Clerk a minute ago, so this alone decides nothing.
+func (d *delivery) invited(ctx context.Context, r ledger.Record) bool {
+	if r.Invite.IgnoreExisting {
+		return false
+	}
+	others, err := d.ledger.FindAddress(ctx, r.Invite.EmailAddress)
+	return err == nil && slices.ContainsFunc(others, func(o ledger.Record) bool { return o.State == tasks.Pending })
 }
 
 // isolate finds out who is to blame for a refused bulk when Clerk does not say.
@@ -141,21 +163,14 @@ func (d *delivery) ruledOut(ctx context.Context, batch []ledger.Record) (map[str
 	if err := d.reads.spend(ctx); err != nil {
 		return nil, err
 	}
-	users, err := d.clerk.UsersByEmail(ctx, addresses)
-	if err != nil {
-		return nil, err
-	}
 	out := map[string]ledger.Settlement{}
 	var mu sync.Mutex
 	var reads sync.WaitGroup
+	slots := make(chan struct{}, screensAtOnce)
 	for _, r := range asked {
-		if users.Has(r.Invite.EmailAddress.Raw()) {
-			mu.Lock()
-			out[r.Invite.ID] = verdict.Refusal(now, r, clerk.KindExists, "", d.policy)
-			mu.Unlock()
-			continue
-		}
 		reads.Go(func() {
+			slots <- struct{}{}
+			defer func() { <-slots }()
 			shown, err := d.reads.about(ctx, r.Invite.EmailAddress)
 			if err == nil && slices.ContainsFunc(shown, verdict.IsPending) {
 				mu.Lock()
@@ -164,6 +179,15 @@ func (d *delivery) ruledOut(ctx context.Context, batch []ledger.Record) (map[str
 			}
 		})
 	}
+	users, err := d.clerk.UsersByEmail(ctx, addresses)
 	reads.Wait()
+	if err != nil {
+		return nil, err
+	}
+	for _, r := range asked {
+		if users.Has(r.Invite.EmailAddress.Raw()) {
+			out[r.Invite.ID] = verdict.Refusal(now, r, clerk.KindExists, "", d.policy)
+		}
+	}
 	return out, nil
 }

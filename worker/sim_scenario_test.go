@@ -100,12 +100,16 @@ func playScenario(t *testing.T, s bench.Scenario, workers int, switches clerksim
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		limit := func(l ledger.Limit) clerksim.Limit { return clerksim.Limit{N: l.Calls, Window: l.Window} }
+		latency := clerksim.TypicalLatency
+		if s.Answer > 0 {
+			latency = clerksim.Latency{Median: s.Answer, P999: s.Answer}
+		}
 		w := newWorld(t, 1, clerksim.Config{
-			Latency: clerksim.TypicalLatency, Switches: switches,
-			Limits: clerksim.Limits{Single: limit(s.Limits.Single), Bulk: limit(s.Limits.Bulk), Other: limit(s.Limits.Other)},
+			Latency: latency, Switches: switches,
+			Limits: clerksim.Limits{Single: limit(s.Quota().Single), Bulk: limit(s.Quota().Bulk), Other: limit(s.Quota().Other)},
 		})
 		defer w.close()
-		w.limits, w.reserve = s.Limits, s.Reserve
+		w.limits, w.reserve = s.Quota(), s.Reserve
 		if prepare != nil {
 			prepare(w)
 		}

@@ -363,6 +363,41 @@ func TestInvitationAfterACanceledOneIsLeftAlone(t *testing.T) {
 	})
 }
 
+// Whom the ledger knows to have an open invitation is looked for, one after the other
+// and four at once: Clerk is not asked to refuse them, and no token is spent.
+func TestKnownInvitationCostsNoToken(t *testing.T) {
+	play(t, clerksim.Config{}, func(t *testing.T, w *world) {
+		w.tempo.deaf = false
+		w.mustStart()
+		w.delivered(w.settle(time.Minute, w.give(person(1))...))
+		for _, n := range []int{1, 1, 4} {
+			var ids []string
+			for range n {
+				ids = append(ids, w.give(person(1))...)
+			}
+			for _, r := range w.settle(5*time.Minute, ids...) {
+				if r.State != tasks.Rejected || r.Reason != tasks.ReasonAlreadyInvited {
+					t.Errorf("got %s (%s), want rejected (already_invited)", r.State, r.Reason)
+				}
+			}
+		}
+		if n := w.sim.Count(clerksim.OpCreate) + w.sim.Count(clerksim.OpBulkCreate); n != 1 {
+			t.Errorf("%d calls for one invitation, want 1", n)
+		}
+		o, err := w.calm.Overview(t.Context(), time.Now())
+		if spent := o.Quotas[ledger.Single].Spent + o.Quotas[ledger.Bulk].Spent; err != nil || spent != 1 {
+			t.Errorf("spent %d tokens, want 1: %v", spent, err)
+		}
+		// Who was revoked at Clerk meanwhile is invited: the ledger alone decides nothing.
+		if err := w.sim.RevokeInDashboard("person1@example.com"); err != nil {
+			t.Fatal(err)
+		}
+		if r := w.settle(time.Minute, w.give(person(1))...)[0]; r.State != tasks.Pending {
+			t.Errorf("revoked at Clerk and invited again: %s (%s)", r.State, r.Reason)
+		}
+	})
+}
+
 // An invite whose call kills its worker is parked after the third, with a line in
 // the log, and released by hand.
 func TestPoisonIsParked(t *testing.T) {

@@ -29,7 +29,7 @@ func TestFloors(t *testing.T) {
 	}
 }
 
-// A sixth more or less than the floors are for makes nothing collapse.
+// A fifth more or less than the floors are for makes nothing collapse.
 func TestFloorsBend(t *testing.T) {
 	for _, load := range []float64{0.8, 1.2} {
 		for _, s := range Scenarios(load) {
@@ -42,6 +42,10 @@ func TestFloorsBend(t *testing.T) {
 				// 72 interactive an hour beside an import need most of the singles.
 				if s.Name == "60/h beside an import" && load > 1 && f.AtMost {
 					slack.Bound = 150
+				}
+				// Of 144 an hour not everybody can have a call, and 336 on a Monday morning are the limit.
+				if load > 1 && (s.Name == "uniform 120/h" || s.Name == "Monday morning, 280/h at nine") {
+					slack.Bound = 450
 				}
 				if got := f.Of(r); !slack.Kept(got) {
 					t.Errorf("load %.1f, %s: %s is %.3f, the floor at load 1 is %.3f", load, s.Name, f.Name, got, f.Bound)
@@ -87,7 +91,7 @@ func TestOtherLimits(t *testing.T) {
 		{"none", ledger.Limits{}, 5000, 60 * time.Second},
 		{"bulk only", ledger.Limits{Single: ledger.Limit{Calls: 1, Window: 24 * time.Hour}, Bulk: ledger.Limit{Calls: 25, Window: time.Hour}}, 1001, 5 * time.Hour},
 	} {
-		s := Scenario{Name: c.name, Arrivals: fixed(List(tasks.Import, c.n, 0)), Length: 100 * time.Hour, Drain: true, Limits: c.limits, Reserve: ledger.AutoReserve}
+		s := Scenario{Name: c.name, Arrivals: fixed(List(tasks.Import, c.n, 0)), Length: 100 * time.Hour, Drain: true, Limits: &c.limits, Reserve: ledger.AutoReserve}
 		r := Run(&s, Setup{Seed: 1, Workers: 2})
 		if len(r.Deliveries) != c.n || r.Ended > c.within || r.Refused > 0 {
 			t.Errorf("%s: %d of %d in %v with %d 429s, want all within %v", c.name, len(r.Deliveries), c.n, r.Ended, r.Refused, c.within)

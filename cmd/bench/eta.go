@@ -31,7 +31,7 @@ func ETAErrors(s *Scenario, seed uint64) (errs []float64, past int) {
 		for lane, waiting := range m.Waiting {
 			if waiting > 0 {
 				ahead := r.IntN(waiting)
-				guesses = append(guesses, guess{tasks.Lane(lane), sent[lane] + ahead, now, f.At(lane, ahead)})
+				guesses = append(guesses, guess{tasks.Lane(lane), sent[lane] + ahead, now, f.At(lane, false, ahead)})
 			}
 		}
 	}})

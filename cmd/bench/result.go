@@ -20,6 +20,7 @@ type Result struct {
 	Deliveries []Delivery // in the order of SentAt
 	Arrived    int
 	Waiting    []Arrival       // what was not delivered when it ended
+	Rejected   int             // arrivals that Clerk would not have
 	Refused    int             // calls that were answered 429
 	RefusedAt  []time.Duration // when
 	Calls      int             // calls that were admitted
@@ -43,7 +44,7 @@ func (r Result) MostRefusedInADay() int {
 
 // ceiling is what Clerk grants an hour on the published limits.
 func (r Result) ceiling() float64 {
-	l := r.Scenario.Limits
+	l := r.Scenario.Quota()
 	return float64(l.Single.Calls)/l.Single.Window.Hours() + 10*float64(l.Bulk.Calls)/l.Bulk.Window.Hours()
 }
 
@@ -82,24 +83,26 @@ func Hours(r Result) float64 {
 // none of them, in seconds. An invite that was not delivered has waited until
 // the end.
 func (r Result) waits() []float64 {
-	w := r.waitsOf(tasks.Interactive)
+	w := r.PeopleWaits()
 	if len(w) == 0 {
-		w = r.waitsOf(tasks.Import)
+		w = r.waitsOf(tasks.Import, 0, r.Scenario.Length)
 	}
 	return w
 }
 
-func (r Result) waitsOf(lane tasks.Lane) []float64 {
+// waitsOf are those of the invites that came in a time.
+func (r Result) waitsOf(lane tasks.Lane, from, to time.Duration) []float64 {
 	var w []float64
-	for _, d := range r.Deliveries {
-		if d.Lane == lane && d.At >= r.Scenario.Warmup {
-			w = append(w, (d.SentAt - d.At).Seconds())
+	add := func(a Arrival, wait time.Duration) {
+		if a.Lane == lane && a.At >= from && a.At <= to && !a.Blocked {
+			w = append(w, wait.Seconds())
 		}
 	}
+	for _, d := range r.Deliveries {
+		add(d.Arrival, d.SentAt-d.At)
+	}
 	for _, a := range r.Waiting {
-		if a.Lane == lane && a.At >= r.Scenario.Warmup {
-			w = append(w, (r.Ended - a.At).Seconds())
-		}
+		add(a, r.Ended-a.At)
 	}
 	slices.Sort(w)
 	return w
@@ -108,7 +111,7 @@ func (r Result) waitsOf(lane tasks.Lane) []float64 {
 // PeopleWaits returns the sorted waits of interactive invites, in seconds. Who
 // was not delivered has waited until the end.
 func (r Result) PeopleWaits() []float64 {
-	return r.waitsOf(tasks.Interactive)
+	return r.waitsOf(tasks.Interactive, 0, r.Scenario.Length)
 }
 
 // MeanWait is in seconds.
@@ -125,6 +128,26 @@ func P95Wait(r Result) float64 { return Percentile(r.waits(), 0.95) }
 
 // P99Wait is in seconds.
 func P99Wait(r Result) float64 { return Percentile(r.waits(), 0.99) }
+
+// P99WaitLater is that of the people who came after the first hour, in seconds.
+func P99WaitLater(r Result) float64 {
+	return Percentile(r.waitsOf(tasks.Interactive, time.Hour, r.Scenario.Length), 0.99)
+}
+
+// P99WaitAtFirst is that of the people who came in the first two hours, in seconds.
+func P99WaitAtFirst(r Result) float64 {
+	return Percentile(r.waitsOf(tasks.Interactive, 0, 2*time.Hour), 0.99)
+}
+
+// Row returns the time by which so many rows have left, in seconds.
+func Row(n int) func(Result) float64 {
+	return func(r Result) float64 {
+		if len(r.Deliveries) < n {
+			return math.Inf(1)
+		}
+		return r.Deliveries[n-1].SentAt.Seconds()
+	}
+}
 
 // LastWait is the longest, in seconds.
 func LastWait(r Result) float64 { return Percentile(r.waits(), 1) }

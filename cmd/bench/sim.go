@@ -4,6 +4,7 @@ import (
 	"container/heap"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/inviteq/inviteq/tasks"
@@ -35,7 +36,7 @@ func (s Setup) withDefaults() Setup {
 
 // policyConfig is a scenario's configuration for the policy's model.
 func policyConfig(s *Scenario) policy.Config {
-	return ledger.Config{Limits: s.Limits, Reserve: s.Reserve, Bulk: ledger.BulkSize, ClaimTTL: 25 * time.Second}.Policy()
+	return ledger.Config{Limits: s.Quota(), Reserve: s.Reserve, Bulk: ledger.BulkSize, ClaimTTL: 25 * time.Second}.Policy()
 }
 
 // latency draws how long a call takes (ms), as seen at Clerk: 160 to 250 ms,
@@ -92,7 +93,7 @@ func (e *events) run(until float64, done func() bool) {
 type clerkSide struct{ single, bulk *counter }
 
 func newClerkSide(s *Scenario, kind Limiter, r *rand.Rand) clerkSide {
-	return clerkSide{newCounter(kind, s.Limits.Single, r), newCounter(kind, s.Limits.Bulk, r)}
+	return clerkSide{newCounter(kind, s.Quota().Single, r), newCounter(kind, s.Quota().Bulk, r)}
 }
 
 func (c clerkSide) of(a policy.Action) *counter {
@@ -126,7 +127,7 @@ func Run(s *Scenario, setup Setup) Result {
 		i = j
 	}
 	run.events.run(run.base+ms(s.Length), func() bool {
-		return s.Drain && len(run.Deliveries) == len(arrivals)
+		return s.Drain && len(run.Deliveries)+run.Rejected == len(arrivals)
 	})
 	run.end(arrivals, run.since(run.events.now))
 	return run.Result
@@ -152,7 +153,8 @@ type run struct {
 	clerk   clerkSide
 	workers []worker
 	lanes   [2][]Arrival
-	sent    [2]int // claimed and not given back
+	alone   [2][]Arrival // those of a lane that go one by one
+	sent    [2]int       // claimed and not given back
 	base    float64
 }
 
@@ -196,14 +198,19 @@ func (r *run) turns(now float64, w int) {
 	}
 }
 
-func (r *run) take(lane tasks.Lane, n int) []Arrival {
-	taken := r.lanes[lane][:n:n]
-	r.lanes[lane] = r.lanes[lane][n:]
+func take(from *[]Arrival, n int) []Arrival {
+	taken := (*from)[:n:n]
+	*from = (*from)[n:]
 	return taken
 }
 
 func (r *run) call(now float64, w int, c policy.Claim) {
-	people := append(r.take(tasks.Interactive, c.Interactive), r.take(tasks.Import, c.Import)...)
+	lanes := &r.lanes
+	if c.OneByOne {
+		lanes = &r.alone
+	}
+	people, rows := take(&lanes[0], c.Interactive), take(&lanes[1], c.Import)
+	all := slices.Concat(people, rows)
 	r.sent[0] += c.Interactive
 	r.sent[1] += c.Import
 	took := latency(r.random)
@@ -212,20 +219,34 @@ func (r *run) call(now float64, w int, c policy.Claim) {
 	r.events.at(now+took*r.random.Float64(), func(now float64) { retry, ok = r.clerk.of(c.Action).admit(now) })
 	r.events.at(now+took, func(later float64) {
 		r.workers[w].flying--
-		if ok {
-			r.Calls++
-			r.model.Answered(later, c)
-			for _, a := range people {
-				r.Deliveries = append(r.Deliveries, Delivery{a, r.since(now)})
-			}
-		} else {
+		blocked := slices.ContainsFunc(all, func(a Arrival) bool { return a.Blocked })
+		switch {
+		case !ok:
 			r.Refused++
 			r.RefusedAt = append(r.RefusedAt, r.since(later).Round(time.Minute))
 			r.model.Refused(later, c, later+retry)
 			r.sent[0] -= c.Interactive
 			r.sent[1] -= c.Import
-			r.lanes[0] = append(append([]Arrival{}, people[:c.Interactive]...), r.lanes[0]...)
-			r.lanes[1] = append(append([]Arrival{}, people[c.Interactive:]...), r.lanes[1]...)
+			lanes[0], lanes[1] = slices.Concat(people, lanes[0]), slices.Concat(rows, lanes[1])
+		case blocked && len(all) > 1: // Any of them may be the one: they go one by one from now on.
+			r.Calls++
+			r.model.Answered(later, c)
+			r.sent[0] -= c.Interactive
+			r.sent[1] -= c.Import
+			for lane, some := range [2][]Arrival{people, rows} {
+				r.alone[lane] = append(r.alone[lane], some...)
+				r.model.OneByOne[lane] += len(some)
+			}
+		default:
+			r.Calls++
+			r.model.Answered(later, c)
+			if blocked {
+				r.Rejected++
+				break
+			}
+			for _, a := range all {
+				r.Deliveries = append(r.Deliveries, Delivery{a, r.since(now)})
+			}
 		}
 		r.turns(later, w)
 	})

@@ -55,7 +55,7 @@ func (t *auditor) audit(l *Ledger) map[string]Record {
 	// Each record stands in the one index of its state, and nobody else does.
 	homes := map[string]string{} // id → the index it was found in
 	scores := map[string]float64{}
-	indexes := []string{"wait0", "wait1", "solo", "later"}
+	indexes := []string{"wait0", "wait1", "solo0", "solo1", "later"}
 	names := slices.Clone(indexes)
 	for _, s := range tasks.States[1:] {
 		names = append(names, s.String())
@@ -83,7 +83,7 @@ func (t *auditor) audit(l *Ledger) map[string]Record {
 			if homes[id] != "later" {
 				want = []string{"wait0", "wait1"}[r.Invite.Lane]
 				if r.Solo {
-					want = "solo"
+					want = []string{"solo0", "solo1"}[r.Invite.Lane]
 				}
 				if int64(scores[id]) != r.Position {
 					t.Errorf("%s waits at %.0f, its position is %d", id, scores[id], r.Position)

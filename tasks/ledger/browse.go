@@ -96,7 +96,7 @@ func (l *Ledger) newest(ctx context.Context, best *ranking) error {
 			}
 			continue
 		}
-		for _, lane := range []string{"wait0", "wait1", "solo"} {
+		for _, lane := range []string{"wait0", "wait1", "solo0", "solo1"} {
 			if err := l.newestOf(ctx, best, l.keys.of(lane), false); err != nil {
 				return err
 			}

@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"context"
+	"fmt"
 	"math"
 	"time"
 
@@ -11,23 +12,31 @@ import (
 )
 
 // ETA returns when the invite with so many others of its lane in front of it
-// (0: it is the next) will be sent, as things stand: with the demand of the last
+// (0: it is the next; those that go one by one do not count) will be sent, as things stand: with the demand of the last
 // window, and without refusals. It is never before the overview's time, moves
 // when a gate closes, and costs the same for a rank of a million. A paused lane
 // is taken to be resumed at once.
 func (o Overview) ETA(lane tasks.Lane, ahead int64) time.Time {
-	return time.UnixMilli(int64(math.Ceil(o.forecast.At(int(lane), int(ahead)))))
+	return o.eta(lane, false, ahead)
+}
+
+func (o Overview) eta(lane tasks.Lane, oneByOne bool, ahead int64) time.Time {
+	return time.UnixMilli(int64(math.Ceil(o.forecast.At(int(lane), oneByOne, int(ahead)))))
 }
 
 // Drain returns when everything that waits now will have been sent.
 func (o Overview) Drain() time.Time {
-	if o.Waiting[tasks.Import] > 0 {
-		return o.ETA(tasks.Import, o.Waiting[tasks.Import]-1)
+	last := o.At
+	for _, lane := range tasks.Lanes {
+		for i, oneByOne := range []bool{false, true} {
+			if n := o.queued[lane][i]; n > 0 {
+				if at := o.eta(lane, oneByOne, n-1); at.After(last) {
+					last = at
+				}
+			}
+		}
 	}
-	if n := o.Waiting[tasks.Interactive]; n > 0 {
-		return o.ETA(tasks.Interactive, n-1)
-	}
-	return o.At
+	return last
 }
 
 // ETAs returns when each of the given invites will be sent, as things stand;
@@ -39,14 +48,11 @@ func (l *Ledger) ETAs(ctx context.Context, now time.Time, records ...Record) ([]
 	ranks := make([]*redis.IntCmd, len(records))
 	for i, r := range records {
 		if r.State == tasks.Queued {
-			key := l.keys.of("wait0")
-			switch {
-			case r.Solo:
-				key = l.keys.of("solo") // They go first, one by one.
-			case r.Invite.Lane == tasks.Import:
-				key = l.keys.of("wait1")
+			queue := "wait"
+			if r.Solo {
+				queue = "solo" // They go first, one by one.
 			}
-			ranks[i] = pipe.ZRank(ctx, key, r.Invite.ID)
+			ranks[i] = pipe.ZRank(ctx, l.keys.of(fmt.Sprint(queue, int(r.Invite.Lane))), r.Invite.ID)
 		}
 	}
 	if pipe.Len() == 0 {
@@ -67,7 +73,7 @@ func (l *Ledger) ETAs(ctx context.Context, now time.Time, records ...Record) ([]
 		if err != nil { // Not ready yet: it goes to the end of those that are.
 			ahead = o.Waiting[r.Invite.Lane]
 		}
-		etas[i] = o.ETA(r.Invite.Lane, ahead)
+		etas[i] = o.eta(r.Invite.Lane, r.Solo, ahead)
 		if r.ReadyAt.After(etas[i]) {
 			etas[i] = r.ReadyAt
 		}

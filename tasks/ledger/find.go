@@ -39,6 +39,16 @@ func (l *Ledger) Get(ctx context.Context, ids ...string) ([]Record, error) {
 	return records, nil
 }
 
+// Next returns the first n invites of a lane that go together, in the order in which
+// they will be sent. It claims nothing.
+func (l *Ledger) Next(ctx context.Context, lane tasks.Lane, n int) ([]Record, error) {
+	ids, err := l.rdb.ZRange(ctx, l.keys.of(fmt.Sprint("wait", int(lane))), 0, int64(n-1)).Result()
+	if err != nil {
+		return nil, err
+	}
+	return l.Get(ctx, ids...)
+}
+
 // FindAddress returns all invites for an address, the newest first.
 func (l *Ledger) FindAddress(ctx context.Context, e tasks.Email) ([]Record, error) {
 	found, err := l.FindAddresses(ctx, e)
@@ -146,7 +156,7 @@ type Page struct {
 func (l *Ledger) ListState(ctx context.Context, s tasks.State, cursor string, limit int) (Page, error) {
 	indexes := []string{l.keys.state(s)}
 	if s == tasks.Queued {
-		indexes = []string{l.keys.of("wait0"), l.keys.of("wait1"), l.keys.of("solo"), l.keys.of("later")}
+		indexes = []string{l.keys.of("wait0"), l.keys.of("wait1"), l.keys.of("solo0"), l.keys.of("solo1"), l.keys.of("later")}
 	}
 	at, score, member, err := parseCursor(cursor, len(indexes))
 	if err != nil {

@@ -94,7 +94,7 @@ local function enqueue(r, now)
   if num(r.ready) > now then
     redis.call('ZADD', K.later, r.ready, r.id)
   elseif r.solo == '1' then
-    redis.call('ZADD', K.solo, num(r.pos), r.id)
+    redis.call('ZADD', K['solo' .. num(r.lane)], num(r.pos), r.id)
   else
     redis.call('ZADD', K['wait' .. num(r.lane)], num(r.pos), r.id)
   end
@@ -177,7 +177,7 @@ local function move(r, to, now, reason, score)
   if from == 'queued' and to ~= from then
     redis.call('ZREM', K['wait' .. num(r.lane)], r.id)
     redis.call('ZREM', K.later, r.id)
-    if r.solo == '1' then redis.call('ZREM', K.solo, r.id) end
+    if r.solo == '1' then redis.call('ZREM', K['solo' .. num(r.lane)], r.id) end
   elseif to ~= from then
     redis.call('ZREM', K.state .. from, r.id)
   end

@@ -34,6 +34,7 @@ type Overview struct {
 
 	OldestWaiting map[tasks.Lane]string // The id at the head of each lane that has one.
 
+	queued   [2][2]int64      // Waiting: by lane, those that go together and those that go one by one.
 	forecast *policy.Forecast // when what waits will be sent
 }
 
@@ -113,7 +114,8 @@ func (l *Ledger) Overview(ctx context.Context, now time.Time) (Overview, error) 
 	for i, key := range lanes {
 		waiting[i], oldest[i] = pipe.ZCard(ctx, key), pipe.ZRange(ctx, key, 0, 0)
 	}
-	later, solo := pipe.ZCard(ctx, l.keys.of("later")), pipe.ZCard(ctx, l.keys.of("solo"))
+	later := pipe.ZCard(ctx, l.keys.of("later"))
+	solo := []*redis.IntCmd{pipe.ZCard(ctx, l.keys.of("solo0")), pipe.ZCard(ctx, l.keys.of("solo1"))}
 	paused, gates, pace := pipe.HGetAll(ctx, l.keys.of("paused")), pipe.HGetAll(ctx, l.keys.of("gate")), pipe.HGetAll(ctx, l.keys.of("pace"))
 	revoking, requests, refused := pipe.ZCard(ctx, l.keys.of("revoke")), pipe.HLen(ctx, l.keys.of("revreq")), pipe.HLen(ctx, l.keys.of("tries"))
 	logs := map[Endpoint]*redis.ZSliceCmd{}
@@ -134,7 +136,8 @@ func (l *Ledger) Overview(ctx context.Context, now time.Time) (Overview, error) 
 		o.States[s] = states[i].Val()
 	}
 	for i, lane := range tasks.Lanes {
-		o.Waiting[lane] = waiting[i].Val()
+		o.queued[i] = [2]int64{waiting[i].Val(), solo[i].Val()}
+		o.Waiting[lane] = waiting[i].Val() + solo[i].Val()
 		if head := oldest[i].Val(); len(head) > 0 {
 			o.OldestWaiting[lane] = head[0]
 		}
@@ -143,7 +146,7 @@ func (l *Ledger) Overview(ctx context.Context, now time.Time) (Overview, error) 
 		}
 	}
 	o.Later, o.Revoking, o.Refused = later.Val(), revoking.Val()+requests.Val(), refused.Val()
-	o.States[tasks.Queued] = o.Later + solo.Val() + waiting[0].Val() + waiting[1].Val()
+	o.States[tasks.Queued] = o.Later + solo[0].Val() + solo[1].Val() + waiting[0].Val() + waiting[1].Val()
 	o.Closed = gateOf(gates.Val(), All, now)
 	m := policy.NewModel(Config{Limits: w.Limits, Reserve: w.Reserve, Bulk: w.Bulk, ClaimTTL: l.cfg.ClaimTTL}.Policy())
 	for e, lim := range map[Endpoint]Limit{Single: w.Limits.Single, Bulk: w.Limits.Bulk, Other: w.Limits.Other} {
@@ -151,7 +154,9 @@ func (l *Ledger) Overview(ctx context.Context, now time.Time) (Overview, error) 
 		fillQuota(m.Quota(string(e)), string(e), logs[e].Val(), gates.Val(), pace.Val())
 	}
 	fillPace(m, pace.Val())
-	m.Waiting = [2]int{int(waiting[0].Val()), int(waiting[1].Val() + solo.Val())}
+	for i := range m.Waiting {
+		m.Waiting[i], m.OneByOne[i] = int(waiting[i].Val()), int(solo[i].Val())
+	}
 	begin := float64(now.UnixMilli())
 	o.Demand = m.DemandAt(begin)
 	o.forecast = policy.NewForecast(m, max(begin, float64(millis(o.Closed.Until))))
@@ -172,7 +177,7 @@ func (o Overview) BulkNow() int {
 func (l *Ledger) LongestWaiting(ctx context.Context) (Record, error) {
 	pipe := l.rdb.Pipeline()
 	var heads []*redis.StringSliceCmd
-	for _, lane := range []string{"wait0", "wait1", "solo"} {
+	for _, lane := range []string{"wait0", "wait1", "solo0", "solo1"} {
 		heads = append(heads, pipe.ZRange(ctx, l.keys.of(lane), 0, 0))
 	}
 	if err := execute(ctx, pipe); err != nil {
@@ -254,10 +259,13 @@ func fillQuota(q *policy.Quota, name string, log []redis.Z, gates, pace map[stri
 // fillPace gives it the soft buckets and the demand.
 func fillPace(m *policy.Model, pace map[string]string) {
 	m.Demand = policy.Demand{
-		Start: decimal(pace["demand.start"]), Cur: decimal(pace["demand.cur"]), Prev: decimal(pace["demand.prev"]),
+		Began: decimal(pace["demand.began"]), Start: decimal(pace["demand.start"]), Cur: decimal(pace["demand.cur"]), Prev: decimal(pace["demand.prev"]),
+		Step: decimal(pace["demand.step"]), Here: decimal(pace["demand.here"]),
+		CurSq: decimal(pace["demand.cur.sq"]), PrevSq: decimal(pace["demand.prev.sq"]),
 	}
 	m.Arrived = decimal(pace["arrived"]) - decimal(pace["demand.seen"])
-	m.ArrivedAt, m.ImportTat = decimal(pace["arrived.at"]), decimal(pace["import.tat"])
+	m.ArrivedAt, m.ToldAt, m.Every = decimal(pace["arrived.at"]), decimal(pace["told.at"]), decimal(pace["every"])
+	m.Since, m.GroupTat, m.ImportTat = decimal(pace["since"]), decimal(pace["group.tat"]), decimal(pace["import.tat"])
 }
 
 // decimal reads what the scripts' real and str have written.

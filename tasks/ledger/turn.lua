@@ -66,6 +66,12 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', K.state .. 'sending', '-inf', no
   end
 end
 
+for _, id in ipairs(redis.call('ZRANGE', K.solo, 0, 199)) do
+  local r = load(id)
+  redis.call('ZREM', K.solo, id)
+  if r and r.s == 'q' then enqueue(r, now) end
+end
+
 local gates = pairsof(redis.call('HGETALL', K.gate))
 local pace = pairsof(redis.call('HGETALL', K.pace))
 local paused = pairsof(redis.call('HGETALL', K.paused))
@@ -98,17 +104,26 @@ local single, bulk, other = quota('single', 6), quota('bulk', 9), quota('other',
 
 local window = single.Window
 if window == 0 then window = 3600000 end
-local d = {Start = num(pace['demand.start']), Cur = num(pace['demand.cur']), Prev = num(pace['demand.prev'])}
-local before = d.Start
-local fresh = num(pace.arrived) - num(pace['demand.seen'])
+local d = {Began = num(pace['demand.began']), Start = num(pace['demand.start']), Cur = num(pace['demand.cur']), Prev = num(pace['demand.prev']),
+  Step = num(pace['demand.step']), Here = num(pace['demand.here']), CurSq = num(pace['demand.cur.sq']),
+  PrevSq = num(pace['demand.prev.sq'])}
+local before, began = d.Start, d.Began
+local fresh, newest = num(pace.arrived) - num(pace['demand.seen']), num(pace['arrived.at'])
 Roll(d, now, window, fresh)
+local every = num(pace.every)
+if fresh > 0 then
+  every = (newest - num(pace['told.at'])) / fresh
+  redis.call('HSET', K.pace, 'every', real(every), 'told.at', newest)
+end
+if began == 0 then redis.call('HSET', K.pace, 'demand.began', now) end
 if fresh > 0 or d.Start ~= before then
   redis.call('HSET', K.pace, 'demand.start', real(d.Start), 'demand.cur', d.Cur, 'demand.prev', d.Prev,
+    'demand.step', d.Step, 'demand.here', d.Here, 'demand.cur.sq', d.CurSq, 'demand.prev.sq', d.PrevSq,
     'demand.seen', num(pace.arrived))
 end
 size = Fit(bulk, now, size)
 local s = NewState(now, size, reserve, ttl, single, bulk, other, d, window)
-s.ArrivedAt, s.ImportAt = num(pace['arrived.at']), num(pace['import.tat'])
+s.ArrivedAt, s.Every, s.GroupTat, s.ImportAt = newest, every, num(pace['group.tat']), num(pace['import.tat'])
 
 -- What shall wake the worker besides a token: an invite that comes due, a claim that runs out.
 local wake = Never
@@ -142,17 +157,9 @@ end
 
 local function is_paused(lane) return paused.all or paused[num(lane) == 0 and 'interactive' or 'import'] end
 
--- first_solo returns the first invite that goes one by one.
-local function first_solo()
-  for _, id in ipairs(redis.call('ZRANGE', K.solo, 0, 19)) do
-    local r = load(id)
-    if not aside(K.solo, id, r, {}) and not is_paused(r.lane) then return r end
-  end
-end
-
--- board adds the first invites of a lane to the batch, until there are want.
-local function board(batch, aboard, lane, want)
-  local key, from, looked = K['wait' .. lane], 0, 0
+-- board adds the first invites of a queue to the batch, until there are want.
+local function board(batch, aboard, key, want)
+  local from, looked = 0, 0
   while #batch < want and looked < 200 do
     local ids = redis.call('ZRANGE', key, from, from + want - #batch - 1)
     if #ids == 0 then return end
@@ -168,31 +175,60 @@ local function board(batch, aboard, lane, want)
   end
 end
 
-local action, at, batch, solo
+-- alone returns the first of a lane who may go by a single call.
+local function alone(lane)
+  local first
+  for _, key in ipairs({K['solo' .. lane], K['wait' .. lane]}) do
+    local batch = {}
+    board(batch, {}, key, 1)
+    if batch[1] and (not first or num(batch[1].pos) < num(first.pos)) then first = batch[1] end
+  end
+  return first
+end
+
+-- since notes when people began to wait; nil: nobody does.
+local function since(at)
+  if at then
+    redis.call('HSET', K.pace, 'since', str(at))
+  elseif pace.since then
+    redis.call('HDEL', K.pace, 'since')
+  end
+  pace.since = at
+end
+
+local function count(key, lane) return is_paused(lane) and 0 or redis.call('ZCARD', key) end
+
+local action, at, batch, lane
 for round = 1, 20 do
-  s.Interactive = is_paused(0) and 0 or redis.call('ZCARD', K.wait0)
-  s.Import = is_paused(1) and 0 or redis.call('ZCARD', K.wait1)
-  solo = redis.call('ZCARD', K.solo) > 0 and first_solo() or nil
-  s.Solo, s.SoloLane = solo and 1 or 0, solo and num(solo.lane) or 0
+  s.People, s.PeopleOne = count(K.wait0, 0), count(K.solo0, 0)
+  s.Rows, s.RowsOne = count(K.wait1, 1), count(K.solo1, 1)
+  lane = s.People + s.PeopleOne > 0 and 0 or 1
+  if lane == 1 then
+    since(nil)
+  elseif not pace.since then
+    since(now)
+  end
+  s.Since = num(pace.since)
   action, at = Decide(s)
   if action == Idle then
-    local held = redis.call('ZCARD', K.wait0) + redis.call('ZCARD', K.wait1) + redis.call('ZCARD', K.solo) > 0
+    local held = redis.call('ZCARD', K.wait0) + redis.call('ZCARD', K.wait1) + redis.call('ZCARD', K.solo0)
+      + redis.call('ZCARD', K.solo1) > 0
     return wait(at, held and W.paused or W.idle)
   end
   if action == Wait then
     local closed = single.Until + bulk.Until + other.Until > 0
     return wait(at, closed and W.gate or W.quota)
   end
-  -- Interactive invites board first, an import tops up.
+  -- People board first, an import tops up.
   batch = {}
-  local want, expected = 1, 1
-  if action == Solo then
-    batch[1] = solo
-  else
-    if action == Bulk then want, expected = size, math.min(size, s.Interactive + s.Import) end
+  local expected = 1
+  if action == Bulk then
+    expected = math.min(size, s.People + s.Rows)
     local aboard = {}
-    if s.Interactive > 0 then board(batch, aboard, 0, want) end
-    if s.Import > 0 and (action == Bulk or s.Interactive == 0) then board(batch, aboard, 1, want) end
+    if s.People > 0 then board(batch, aboard, K.wait0, size) end
+    if s.Rows > 0 then board(batch, aboard, K.wait1, size) end
+  else
+    batch[1] = alone(lane)
   end
   -- If fewer could board than were counted, the others stand aside now: decide again, with what is left.
   if #batch >= expected then break end
@@ -207,9 +243,12 @@ local gains = Gains(q, now)
 Pay(q, now)
 redis.call('HSET', K.pace, q.name .. '.last', str(now), q.name .. '.tat', real(q.Tat))
 local paced = 0
-if action == Single and s.Interactive == 0 then
-  paced = Spacing(single.Calls, single.Span, s.Demand, s.Kept)
+if action == Single and lane == 1 then
+  paced = Spacing(s.Outlook, single.Calls, single.Span, s.Kept)
   redis.call('HSET', K.pace, 'import.tat', real(math.max(s.ImportAt, now) + paced))
+end
+if action == Bulk and num(batch[1].lane) == 0 then
+  redis.call('HSET', K.pace, 'group.tat', real(math.max(s.GroupTat, now) + s.Gap))
 end
 local probe = '0'
 for _, g in ipairs({q, other}) do
@@ -228,6 +267,13 @@ for _, r in ipairs(batch) do
   out[#out + 1] = r.id
   out[#out + 1] = move(r, 'sending', now, '', deadline)
   tell[#tell + 1] = r.id
+end
+if lane == 0 then
+  if redis.call('ZCARD', K.wait0) + redis.call('ZCARD', K.solo0) == 0 then
+    since(nil)
+  elseif action == Bulk then
+    since(now)
+  end
 end
 redis.call('SET', K.turn .. turn, table.concat(tell, ' '), 'PX', ttl)
 return out

@@ -37,8 +37,8 @@ type Forecast struct {
 	cycle   float64
 	next    float64 // the next interactive arrival
 	gap     float64 // between two of them
-	sent    [2]int
-	log     [2][]point // one entry a call, by lane
+	sent    [4]int
+	log     [4][]point // one entry a call, by queue
 	last    float64    // when something was sent last
 	flowing bool
 	done    bool
@@ -65,22 +65,25 @@ func NewForecast(m *Model, now float64) *Forecast {
 	return f
 }
 
-// At returns when the invite with so many of its lane in front of it will be
-// sent. It is never before the forecast's beginning.
-func (f *Forecast) At(lane, ahead int) float64 {
+// At returns when the invite with so many of its queue in front of it will be
+// sent: those of its lane that go as it goes, together or one by one. It is never
+// before the forecast's beginning.
+func (f *Forecast) At(lane int, oneByOne bool, ahead int) float64 {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.flowing {
 		return f.flow(lane, ahead)
 	}
-	// Whoever asks about someone who does not stand in the lane yet, means the end.
-	if missing := ahead + 1 - f.sent[lane] - f.m.Waiting[lane]; missing > 0 {
-		f.m.Waiting[lane] += missing
+	queue, waiting := lane, &f.m.Waiting[lane]
+	if oneByOne {
+		queue, waiting = lane+2, &f.m.OneByOne[lane]
 	}
-	for !f.done && f.sent[lane] <= ahead {
+	// Whoever asks about someone who does not stand in the queue yet, means the end.
+	*waiting += max(0, ahead+1-f.sent[queue]-*waiting)
+	for !f.done && f.sent[queue] <= ahead {
 		f.step()
 	}
-	log := f.log[lane]
+	log := f.log[queue]
 	i := sort.Search(len(log), func(i int) bool { return log[i].sent > ahead })
 	if i < len(log) {
 		return log[i].at
@@ -91,11 +94,11 @@ func (f *Forecast) At(lane, ahead int) float64 {
 	if from > 0 {
 		before = log[from-1].sent
 	}
-	per := f.sent[lane] - before
+	per := f.sent[queue] - before
 	if per <= 0 {
-		return f.now + f.cycle*float64(1+ahead-f.sent[lane])
+		return f.now + f.cycle*float64(1+ahead-f.sent[queue])
 	}
-	rest := ahead - f.sent[lane]
+	rest := ahead - f.sent[queue]
 	cycles, place := rest/per, before+rest%per
 	i = sort.Search(len(log), func(i int) bool { return log[i].sent > place })
 	return log[min(i, len(log)-1)].at + float64(cycles+1)*f.cycle
@@ -120,10 +123,13 @@ func (f *Forecast) step() {
 		return
 	}
 	f.last = f.now
-	for lane, n := range [2]int{c.Interactive, c.Import} {
+	for queue, n := range [2]int{c.Interactive, c.Import} {
+		if c.OneByOne {
+			queue += 2
+		}
 		if n > 0 {
-			f.sent[lane] += n
-			f.log[lane] = append(f.log[lane], point{f.now, f.sent[lane]})
+			f.sent[queue] += n
+			f.log[queue] = append(f.log[queue], point{f.now, f.sent[queue]})
 		}
 	}
 	f.m.Answered(f.now+answerGuess, c)
@@ -135,7 +141,7 @@ func (f *Forecast) step() {
 func (f *Forecast) flow(lane, ahead int) float64 {
 	n := float64(ahead)
 	if lane == 1 {
-		n += float64(f.m.Waiting[0])
+		n += float64(f.m.Waiting[0] + f.m.OneByOne[0])
 	}
 	single, bulk := &f.m.SingleQ, &f.m.BulkQ
 	at := math.Max(f.start, math.Min(single.Until, bulk.Until))

@@ -62,8 +62,10 @@ type Model struct {
 	Demand                 Demand
 	Arrived                float64 // interactive arrivals since the last turn
 	ArrivedAt              float64 // the newest of them
+	Every, ToldAt          float64 // between them; the newest of the last turn
+	Since, GroupTat        float64
 	ImportTat              float64
-	Waiting                [2]int // interactive, import
+	Waiting, OneByOne      [2]int // interactive, import
 	refusals               int    // bulk calls in a row that were refused whoever was aboard
 }
 
@@ -86,6 +88,7 @@ type Claim struct {
 	Action              Action  // Bulk or Single; else nothing was claimed
 	Wake                float64 // without a claim: when to ask again; Never
 	Interactive, Import int     // how many of each lane are aboard
+	OneByOne            bool    // the one who is aboard goes one by one
 	Deadline            float64
 	Probe               bool
 	Paced               float64 // by how much the import's own spacing was moved
@@ -110,29 +113,51 @@ func (m *Model) Turn(now float64) Claim {
 		q.log().trim(now - q.Span)
 	}
 	m.Demand.Roll(now, m.window(), m.Arrived)
+	if m.Arrived > 0 {
+		m.Every, m.ToldAt = (m.ArrivedAt-m.ToldAt)/m.Arrived, m.ArrivedAt
+	}
 	m.Arrived = 0
 	bulk := m.BulkQ // Fit closes it for this turn only.
 	size := int(bulk.Fit(now, float64(m.Size)))
 	s := NewState(now, size, float64(m.Reserve), m.TTL, &m.SingleQ, &bulk, &m.OtherQ, &m.Demand, m.window())
-	s.Interactive, s.Import, s.ArrivedAt, s.ImportAt = m.Waiting[0], m.Waiting[1], m.ArrivedAt, m.ImportTat
+	s.People, s.PeopleOne, s.Rows, s.RowsOne = m.Waiting[0], m.OneByOne[0], m.Waiting[1], m.OneByOne[1]
+	s.ArrivedAt, s.Every, s.GroupTat, s.ImportAt = m.ArrivedAt, m.Every, m.GroupTat, m.ImportTat
+	if s.People+s.PeopleOne == 0 {
+		m.Since = 0
+	} else if m.Since == 0 {
+		m.Since = now
+	}
+	s.Since = m.Since
 	action, at := Decide(s)
 	if action == Idle || action == Wait {
 		return Claim{Wake: at}
 	}
-	q, places := &m.SingleQ, 1
-	if action == Bulk {
-		q, places = &m.BulkQ, size
-	}
 	c := Claim{Action: action, Deadline: now + m.TTL}
-	c.Interactive = min(places, m.Waiting[0])
-	if action == Bulk || m.Waiting[0] == 0 {
-		c.Import = min(places-c.Interactive, m.Waiting[1])
+	q := &m.SingleQ
+	if action == Bulk {
+		q = &m.BulkQ
+		c.Interactive = min(size, m.Waiting[0])
+		c.Import = min(size-c.Interactive, m.Waiting[1])
+		if c.Interactive > 0 {
+			m.GroupTat = math.Max(m.GroupTat, now) + s.Gap
+		}
+	} else {
+		lane := 0
+		if s.People+s.PeopleOne == 0 {
+			lane = 1
+			c.Paced = s.Outlook.Spacing(m.SingleQ.Calls, m.Single.Span, s.Kept)
+			m.ImportTat = math.Max(m.ImportTat, now) + c.Paced
+		}
+		c.OneByOne = m.OneByOne[lane] > 0
+		c.Interactive, c.Import = 1-lane, lane
 	}
-	m.Waiting[0] -= c.Interactive
-	m.Waiting[1] -= c.Import
-	if action == Single && c.Interactive == 0 {
-		c.Paced = Spacing(m.SingleQ.Calls, m.Single.Span, s.Demand, s.Kept)
-		m.ImportTat = math.Max(m.ImportTat, now) + c.Paced
+	m.put(c, -1)
+	if c.Interactive > 0 {
+		if m.Waiting[0]+m.OneByOne[0] == 0 {
+			m.Since = 0
+		} else if action == Bulk {
+			m.Since = now
+		}
 	}
 	q.Pay(now)
 	q.log().add(c.Deadline)
@@ -143,6 +168,16 @@ func (m *Model) Turn(now float64) Claim {
 		}
 	}
 	return c
+}
+
+// put takes a claim's members out of the lanes, or puts them back.
+func (m *Model) put(c Claim, sign int) {
+	lanes := &m.Waiting
+	if c.OneByOne {
+		lanes = &m.OneByOne
+	}
+	lanes[0] += sign * c.Interactive
+	lanes[1] += sign * c.Import
 }
 
 // Quota returns that of "single", "bulk" or "other".
@@ -160,8 +195,7 @@ func (m *Model) Quota(endpoint string) *Quota {
 func (m *Model) DemandAt(now float64) float64 {
 	d := m.Demand
 	d.Roll(now, m.window(), m.Arrived)
-	demand, _ := d.Fade(now, m.window())
-	return demand
+	return d.Outlook(m.window()).People
 }
 
 func (m *Model) quota(a Action) *Quota {
@@ -192,8 +226,7 @@ func (m *Model) Refund(c Claim) {
 	}
 	m.OtherQ.log().drop(c.Deadline)
 	q.Probe, m.OtherQ.Probe = 0, 0
-	m.Waiting[0] += c.Interactive
-	m.Waiting[1] += c.Import
+	m.put(c, 1)
 }
 
 // Declined notes that Clerk refused a bulk call and no member was to blame, as
@@ -221,8 +254,7 @@ func (m *Model) Refused(now float64, c Claim, until float64) {
 			log.add(now)
 		}
 	}
-	m.Waiting[0] += c.Interactive
-	m.Waiting[1] += c.Import
+	m.put(c, 1)
 	q.Until, q.Probe = math.Max(q.Until, until), 0
 	// Whatever counts calls so strictly counts those of the other endpoint, too.
 	for _, e := range []*Quota{&m.SingleQ, &m.BulkQ} {

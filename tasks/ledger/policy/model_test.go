@@ -40,6 +40,7 @@ func randomModel(r *rand.Rand) (*policy.Model, float64) {
 			m.ArrivedAt = now
 		case 2:
 			m.Waiting[1] += pick(r, 1, 9, r.IntN(500))
+			m.OneByOne[r.IntN(2)] += pick(r, 0, 0, 0, r.IntN(5))
 		case 3:
 			now += math.Floor(r.ExpFloat64() * pick(r, 10.0, 1000, 100000, 2e6))
 		default:
@@ -113,8 +114,9 @@ func TestNothingStarves(t *testing.T) {
 		r := rand.New(rand.NewPCG(seed, 4))
 		m, now := randomModel(r)
 		m.Waiting[0], m.Waiting[1] = min(m.Waiting[0], 300), min(m.Waiting[1], 300)
+		m.OneByOne = [2]int{min(m.OneByOne[0], 5), min(m.OneByOne[1], 5)}
 		turns := 0
-		for m.Waiting[0]+m.Waiting[1] > 0 {
+		for m.Waiting[0]+m.Waiting[1]+m.OneByOne[0]+m.OneByOne[1] > 0 {
 			if turns++; turns > 20000 {
 				t.Fatalf("seed %d: %v still wait after %d turns, %+v", seed, m.Waiting, turns, m.Config)
 			}

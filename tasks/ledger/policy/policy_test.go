@@ -34,11 +34,13 @@ for _, x in ipairs(cjson.decode(ARGV[1])) do
       end,
     }
   end
-  Roll(x.Demand, x.Now, x.Single.Window, x.Interactive)
+  Roll(x.Demand, x.Now, x.Single.Window, x.People)
   local s = NewState(x.Now, x.Size, x.Reserve, 25000, x.Single, x.Bulk, x.Other, x.Demand, x.Single.Window)
-  s.Interactive, s.Import, s.Solo, s.SoloLane, s.ArrivedAt, s.ImportAt = x.Interactive, x.Import, x.Solo, x.SoloLane, x.ArrivedAt, x.ImportAt
+  s.People, s.PeopleOne, s.Rows, s.RowsOne = x.People, x.PeopleOne, x.Rows, x.RowsOne
+  s.ArrivedAt, s.Every, s.Since, s.GroupTat, s.ImportAt = x.ArrivedAt, x.Every, x.Since, x.GroupTat, x.ImportAt
   say(Decide(s))
-  say(s.Demand, s.Kept, Spacing(x.Single.Calls, x.Single.Span, s.Demand, s.Kept))
+  say(s.Outlook.People, s.Outlook.Growing, s.Outlook.Spread, s.Outlook.MidAt, s.Outlook.NextAt, s.Kept, s.Gap)
+  say(Spacing(s.Outlook, x.Single.Calls, x.Single.Span, s.Kept))
   BeCareful(x.Bulk, x.Now)
   Pay(x.Bulk, x.Now)
   say(x.Bulk.Tat)
@@ -47,12 +49,11 @@ return out`
 
 // sample is what a decision comes from.
 type sample struct {
-	Now, Reserve                        float64
-	Size                                int
-	Interactive, Import, Solo, SoloLane int
-	ArrivedAt, ImportAt                 float64
-	Single, Bulk, Other                 policy.Quota
-	Demand                              policy.Demand
+	Now, Reserve                                float64
+	Size, People, PeopleOne, Rows, RowsOne      int
+	ArrivedAt, Every, Since, GroupTat, ImportAt float64
+	Single, Bulk, Other                         policy.Quota
+	Demand                                      policy.Demand
 }
 
 // play says in Go what harness says in Lua.
@@ -62,12 +63,14 @@ func (x sample) play() (out []string) {
 			out = append(out, strconv.FormatFloat(x, 'g', -1, 64))
 		}
 	}
-	x.Demand.Roll(x.Now, x.Single.Window, float64(x.Interactive))
+	x.Demand.Roll(x.Now, x.Single.Window, float64(x.People))
 	s := policy.NewState(x.Now, x.Size, x.Reserve, 25000, &x.Single, &x.Bulk, &x.Other, &x.Demand, x.Single.Window)
-	s.Interactive, s.Import, s.Solo, s.SoloLane, s.ArrivedAt, s.ImportAt = x.Interactive, x.Import, x.Solo, x.SoloLane, x.ArrivedAt, x.ImportAt
+	s.People, s.PeopleOne, s.Rows, s.RowsOne = x.People, x.PeopleOne, x.Rows, x.RowsOne
+	s.ArrivedAt, s.Every, s.Since, s.GroupTat, s.ImportAt = x.ArrivedAt, x.Every, x.Since, x.GroupTat, x.ImportAt
 	action, at := policy.Decide(s)
 	out = append(out, string(action))
-	say(at, s.Demand, s.Kept, policy.Spacing(x.Single.Calls, x.Single.Span, s.Demand, s.Kept))
+	say(at, s.Outlook.People, s.Outlook.Growing, s.Outlook.Spread, s.Outlook.MidAt, s.Outlook.NextAt, s.Kept, s.Gap)
+	say(s.Outlook.Spacing(x.Single.Calls, x.Single.Span, s.Kept))
 	x.Bulk.BeCareful(x.Now)
 	x.Bulk.Pay(x.Now)
 	say(x.Bulk.Tat)
@@ -94,10 +97,13 @@ func randomSample(r *rand.Rand) sample {
 	}
 	count := func() int { return pick(r, 0, 0, 1, r.IntN(12), r.IntN(1e6)) }
 	return sample{
-		Now: now, Size: pick(r, 1, 2, 10, 10), Interactive: count(), Import: count(), Solo: r.IntN(2), SoloLane: r.IntN(2),
-		ArrivedAt: near(), ImportAt: near(), Reserve: pick(r, -1, -1, 0, float64(r.IntN(200))),
+		Now: now, Size: pick(r, 1, 2, 10, 10), People: count(), PeopleOne: pick(r, 0, 0, count()), Rows: count(), RowsOne: pick(r, 0, 0, count()),
+		ArrivedAt: near(), Every: pick(r, 10, 900, 1e6), Since: near(), GroupTat: near(), ImportAt: near(), Reserve: pick(r, -1, -1, 0, float64(r.IntN(200))),
 		Single: quota(), Bulk: quota(), Other: quota(),
-		Demand: policy.Demand{Start: now - math.Floor(r.Float64()*3*span), Cur: float64(r.IntN(200)), Prev: float64(r.IntN(200))},
+		Demand: policy.Demand{
+			Began: pick(r, 0, 1.7e12, near()), Start: now - math.Floor(r.Float64()*3*span), Cur: float64(r.IntN(200)), Prev: float64(r.IntN(200)),
+			Step: float64(r.IntN(32)), Here: float64(r.IntN(20)), CurSq: float64(r.IntN(3000)), PrevSq: float64(r.IntN(3000)),
+		},
 	}
 }
 
@@ -138,7 +144,7 @@ func TestLuaAndGoAgree(t *testing.T) {
 			}
 		}
 	}
-	for _, a := range []policy.Action{policy.Bulk, policy.Single, policy.Solo, policy.Wait, policy.Idle} {
+	for _, a := range []policy.Action{policy.Bulk, policy.Single, policy.Wait, policy.Idle} {
 		if seen[string(a)] < 100 {
 			t.Errorf("only %d of 10000 states led to %q: the states are too tame", seen[string(a)], a)
 		}

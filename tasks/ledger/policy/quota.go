@@ -83,6 +83,11 @@ func (q *Quota) FreeAt(now float64, n float64) float64 {
 	return q.Log.At(int(i)) + q.Span
 }
 
+// FreeBy returns how many tokens will be free by a time, if none is taken until then.
+func (q *Quota) FreeBy(at float64) float64 {
+	return math.Max(0, q.Calls-float64(q.Log.After(at-q.Span)))
+}
+
 // Gains is the time in which the soft bucket gains a token.
 func (q *Quota) Gains(now float64) float64 { return SoftInterval(q.Calls, q.Span, q.Careful > now) }
 
@@ -102,8 +107,8 @@ func (q *Quota) Landed(now, ttl float64) float64 {
 	return q.Log.At(int(spent-most)) - ttl + AnswerTime
 }
 
-// Look gathers the facts.
-func (q *Quota) Look(now float64) Facts {
+// Facts gathers what a decision needs.
+func (q *Quota) Facts(now float64) Facts {
 	f := Facts{Limit: q.Calls, HardAt: now, Last: q.Last}
 	f.SoftAt = q.Tat - (Depth(q.Calls)-1)*q.Gains(now)
 	if q.Calls > 0 {

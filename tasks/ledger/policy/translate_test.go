@@ -9,6 +9,7 @@ import (
 	"go/token"
 	"go/types"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -21,7 +22,7 @@ var update = flag.Bool("update", false, "write policy.lua anew")
 
 // TestLuaIsFresh says when policy.lua is not what its sources say.
 func TestLuaIsFresh(t *testing.T) {
-	lua, err := translate("demand.go", "quota.go", "policy.go")
+	lua, err := translate("demand.go", "quota.go", "people.go", "policy.go")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -39,13 +40,14 @@ func TestLuaIsFresh(t *testing.T) {
 // What Lua would understand differently must be refused, not written down wrongly.
 func TestTranslateRefuses(t *testing.T) {
 	for name, body := range map[string]string{
-		"a copy of a record":   "type r struct{ n float64 }\nfunc f(a r) float64 { b := a; b.n = 1; return a.n }",
-		"division of integers": "func f(a, b int) int { return a / b }",
-		"a remainder":          "func f(a int) int { return a % 2 }",
-		"a slice":              "func f(a []int) int { return a[0] }",
-		"a goto":               "func f() { again: goto again }",
-		"a closure":            "func f() float64 { g := func() float64 { return 1 }; return g() }",
-		"half a declaration":   "func g() (int, int) { return 1, 2 }\nfunc f() int { a := 1; a, b := g(); return a + b }",
+		"a copy of a record":    "type r struct{ n float64 }\nfunc f(a r) float64 { b := a; b.n = 1; return a.n }",
+		"division of integers":  "func f(a, b int) int { return a / b }",
+		"a remainder":           "func f(a int) int { return a % 2 }",
+		"a slice":               "func f(a []int) int { return a[0] }",
+		"a goto":                "func f() { again: goto again }",
+		"a closure":             "func f() float64 { g := func() float64 { return 1 }; return g() }",
+		"two methods of a name": "type r struct{}\ntype q struct{}\nfunc (r) f() {}\nfunc (q) f() {}",
+		"half a declaration":    "func g() (int, int) { return 1, 2 }\nfunc f() int { a := 1; a, b := g(); return a + b }",
 	} {
 		path := t.TempDir() + "/source.go"
 		if err := os.WriteFile(path, []byte("package p\n"+body), 0o600); err != nil {
@@ -96,6 +98,9 @@ func translate(paths ...string) (lua string, err error) {
 		for _, d := range f.Decls {
 			switch d := d.(type) {
 			case *ast.FuncDecl:
+				if slices.Contains(names, d.Name.Name) {
+					t.refuse(d, "types by which to tell two functions of one name")
+				}
 				names = append(names, d.Name.Name)
 			case *ast.GenDecl:
 				t.constants(d)
@@ -180,6 +185,13 @@ func (t *translator) statement(s ast.Stmt) {
 		t.branch("if", s)
 	case *ast.SwitchStmt:
 		t.choice(s)
+	case *ast.RangeStmt:
+		if basic, ok := t.info.TypeOf(s.X).Underlying().(*types.Basic); !ok || basic.Info()&types.IsInteger == 0 || s.Key == nil {
+			t.refuse(s, "such loops")
+		}
+		t.line("for %s = 0, %s - 1 do", t.expr(s.Key), t.expr(s.X))
+		t.block(s.Body)
+		t.line("end")
 	default:
 		t.refuse(s, fmt.Sprintf("%T here", s))
 	}
