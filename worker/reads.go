@@ -44,8 +44,9 @@ func (r *reads) spend(ctx context.Context) error {
 
 // about lists what Clerk shows for one address, whatever its status. Whether
 // Clerk's query finds exact addresses, prefixes or parts is not documented, so
-// every row is compared again.
-func (r *reads) about(ctx context.Context, e tasks.Email) ([]clerk.Invitation, error) {
+// every row is compared again. What carries the mark of one of the ids belongs to
+// it, however Clerk spells the address.
+func (r *reads) about(ctx context.Context, e tasks.Email, ids ...string) ([]clerk.Invitation, error) {
 	if err := r.spend(ctx); err != nil {
 		return nil, err
 	}
@@ -53,7 +54,32 @@ func (r *reads) about(ctx context.Context, e tasks.Email) ([]clerk.Invitation, e
 	if err == nil {
 		err = whole(page, 0)
 	}
-	return slices.DeleteFunc(page.Data, func(inv clerk.Invitation) bool { return tasks.EmailKey(inv.EmailAddress) != e.Key() }), err
+	return of(r.named(page.Data), e, ids...), err
+}
+
+// named is an invitation with what tells whose it may be.
+type named struct {
+	clerk.Invitation
+	key, mark string // of its address; the id of ours that it carries
+}
+
+func (r *reads) named(list []clerk.Invitation) []named {
+	all, mark := make([]named, len(list)), r.facts().Mark
+	for i, inv := range list {
+		all[i] = named{Invitation: inv, key: tasks.EmailKey(inv.EmailAddress)}
+		all[i].mark, _ = ownership.MarkOf(inv, mark)
+	}
+	return all
+}
+
+// of picks what is for an address, or carries the mark of one of the ids.
+func of(list []named, e tasks.Email, ids ...string) (found []clerk.Invitation) {
+	for _, inv := range list {
+		if inv.key == e.Key() || slices.Contains(ids, inv.mark) {
+			found = append(found, inv.Invitation)
+		}
+	}
+	return found
 }
 
 // since lists all invitations of any status that were created after a moment of the
@@ -182,18 +208,14 @@ func (r *reads) invitations(ctx context.Context, records []ledger.Record, calls 
 			return nil, err
 		}
 		if reached {
-			byKey := map[string][]clerk.Invitation{}
-			for _, inv := range shown {
-				key := tasks.EmailKey(inv.EmailAddress)
-				byKey[key] = append(byKey[key], inv)
-			}
+			all := r.named(shown)
 			for _, rec := range listed {
-				byID[rec.Invite.ID] = byKey[rec.Invite.EmailAddress.Key()]
+				byID[rec.Invite.ID] = of(all, rec.Invite.EmailAddress, rec.Invite.ID)
 			}
 			listed = nil
 		}
 	}
-	each, err := r.each(ctx, append(single, listed...))
+	each, err := r.each(ctx, append(single, listed...), calls)
 	maps.Copy(byID, each)
 	return byID, err
 }
@@ -217,7 +239,7 @@ func firstCall(calls []ledger.Call) time.Time {
 // each asks for every address by itself. One that Clerk will not be asked about
 // holds up nobody else: if the newest invitations reach back to its calls they tell,
 // otherwise it is left out.
-func (r *reads) each(ctx context.Context, records []ledger.Record) (map[string][]clerk.Invitation, error) {
+func (r *reads) each(ctx context.Context, records []ledger.Record, calls map[string][]ledger.Call) (map[string][]clerk.Invitation, error) {
 	byID := map[string][]clerk.Invitation{}
 	var failed error
 	var mu sync.Mutex
@@ -227,9 +249,11 @@ func (r *reads) each(ctx context.Context, records []ledger.Record) (map[string][
 		slots <- struct{}{}
 		running.Go(func() {
 			defer func() { <-slots }()
-			shown, err := r.about(ctx, rec.Invite.EmailAddress)
+			shown, err := r.about(ctx, rec.Invite.EmailAddress, rec.Invite.ID)
 			if err != nil && refusesToSay(err) {
 				shown, err = r.aboutByList(ctx, rec)
+			} else if err == nil && len(shown) == 0 {
+				shown, err = r.byMark(ctx, rec, calls[rec.Invite.ID])
 			}
 			mu.Lock()
 			defer mu.Unlock()
@@ -242,6 +266,17 @@ func (r *reads) each(ctx context.Context, records []ledger.Record) (map[string][
 	}
 	running.Wait()
 	return byID, failed
+}
+
+// byMark looks for an invite's mark on the list of the newest invitations, where
+// Clerk shows nothing for its address: it may keep that in another form.
+func (r *reads) byMark(ctx context.Context, rec ledger.Record, calls []ledger.Call) ([]clerk.Invitation, error) {
+	first := firstCall(calls)
+	if f := r.facts(); first.IsZero() || f.Mark == "" || !ownership.CanCarry(rec.Invite, f.Mark) {
+		return nil, nil
+	}
+	shown, _, err := r.since(ctx, first, fewPages)
+	return of(r.named(shown), rec.Invite.EmailAddress, rec.Invite.ID), err
 }
 
 // refusesToSay reports whether Clerk refuses a read for what it asks.
@@ -263,7 +298,5 @@ func (r *reads) aboutByList(ctx context.Context, rec ledger.Record) ([]clerk.Inv
 	if !reached {
 		return nil, &snooze{time.Now().Add(readAgain), "Clerk refuses to list one address"}
 	}
-	return slices.DeleteFunc(shown, func(inv clerk.Invitation) bool {
-		return tasks.EmailKey(inv.EmailAddress) != rec.Invite.EmailAddress.Key()
-	}), nil
+	return of(r.named(shown), rec.Invite.EmailAddress, rec.Invite.ID), nil
 }

@@ -3,6 +3,7 @@ package worker
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -19,9 +20,9 @@ import (
 //	make sim SEED=42
 //
 // INVITEQ_SIM_SEEDS is how many worlds are played (100) from INVITEQ_SIM_FROM (0)
-// on, INVITEQ_SIM_HOURS how
-// long each has faults (0.5), INVITEQ_SIM_SEED plays that one only, with its
-// story and logs.
+// on, INVITEQ_SIM_HOURS how long each has faults (0.5; a world of days is that much
+// longer), INVITEQ_SIM_KIND leaves out worlds that are not of a kind (plan.kinds),
+// and INVITEQ_SIM_SEED plays one only, with its story and logs.
 func TestSimulation(t *testing.T) {
 	hours := setting(t, "INVITEQ_SIM_HOURS", 0.5)
 	length := time.Duration(hours * float64(time.Hour))
@@ -38,6 +39,9 @@ func TestSimulation(t *testing.T) {
 	from := uint64(setting(t, "INVITEQ_SIM_FROM", 0))
 	for seed := range uint64(setting(t, "INVITEQ_SIM_SEEDS", 100)) {
 		seed += from
+		if !slices.Contains(append(drawPlan(seed, length).kinds(), ""), os.Getenv("INVITEQ_SIM_KIND")) {
+			continue
+		}
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			t.Parallel()
 			simulate(t, seed, length, false, &total)
@@ -95,14 +99,24 @@ type tally struct {
 	mails   int
 	calls   int
 	faults  map[string]int
+	kinds   map[string]float64 // virtual hours
+	excused map[string]int
+	waited  time.Duration
 }
 
 func (c *tally) add(s *simulation) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.faults == nil {
-		c.faults = map[string]int{}
+		c.faults, c.kinds, c.excused = map[string]int{}, map[string]float64{}, map[string]int{}
 	}
+	for _, kind := range s.plan.kinds() {
+		c.kinds[kind] += s.ended.Hours()
+	}
+	for why, n := range s.excused {
+		c.excused[why] += n
+	}
+	c.waited = max(c.waited, s.waited)
 	c.worlds++
 	c.hours += s.ended
 	for _, i := range s.invites {
@@ -132,7 +146,7 @@ func (c *tally) add(s *simulation) {
 		}
 	}
 	for _, line := range s.world.log {
-		for _, what := range []string{"restarted", "Redis refuses", "Redis answers", "Clerk is down", "Clerk cannot", "a human acts", "another program"} {
+		for _, what := range []string{"restarted", "Redis refuses", "Redis answers", "Clerk is down", "Clerk cannot", "a human acts", "another program", "Redis is back, without", "somebody else invites", "retries", "is paused"} {
 			if strings.Contains(line, what) {
 				c.faults[what]++
 			}
@@ -145,8 +159,12 @@ func (c *tally) String() string {
 	for _, n := range c.faults {
 		sum += n
 	}
-	return fmt.Sprintf("%d worlds, %.0f virtual hours, %d invites, %d mails, %d calls, %d faults: %v",
-		c.worlds, c.hours.Hours(), c.invites, c.mails, c.calls, sum, c.faults)
+	hours := map[string]int{}
+	for kind, h := range c.kinds {
+		hours[kind] = int(h)
+	}
+	return fmt.Sprintf("%d worlds, %.0f virtual hours, %d invites, %d mails, %d calls, %d faults: %v\nhours by kind: %v\nexceptions that the README names: %v\nlongest click where a time is promised: %s",
+		c.worlds, c.hours.Hours(), c.invites, c.mails, c.calls, sum, c.faults, hours, c.excused, c.waited)
 }
 
 // String says what kind of world it is.
@@ -155,7 +173,7 @@ func (p *plan) String() string {
 	for _, r := range p.clerk.Rules {
 		rules = append(rules, fmt.Sprintf("%s:%s+%s %.1f%%", r.Op, r.Fault.Kind, (r.Fault.Delay+r.Fault.Hold+r.Fault.Lag).Round(time.Second), 100*r.Rate))
 	}
-	return fmt.Sprintf("%d workers with %d calls, asynq %t, resend %t, screening %t, %d attempts, %d invites, reserve %d\nClerk: %s\n  %s\nRedis: %s, drop %.3f, mute %.3f, late %.3f, stall %.3f",
-		p.processes, p.calls, p.asynq, p.resend, !p.noScreen, p.attempts, len(p.invites), p.reserve, p.clerk.Switches, strings.Join(rules, ", "),
+	return fmt.Sprintf("%v, mark %q, Redis %s ahead, Clerk %s ahead\n%d workers with %d calls, asynq %t, resend %t, screening %t, %d attempts, %d invites, reserve %d\nClerk: %s\n  %s\nRedis: %s, drop %.3f, mute %.3f, late %.3f, stall %.3f",
+		p.kinds(), p.mark, p.redisAhead, p.clerk.ClockOffset, p.processes, p.calls, p.asynq, p.resend, !p.noScreen, p.attempts, len(p.invites), p.reserve, p.clerk.Switches, strings.Join(rules, ", "),
 		p.wiring.latency, p.wiring.drop, p.wiring.mute, p.wiring.late, p.wiring.stall)
 }

@@ -484,7 +484,7 @@ func TestRedisTrouble(t *testing.T) {
 				s := w.mustStart()
 				time.Sleep(time.Minute)
 				ids := w.give(people(0, 15)...)
-				w.mini.SetError(trouble)
+				w.refuse(trouble)
 				before := w.mini.CommandCount()
 				time.Sleep(10 * time.Minute)
 				if n := w.mini.CommandCount() - before; n > 10*60*40 {
@@ -493,7 +493,7 @@ func TestRedisTrouble(t *testing.T) {
 				if code, body := ready(s); code != http.StatusServiceUnavailable || !strings.Contains(body, says) {
 					t.Errorf("/readyz answers %d %s", code, body)
 				}
-				w.mini.SetError("")
+				w.refuse("")
 				w.delivered(w.settle(10*time.Minute, ids...))
 				time.Sleep(time.Minute)
 				if code, body := ready(s); code != http.StatusOK {

@@ -25,14 +25,30 @@ type plan struct {
 	noScreen  bool
 	attempts  int
 
-	clerk   clerksim.Config
-	wiring  hurts // of phase 1
-	events  []event
-	invites []*simInvite
-	users   map[string]bool // addresses that were users from the start
-	blocked map[string]bool
-	foreign bool          // another program eats the quota
-	slow    time.Duration // the longest delay before a request is committed
+	// What kind of world it is: every draw is made by itself, and they meet.
+	long       bool // days, in which little happens
+	gentle     bool // nothing fails: clicks must not wait
+	lifted     bool // no limits, and many strangers are invited
+	forgetful  bool // Redis goes back
+	late       bool // calls arrive up to the bound late
+	crowd      bool // forty invites for one address
+	mark       string
+	nameless   bool          // Redis does not tell who it is
+	redisAhead time.Duration // its clock is so far ahead, in phase 1
+	lurk       float64       // how many of our creates somebody else is quicker or slower than
+	mimic      float64       // how much of what somebody else makes looks like ours
+	repeats    float64       // how much of what Redis lost is asked for again
+	wait       time.Duration // how long a click may wait; 0: nothing is promised
+
+	clerk     clerksim.Config
+	wiring    hurts // of phase 1
+	events    []event
+	invites   []*simInvite
+	users     map[string]bool // addresses that were users from the start
+	blocked   map[string]bool
+	foreign   bool          // another program eats the quota
+	fenceless bool          // many ask for ignore_existing: Clerk refuses no second one
+	slow      time.Duration // the longest delay before a request is committed
 }
 
 // event is something that happens to the world at a moment of phase 1.
@@ -48,41 +64,115 @@ type simInvite struct {
 	at       time.Duration
 	after    time.Duration // not before this; 0: at once
 	within   time.Duration // too old after this; 0: never
+	handed   time.Time     // when it was first asked for
+	told     time.Time     // when the producer was told, last, that it is accepted
 	accepted bool          // the producer was told so
 	asked    bool          // somebody wanted it back
 	revoked  bool          // somebody wanted it back, and was told that it will be so
 }
+
+// inviteURL begins the redirect URL of every invite, and its id ends it: Clerk shows
+// it to nobody but the oracle.
+const inviteURL = "https://app.example.com/i/"
 
 // The addresses are canaries: none may turn up where no address belongs.
 const canary = "canary"
 
 func drawPlan(seed uint64, length time.Duration) *plan {
 	r := rand.New(rand.NewPCG(seed, 0x1e77e5))
-	p := &plan{seed: seed, length: length, processes: 1 + r.IntN(4), asynq: seed%10 == 9, reserve: ledger.AutoReserve, calls: 1 + r.IntN(4)}
+	p := &plan{
+		users: map[string]bool{}, blocked: map[string]bool{},
+		seed: seed, length: length, processes: 1 + r.IntN(4), asynq: seed%10 == 9, reserve: ledger.AutoReserve, calls: 1 + r.IntN(4),
+	}
+	p.kind(r)
 	p.resend = chance(r, 0.2)
 	p.noScreen = chance(r, 0.4)
 	p.attempts = pick(r, 12, 12, 3)
-	if chance(r, 0.3) {
+	if chance(r, 0.3) && !p.gentle {
 		p.reserve = r.IntN(30)
 	}
-	switches := clerksim.DrawSwitches(r)
-	// What the worker does not survive yet: bulks that are too large for Clerk, and
-	// lists that show an address in another form.
-	switches.BulkMax = 10
-	if switches.EchoAddress != clerksim.EchoAddressAsSent {
-		switches.EchoAddress = clerksim.EchoAddressLower
-	}
 	p.clerk = clerksim.Config{
-		Seed: seed, Switches: switches,
+		Seed: seed, Switches: clerksim.DrawSwitches(r),
 		Latency: clerksim.Latency{Median: 190 * time.Millisecond, P999: pick(r, 1800*time.Millisecond, 6*time.Second, 20*time.Second)},
 	}
+	p.clocks(r)
 	p.people(r)
-	p.wires(r)
-	p.clerkFaults(r)
-	p.processFaults(r)
-	p.others(r)
+	if !p.gentle {
+		p.wires(r)
+		p.clerkFaults(r)
+		p.processFaults(r)
+		p.others(r)
+		p.strangers(r)
+		p.goesBack(r)
+	} else {
+		p.promise()
+	}
 	slices.SortStableFunc(p.events, func(a, b event) int { return int(a.at - b.at) })
 	return p
+}
+
+// kind draws what sets one world apart from another. A long one has as many faults
+// as a short one, over days.
+func (p *plan) kind(r *rand.Rand) {
+	if p.long = p.seed%5 == 3; p.long {
+		p.length *= longer
+		p.processes = min(p.processes, 2)
+	}
+	p.gentle = p.seed%12 == 5
+	p.forgetful = chance(r, 0.35)
+	p.late = chance(r, 0.35)
+	p.lifted = chance(r, 0.1) && !p.gentle && !p.long
+	p.crowd = chance(r, 0.08)
+	if chance(r, 0.35) {
+		p.mark = "inviteq_id"
+	}
+	p.nameless = chance(r, 0.15)
+	p.lurk, p.mimic = some(r, 0.2), pick(r, 0, 0.2, 0.7)
+	p.repeats = pick(r, 0, 0.5, 1)
+}
+
+// longer is by how much a world of days is longer than others.
+const longer = 96
+
+// kinds names what kind of world it is.
+func (p *plan) kinds() []string {
+	var names []string
+	for name, is := range map[string]bool{
+		"long": p.long, "gentle": p.gentle, "lifted": p.lifted, "forgetful": p.forgetful && !p.gentle, "late": p.late && !p.gentle, "crowd": p.crowd && !p.gentle,
+		"mark": p.mark != "", "asynq": p.asynq, "nameless": p.nameless, "strangers": p.lurk > 0 && !p.gentle,
+		"skewed": p.redisAhead != 0 || p.clerk.ClockOffset != 0, "fenceless": p.fenceless,
+	} {
+		if is {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// promise makes a world in which nothing fails, so that a click may be promised a
+// time: it needs a token at most. The bound is what a burst of clicks may have to
+// wait for the next ones.
+func (p *plan) promise() {
+	p.clerk.Switches.BulkMax = clerksim.BulkMax
+	p.clerk.Latency = clerksim.TypicalLatency
+	p.wait = 5 * time.Minute
+}
+
+// clocks draws how far Redis' clock and Clerk's are ahead of the one that all
+// processes share: what meets the ledger and Clerk only through them cannot tell
+// its own clock from theirs.
+func (p *plan) clocks(r *rand.Rand) {
+	if p.gentle || !chance(r, 0.35) {
+		return
+	}
+	either := func(d time.Duration) time.Duration { return time.Duration(r.Int64N(int64(2*d))) - d }
+	p.redisAhead = either(ledger.MaxOffset - 2*time.Second)
+	p.clerk.ClockOffset = p.redisAhead + either(50*time.Second)
+	if chance(r, 0.1) { // nothing is sent until somebody sets it right
+		p.redisAhead = pick(r, time.Duration(-1), 1) * (ledger.MaxOffset + 5*time.Second + either(4*time.Second))
+		p.clerk.ClockOffset = 0
+	}
 }
 
 func chance(r *rand.Rand, p float64) bool { return r.Float64() < p }
@@ -108,7 +198,9 @@ func (p *plan) at(at time.Duration, do func(*simulation), name string, args ...a
 
 // people draws who is invited, when, and how.
 func (p *plan) people(r *rand.Rand) {
-	ignore, quiet, late := some(r, 0.5), some(r, 0.3), some(r, 0.3)
+	ignore, quiet, late := pick(r, 0, some(r, 0.5), 0.6), some(r, 0.3), some(r, 0.3)
+	p.fenceless = ignore > 0.1
+	alike := pick(r, 0, 0.3) // how many have the same content
 	next := 0
 	address := func() tasks.Email {
 		n := next
@@ -131,7 +223,14 @@ func (p *plan) people(r *rand.Rand) {
 		i := &simInvite{at: at}
 		i.ID = fmt.Sprintf("inq_%d_%d", p.seed, len(p.invites))
 		i.EmailAddress, i.Lane, i.ImportID = address(), lane, importID
+		i.RedirectURL = inviteURL + i.ID
 		i.PublicMetadata = []byte(`{"invite":"` + i.ID + `"}`)
+		if chance(r, alike) {
+			i.PublicMetadata = []byte(pick(r, `{"plan":"pro","seats":30.0,"note":null}`, `{"n":12345678901234567890,"a":[1,null,{"b":1e2}]}`))
+		}
+		if chance(r, 0.1) {
+			i.ExpiresInDays = 1 + r.IntN(3)
+		}
 		i.IgnoreExisting, i.NoNotify = chance(r, ignore), chance(r, quiet)
 		if chance(r, late) {
 			i.after = at + time.Duration(r.Int64N(int64(20*time.Minute)))
@@ -142,7 +241,14 @@ func (p *plan) people(r *rand.Rand) {
 		p.invites = append(p.invites, i)
 		return i
 	}
-	for rate, t := pick(r, 10.0, 60, 150), time.Duration(0); ; {
+	rate := pick(r, 10.0, 60, 150)
+	switch {
+	case p.long:
+		rate = pick(r, 1.0, 2, 4)
+	case p.gentle:
+		rate = min(rate, 60)
+	}
+	for t := time.Duration(0); ; {
 		if t += time.Duration(r.ExpFloat64() * float64(time.Hour) / rate); t >= p.length {
 			break
 		}
@@ -152,6 +258,9 @@ func (p *plan) people(r *rand.Rand) {
 			p.at(t+time.Duration(r.IntN(60_000))*time.Millisecond, func(s *simulation) { s.invite(i) }, "invite %s again", i.ID)
 		}
 	}
+	if p.crowd {
+		p.oneAddress(r, add)
+	}
 	for n := range r.IntN(4) {
 		at, id := p.when(r), fmt.Sprintf("imp_%d", n)
 		var members []*simInvite
@@ -160,15 +269,45 @@ func (p *plan) people(r *rand.Rand) {
 		}
 		p.at(at, func(s *simulation) { s.importAll(id, members) }, "import of %d", len(members))
 	}
+	if p.gentle {
+		return
+	}
 	for range int(some(r, 0.3) * float64(len(p.invites))) {
 		i := p.invites[r.IntN(len(p.invites))]
-		target, name := i.ID, "revoke %s"
-		if chance(r, 0.3) { // and all others for the address, whoever has made them
-			target, name = i.EmailAddress.Raw(), "revoke whatever the address has, for %s"
+		at := i.at + time.Duration(r.ExpFloat64()*float64(pick(r, 2*time.Second, time.Minute, 20*time.Minute)))
+		if !chance(r, 0.4) {
+			p.at(at, func(s *simulation) { s.revoke(i.ID) }, "revoke %s", i.ID)
+			continue
 		}
-		p.at(i.at+time.Duration(r.ExpFloat64()*float64(pick(r, 2*time.Second, time.Minute, 20*time.Minute))),
-			func(s *simulation) { s.revoke(target) }, name, i.ID)
+		// All for the address, whoever has made them; then it is invited anew.
+		p.at(at, func(s *simulation) { s.revoke(i.EmailAddress.Raw()) }, "revoke whatever the address has, for %s", i.ID)
+		if chance(r, 0.6) {
+			p.anew(r, add, i, at+time.Duration(r.ExpFloat64()*float64(pick(r, time.Second, 10*time.Second, 5*time.Minute))))
+		}
 	}
+}
+
+// anew invites somebody again who was invited before.
+func (p *plan) anew(r *rand.Rand, add func(time.Duration, tasks.Lane, string) *simInvite, before *simInvite, at time.Duration) {
+	i := add(at, tasks.Interactive, "")
+	i.EmailAddress, i.within = before.EmailAddress, 0
+	if chance(r, 0.3) {
+		i.PublicMetadata = before.PublicMetadata
+	}
+	p.at(at, func(s *simulation) { s.invite(i) }, "invite %s", i.ID)
+}
+
+// oneAddress draws forty invites for one address, a revoke of them all, and one that
+// comes later.
+func (p *plan) oneAddress(r *rand.Rand, add func(time.Duration, tasks.Lane, string) *simInvite) {
+	at := time.Duration(r.Int64N(int64(p.length / 2)))
+	first := add(at, tasks.Interactive, "")
+	for n := range 40 {
+		p.anew(r, add, first, at+time.Duration(n*r.IntN(20))*time.Second)
+	}
+	over := at + time.Duration(40*r.IntN(20))*time.Second
+	p.at(over, func(s *simulation) { s.revoke(first.EmailAddress.Raw()) }, "revoke the forty of one address")
+	p.anew(r, add, first, over+time.Duration(r.IntN(60_000))*time.Millisecond)
 }
 
 // wires draws what happens between workers, producer and Redis.
@@ -185,8 +324,8 @@ func (p *plan) wires(r *rand.Rand) {
 		}
 		text := pick(r, "LOADING Redis is loading the dataset in memory", "OOM command not allowed when used memory > 'maxmemory'.",
 			"NOPERM this user has no permissions", "READONLY You can't write against a read only replica.")
-		p.at(at, func(s *simulation) { s.mini.SetError(text) }, "Redis answers %.7s for %s", text, lasts)
-		p.at(at+lasts, func(s *simulation) { s.mini.SetError("") }, "Redis is back")
+		p.at(at, func(s *simulation) { s.refuse(text) }, "Redis answers %.7s for %s", text, lasts)
+		p.at(at+lasts, func(s *simulation) { s.refuse("") }, "Redis is back")
 	}
 }
 
@@ -201,7 +340,7 @@ func (p *plan) clerkFaults(r *rand.Rand) {
 		{Kind: clerksim.Overload, RetryAfter: absurd()}, {Kind: clerksim.Throttle, RetryAfter: absurd()}, {Kind: clerksim.Locked},
 		{Kind: clerksim.Truncate}, {Kind: clerksim.Malformed}, {Kind: clerksim.Empty}, {Kind: clerksim.Short}, {Kind: clerksim.PartialBulk},
 		{Kind: clerksim.Redirect}, {Kind: clerksim.EdgeBlock}, {Kind: clerksim.Unauthorized},
-		{Delay: time.Duration(r.Int64N(int64(30 * time.Second)))}, {Hold: time.Duration(r.Int64N(int64(time.Minute)))},
+		{Delay: time.Duration(r.Int64N(int64(30 * time.Second)))}, {Kind: clerksim.Huge}, {Hold: time.Duration(r.Int64N(int64(time.Minute)))},
 		{Kind: clerksim.DropAfter, Delay: time.Duration(r.Int64N(int64(90 * time.Second)))},
 		{Lag: time.Duration(r.Int64N(int64(10 * time.Second)))},
 	} {
@@ -215,6 +354,18 @@ func (p *plan) clerkFaults(r *rand.Rand) {
 			rule.Op = pick(r, clerksim.OpCreate, clerksim.OpBulkCreate)
 		}
 		p.clerk.Rules = append(p.clerk.Rules, rule)
+	}
+	if p.late {
+		for range 1 + r.IntN(3) {
+			delay := time.Duration(r.Int64N(int64(ledger.ArrivalBound)))
+			p.slow = max(p.slow, delay)
+			p.clerk.Rules = append(p.clerk.Rules, clerksim.Rule{
+				Op: pick(r, clerksim.OpCreate, clerksim.OpBulkCreate), Fault: clerksim.Fault{Delay: delay}, Rate: 0.02 + 0.2*r.Float64(), Until: p.length,
+			})
+		}
+	}
+	if chance(r, 0.2) { // against all that is documented
+		p.clerk.Rules = append(p.clerk.Rules, clerksim.Rule{Op: clerksim.OpBulkCreate, Fault: clerksim.Fault{Kind: clerksim.RefuseAfter}, Rate: 0.1, Until: p.length})
 	}
 	for range r.IntN(3) {
 		at, lasts := p.when(r), time.Duration(r.ExpFloat64()*float64(10*time.Minute))
@@ -232,11 +383,15 @@ func (p *plan) clerkFaults(r *rand.Rand) {
 
 // processFaults draws when workers die or are shut down.
 func (p *plan) processFaults(r *rand.Rand) {
-	for range int(some(r, 60) * p.length.Hours()) {
+	hours := p.length.Hours()
+	if p.long {
+		hours = min(hours, 1) * 2
+	}
+	for range int(some(r, 60) * hours) {
 		n, awaits, back := r.IntN(8), 1+r.IntN(12), time.Duration(r.ExpFloat64()*float64(20*time.Second))
 		p.at(p.when(r), func(s *simulation) { s.killSoon(n, awaits, back) }, "a worker dies at one of its next %d awaits", awaits)
 	}
-	for range int(some(r, 30) * p.length.Hours()) {
+	for range int(some(r, 30) * hours) {
 		n := r.IntN(8)
 		p.at(p.when(r), func(s *simulation) { s.restart(n) }, "a worker is restarted")
 	}
@@ -244,7 +399,6 @@ func (p *plan) processFaults(r *rand.Rand) {
 
 // others draws what other people do.
 func (p *plan) others(r *rand.Rand) {
-	p.users, p.blocked = map[string]bool{}, map[string]bool{}
 	pickAddress := func() string { return fmt.Sprintf("%s.%d@example.com", canary, r.IntN(len(p.invites)+5)) }
 	for range r.IntN(10) {
 		a := pickAddress()
@@ -262,7 +416,7 @@ func (p *plan) others(r *rand.Rand) {
 	}
 	for range int(some(r, 40)) {
 		a := pickAddress()
-		do := pick(r, (*clerksim.Sim).RevokeInDashboard, (*clerksim.Sim).Accept)
+		do := pick(r, (*clerksim.Sim).RevokeInDashboard, (*clerksim.Sim).Accept, deleteInDashboard)
 		p.at(p.when(r), func(s *simulation) { _ = do(s.sim, a) }, "a human acts")
 	}
 	if chance(r, 0.25) {
@@ -272,4 +426,11 @@ func (p *plan) others(r *rand.Rand) {
 			p.at(p.when(r), func(s *simulation) { s.sim.SpendForeign(ep, n) }, "another program makes %d calls", n)
 		}
 	}
+}
+
+func deleteInDashboard(sim *clerksim.Sim, address string) error {
+	for _, inv := range sim.ByAddress(address) {
+		_ = sim.Delete(inv.ID) // what is gone already
+	}
+	return nil
 }

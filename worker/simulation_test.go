@@ -5,14 +5,17 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"math/rand/v2"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/inviteq/inviteq/clerk/clerksim"
 	"github.com/inviteq/inviteq/enqueue"
 	"github.com/inviteq/inviteq/tasks"
+	"github.com/inviteq/inviteq/tasks/ledger"
 )
 
 // simulation is a world in which a plan comes to pass.
@@ -24,6 +27,23 @@ type simulation struct {
 	ended    time.Duration  // virtual time at which everything was settled
 
 	naive func(*simInvite) // sends in place of workers and ledger, if set
+
+	dice    *rand.Rand // under the world's lock
+	over    atomic.Bool
+	wishes  []*simWish // under the world's lock
+	losses  []loss
+	ids     map[string]*simInvite
+	excused map[string]int
+	waited  time.Duration // the longest that a click has waited, where that is promised
+	saved   [][]any       // what Redis can be set back to
+	savedAt time.Time
+}
+
+// simWish is a revoke that somebody asked for.
+type simWish struct {
+	target string
+	begun  time.Time // when it was asked first
+	told   time.Time // when the producer was told that it will be done; zero: never
 }
 
 // settleWithin is how long phase 2 may take: attempts may be an hour apart.
@@ -32,16 +52,46 @@ const settleWithin = 40 * time.Hour
 // newSimulation must be called, like everything of it, inside a bubble.
 func newSimulation(t testing.TB, p *plan) *simulation {
 	t.Helper()
-	w := newWorld(t, p.seed, p.clerk)
+	s := &simulation{plan: p, dice: rand.New(rand.NewPCG(p.seed, 5))}
+	cfg := p.clerk
+	cfg.Fault = s.lurks
+	if p.lifted {
+		cfg.Limits = clerksim.Limits{Single: clerksim.Unlimited, Bulk: clerksim.Unlimited, Other: clerksim.Unlimited}
+	}
+	w := newWorld(t, p.seed, cfg)
+	s.world = w
+	w.ahead.Store(int64(p.redisAhead))
+	w.nameless.Store(p.nameless)
+	if p.redisAhead != 0 { // calm has measured Redis' clock before
+		var err error
+		if w.calm, err = ledger.Open(t.Context(), w.redis, ledger.Config{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if p.mark != "" { // and every call has carried it for long
+		if _, err := w.calm.PublishMark(t.Context(), w.redisTime().Add(-time.Hour), p.mark); err != nil {
+			t.Fatal(err)
+		}
+	}
 	w.tempo.deaf = !p.asynq
 	if p.asynq {
 		w.tempo.tasks, w.tempo.sweep = 5*time.Second, time.Minute
 	}
+	if p.long { // most of it would be polling
+		w.tempo.beat, w.tempo.chores, w.tempo.idle, w.tempo.watch = time.Minute, 30*time.Second, 10*time.Minute, time.Hour
+		w.tempo.tasks, w.tempo.due = time.Minute, time.Minute
+	}
 	w.reserve = p.reserve
+	if p.lifted {
+		w.limits.Single, w.limits.Bulk = ledger.Limit{}, ledger.Limit{}
+	}
 	w.change = append(w.change, func(c *Config) {
-		c.Calls, c.MaxAttempts, c.ResendUnknown, c.NoScreening = p.calls, p.attempts, p.resend, p.noScreen
+		c.Calls, c.MaxAttempts, c.ResendUnknown, c.NoScreening, c.Mark = p.calls, p.attempts, p.resend, p.noScreen, p.mark
+		if !p.asynq {
+			c.ReconcileEvery = -1 // Nobody would make the passes.
+		}
 	})
-	return &simulation{world: w, plan: p}
+	return s
 }
 
 // run plays both phases and returns when everything is settled or should be.
@@ -77,7 +127,11 @@ func (s *simulation) run() {
 	}
 	time.Sleep(time.Until(s.began.Add(s.length)))
 	s.note("phase 2: no more faults")
-	s.mini.SetError("")
+	s.over.Store(true)
+	s.refuse("")
+	if s.plan.redisAhead.Abs() > ledger.MaxOffset {
+		s.ahead.Store(0)
+	}
 	s.sim.SetReachable(true)
 	s.hurts.set(func(h *hurts) { h.drop, h.mute, h.late, h.stall, h.refuse = 0, 0, 0, 0, false })
 	s.errands.Wait()
@@ -97,7 +151,7 @@ func (s *simulation) run() {
 
 // settled reports whether nothing is open any more.
 func (s *simulation) settled() bool {
-	o, err := s.calm.Overview(context.Background(), time.Now())
+	o, err := s.calm.Overview(context.Background(), s.redisTime())
 	if err != nil {
 		s.problem("overview: %v", err)
 		return true
@@ -107,7 +161,8 @@ func (s *simulation) settled() bool {
 			return false
 		}
 	}
-	return s.redis.ZCard(context.Background(), "inviteq:{default}:revoke").Val() == 0
+	ctx := context.Background()
+	return s.redis.ZCard(ctx, "inviteq:{default}:revoke").Val() == 0 && s.redis.ZCard(ctx, "inviteq:{default}:watch").Val() == 0
 }
 
 func (s *simulation) problem(format string, args ...any) {
@@ -136,16 +191,28 @@ func (s *simulation) invite(i *simInvite) {
 		s.errands.Go(func() { s.naive(i) })
 		return
 	}
+	s.hand(i)
 	s.insist(func(ctx context.Context) error {
 		_, err := s.producer.Invite(ctx, i.Invite)
 		if err == nil {
 			s.mu.Lock()
-			i.accepted = true
+			i.accepted, i.told = true, time.Now()
 			s.mu.Unlock()
 			s.nudge(len(i.ID))
 		}
 		return s.onlyRedis(err)
 	})
+}
+
+// hand notes when invites were asked for first.
+func (s *simulation) hand(invites ...*simInvite) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, i := range invites {
+		if i.handed.IsZero() {
+			i.handed = time.Now()
+		}
+	}
 }
 
 func (s *simulation) importAll(id string, members []*simInvite) {
@@ -155,6 +222,7 @@ func (s *simulation) importAll(id string, members []*simInvite) {
 		}
 		return
 	}
+	s.hand(members...)
 	s.insist(func(ctx context.Context) error {
 		var list iter.Seq2[tasks.Invite, error] = func(yield func(tasks.Invite, error) bool) {
 			for _, i := range members {
@@ -167,7 +235,7 @@ func (s *simulation) importAll(id string, members []*simInvite) {
 		if err == nil {
 			s.mu.Lock()
 			for _, i := range members {
-				i.accepted = true
+				i.accepted, i.told = true, time.Now()
 			}
 			s.mu.Unlock()
 			s.nudge(len(members))
@@ -177,7 +245,9 @@ func (s *simulation) importAll(id string, members []*simInvite) {
 }
 
 func (s *simulation) revoke(target string) {
+	w := &simWish{target: target, begun: time.Now()}
 	s.mu.Lock()
+	s.wishes = append(s.wishes, w)
 	for _, i := range s.invites {
 		if i.ID == target || strings.EqualFold(i.EmailAddress.Raw(), target) {
 			i.asked = true
@@ -191,7 +261,11 @@ func (s *simulation) revoke(target string) {
 		}
 		if err == nil {
 			s.mu.Lock()
+			w.told = time.Now()
 			for _, r := range found {
+				if r.RequestID != "" && !s.asynq && s.naive == nil {
+					s.errands.Go(func() { s.carryOut(r.RequestID) })
+				}
 				if r.Verdict != enqueue.Canceled && r.Verdict != enqueue.RevokeAsked {
 					continue
 				}
@@ -203,6 +277,23 @@ func (s *simulation) revoke(target string) {
 		}
 		return s.onlyRedis(err)
 	})
+}
+
+// carryOut does a request as asynq's task would, where there is no asynq.
+func (s *simulation) carryOut(request string) {
+	for n := 0; ; n++ {
+		if time.Since(s.began) > s.length+settleWithin {
+			s.problem("the request %s never ended", request)
+			return
+		}
+		if w := s.one(n); w != nil {
+			done, _, err := w.handlers.revokes.target(context.Background(), tasks.Revoke{ID: request})
+			if err == nil && done {
+				return
+			}
+		}
+		time.Sleep(10 * time.Second)
+	}
 }
 
 // onlyRedis passes errors on that go away, and complains about the others.

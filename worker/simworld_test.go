@@ -50,7 +50,16 @@ type world struct {
 	gates   gateWatch
 	began   time.Time
 	closers []func()
-	server  atomic.Int64 // which Redis server it is
+
+	// Redis, as simback_test.go has it.
+	server   atomic.Int64 // which server it is
+	nameless atomic.Bool  // it does not tell
+	ahead    atomic.Int64 // of its clock, in nanoseconds
+	trouble  atomic.Value // the error it answers, a string
+	inside   atomic.Bool  // the simulation itself asks
+
+	lastEvent string // that was read into past
+	past      []happening
 }
 
 // simWorker is one worker process of a world.

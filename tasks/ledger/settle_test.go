@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -105,4 +106,32 @@ func TestClaimsAndReadingsKeepApart(t *testing.T) {
 	settled(1, got, err)
 	got, err = l.Settle(t.Context(), late, none)
 	settled(0, got, err)
+}
+
+// go-redis repeats a script whose reply was lost: the same request for more members
+// of a bulk claims nobody else.
+func TestToppedUpOnce(t *testing.T) {
+	l := open(t, Config{Limits: ClerkLimits})
+	for n := range 30 {
+		admit(t, l, start, invite(t, fmt.Sprintf("p%d@example.com", n)))
+	}
+	tn := turn(t, l, start)
+	args := []any{millis(start), tn.ID, tn.until, 3, "topup_1"}
+	var replies [2][]string
+	for n := range replies {
+		var err error
+		if replies[n], err = l.run(t.Context(), "topup", args...).StringSlice(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if diff := cmp.Diff(replies[0], replies[1]); diff != "" || len(replies[0]) != 1+2*3 {
+		t.Errorf("the same request claimed %d, then (-first +again):\n%s", len(replies[0])/2, diff)
+	}
+	if seq, _ := l.memory.last(); number(replies[0][0]) <= seq {
+		t.Error("the claims have not moved the ledger on")
+	}
+	o, err := l.Overview(t.Context(), start)
+	if err != nil || o.States[tasks.Sending] != int64(len(tn.Batch)+3) {
+		t.Errorf("%d are being sent, %v; want %d", o.States[tasks.Sending], err, len(tn.Batch)+3)
+	}
 }

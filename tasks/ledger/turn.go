@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/inviteq/inviteq/tasks"
 )
 
 // Endpoint is one of Clerk's three limits.
@@ -91,7 +93,7 @@ func (l *Ledger) TopUp(ctx context.Context, now time.Time, t Turn, places int) (
 	if t.Endpoint != Bulk {
 		return nil, errors.New("only a bulk call can be topped up")
 	}
-	args := []any{millis(now), t.ID, t.until, places}
+	args := []any{millis(now), t.ID, t.until, places, tasks.NewID("topup")}
 	for _, r := range t.Batch {
 		args = append(args, r.address)
 	}
@@ -99,5 +101,9 @@ func (l *Ledger) TopUp(ctx context.Context, now time.Time, t Turn, places int) (
 	if err != nil {
 		return nil, err
 	}
-	return l.records(ctx, reply), nil
+	if len(reply) == 0 {
+		return nil, nil
+	}
+	l.memory.saw(number(reply[0]), 0)
+	return l.records(ctx, reply[1:]), nil
 }

@@ -90,6 +90,8 @@ func Of(r ledger.Record, calls []ledger.Call, inv clerk.Invitation, f Facts) Who
 	switch {
 	case !forgotten:
 		return Theirs
+	case f.Mark != "" && !e.Start.Before(f.MarkSince) && CanCarry(r.Invite, f.Mark):
+		return Theirs // Every call that may have been forgotten carried the mark.
 	case r.Invite.IgnoreExisting:
 		return Unclear
 	case !SameContent(r.Invite, inv):

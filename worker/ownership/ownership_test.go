@@ -72,6 +72,8 @@ func TestOf(t *testing.T) {
 		{what: "in the gap, with ignore_existing", created: at(-10), invite: tasks.Invite{IgnoreExisting: true}, inv: invitation(at(-30), ""), facts: Facts{Epochs: []ledger.Epoch{gap}}, want: Unclear},
 		{what: "in the gap, with ignore_existing and other content", created: at(-10), invite: tasks.Invite{IgnoreExisting: true}, inv: invitation(at(-30), `{"a":1}`), facts: Facts{Epochs: []ledger.Epoch{gap}}, want: Unclear},
 		{what: "in the gap, but it came later and cannot be a repetition", invite: tasks.Invite{ID: "inq_06h182328rfexssf1vgjsq0j"}, created: at(60), inv: invitation(at(-30), ""), facts: Facts{Epochs: []ledger.Epoch{gap}}},
+		{what: "in the gap, without the mark that every call carried", created: at(-10), inv: invitation(at(-30), ""), facts: Facts{Epochs: []ledger.Epoch{gap}, Mark: "inviteq", MarkSince: at(-100)}},
+		{what: "in the gap, from before there were marks", created: at(-10), inv: invitation(at(-30), ""), facts: Facts{Epochs: []ledger.Epoch{gap}, Mark: "inviteq", MarkSince: at(-20)}, want: Ours},
 		{what: "in the gap, and its id is the caller's", created: at(60), inv: invitation(at(-30), ""), facts: Facts{Epochs: []ledger.Epoch{gap}}, want: Ours},
 	} {
 		if c.invite.ID == "" {
