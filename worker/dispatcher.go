@@ -55,6 +55,16 @@ func (d *dispatcher) run(ctx context.Context) {
 	}
 }
 
+// turnPause is how soon a turn may be asked for after one that had to wait.
+const turnPause = 10 * time.Millisecond
+
+func latest(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
 // turn takes one turn. The slot goes to the call, or is given back. It returns
 // when to take the next one.
 func (d *dispatcher) turn(ctx context.Context, inFlight *sync.WaitGroup) (time.Time, error) {
@@ -87,7 +97,9 @@ func (d *dispatcher) turn(ctx context.Context, inFlight *sync.WaitGroup) (time.T
 		if t.Wake.IsZero() || t.Wake.After(now.Add(d.tempo.idle)) {
 			return now.Add(d.tempo.idle), nil
 		}
-		return t.Wake, nil
+		// By this machine's clock it may have passed already: how far that is off
+		// Redis' is known only so well.
+		return latest(t.Wake, now.Add(turnPause)), nil
 	}
 	inFlight.Go(func() {
 		defer d.wake.nudge()

@@ -21,6 +21,8 @@ type gateWatch struct {
 	found []string
 	turns int
 	asked map[string]bool   // turns
+	at    time.Time         // of the last turn
+	atOne int               // how many were asked for at that moment
 	ended map[string]bool   // turns whose end was sent to Redis
 	probe map[string]string // the turn that probes, by endpoint
 }
@@ -46,6 +48,7 @@ func (h turnHook) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 			h.noteEnd(cmd)
 			return next(ctx, cmd)
 		}
+		h.hurry()
 		again := h.again(turn)
 		single, bulk := h.gate("single"), h.gate("bulk")
 		err := next(ctx, cmd)
@@ -108,6 +111,26 @@ func (g *gateWatch) again(turn string) bool {
 	was := g.asked[turn]
 	g.asked[turn] = true
 	return was
+}
+
+// hurry complains when turns are asked for without a pause, and makes one: the
+// bubble's clock would stand still.
+func (g *gateWatch) hurry() {
+	const most = 1000
+	g.mu.Lock()
+	if now := time.Now(); now.Equal(g.at) {
+		g.atOne++
+	} else {
+		g.at, g.atOne = now, 0
+	}
+	many := g.atOne > most
+	if many {
+		g.found, g.atOne = append(g.found, fmt.Sprintf("%d turns were asked for at one moment", most)), 0
+	}
+	g.mu.Unlock()
+	if many {
+		time.Sleep(time.Second)
+	}
 }
 
 // gateState is one endpoint's gate.

@@ -69,6 +69,7 @@ func (s *simulation) judge() []finding {
 	o.owners()
 	o.wishes()
 	o.clicks()
+	o.standstill()
 	o.limits()
 	o.ledger()
 	o.privacy()

@@ -153,6 +153,8 @@ func (o *oracle) mayBeTwo(i *simInvite) bool {
 			why = "deleted at Clerk before its answer was known, or when it had been forgotten"
 		case ended && o.arrivedLate(inv) && inv.Status != clerksim.StatusPending:
 			why = "a lost call arrived after its sibling had ended"
+		case o.underWay(before) || o.underWay(inv):
+			why = "a call was under way when the ledger forgot it, and arrived afterwards"
 		case o.swapped(i, before):
 			why = "another invite for the address with equal content was told its invitation is its own"
 		case i.IgnoreExisting && o.foreignForm(i):
@@ -187,6 +189,16 @@ func (o *oracle) swapped(i *simInvite, inv clerksim.Invitation) bool {
 func (o *oracle) arrivedLate(inv clerksim.Invitation) bool {
 	return slices.ContainsFunc(o.calls, func(c clerksim.Call) bool {
 		return slices.Contains(c.Made, inv.ID) && c.Time.Sub(c.Arrived) > 5*time.Second
+	})
+}
+
+// underWay reports whether an invitation was made by a call that Redis forgot before
+// it was carried out.
+func (o *oracle) underWay(inv clerksim.Invitation) bool {
+	return slices.ContainsFunc(o.calls, func(c clerksim.Call) bool {
+		return slices.Contains(c.Made, inv.ID) && slices.ContainsFunc(o.s.losses, func(l loss) bool {
+			return l.forgets(c.Arrived) && c.Time.After(l.until)
+		})
 	})
 }
 

@@ -47,7 +47,7 @@ func (s *simulation) somebodyElse(address string, like bool) {
 	body := map[string]any{"email_address": address}
 	for _, i := range s.invites {
 		if like && i.EmailAddress.Key() == address {
-			body["public_metadata"] = json.RawMessage(i.PublicMetadata)
+			body["public_metadata"] = i.PublicMetadata
 			if i.ExpiresInDays > 0 {
 				body["expires_in_days"] = i.ExpiresInDays
 			}
@@ -63,12 +63,17 @@ func (s *simulation) somebodyElse(address string, like bool) {
 }
 
 // lurks is asked before every request to Clerk: somebody else is a little quicker
-// than one of our calls, or a little slower, and the call may be lost.
+// than one of our calls, or a little slower, and the call may be lost. Or a bulk is
+// refused and carried out all the same.
 func (s *simulation) lurks(req clerksim.Request) clerksim.Fault {
-	if s.over.Load() || s.lurk == 0 || len(req.Addresses) == 0 || req.Op != clerksim.OpCreate && req.Op != clerksim.OpBulkCreate {
+	if s.over.Load() || s.lurk+s.lie == 0 || len(req.Addresses) == 0 || req.Op != clerksim.OpCreate && req.Op != clerksim.OpBulkCreate {
 		return clerksim.Fault{}
 	}
 	s.mu.Lock()
+	if req.Op == clerksim.OpBulkCreate && len(req.Addresses) > 1 && chance(s.dice, s.lie) {
+		s.mu.Unlock()
+		return clerksim.Fault{Kind: clerksim.RefuseAfter}
+	}
 	hit, late, like := chance(s.dice, s.lurk), chance(s.dice, 0.5), chance(s.dice, s.mimic)
 	address, after := req.Addresses[s.dice.IntN(len(req.Addresses))], time.Duration(s.dice.Int64N(int64(5*time.Second)))
 	f := pick(s.dice, clerksim.Fault{}, clerksim.Fault{Kind: clerksim.DropBefore}, clerksim.Fault{Kind: clerksim.DropAfter}, clerksim.Fault{Kind: clerksim.ErrorBefore, Status: 503})

@@ -6,6 +6,7 @@ import (
 
 	"github.com/inviteq/inviteq/clerk/clerksim"
 	"github.com/inviteq/inviteq/tasks"
+	"github.com/inviteq/inviteq/tasks/ledger"
 )
 
 // meant reports whether a wish names an invite.
@@ -62,6 +63,20 @@ func (o *oracle) wishes() {
 // another address.
 func (o *oracle) overlooked(w *simWish, inv clerksim.Invitation) bool {
 	return !strings.EqualFold(w.target, inv.EmailAddress)
+}
+
+// standstill checks that no invite is sent while Redis' clock is too far from the
+// workers'.
+func (o *oracle) standstill() {
+	if o.s.plan.redisAhead.Abs() <= ledger.MaxOffset {
+		return
+	}
+	for _, c := range o.calls {
+		if (c.Op == clerksim.OpCreate || c.Op == clerksim.OpBulkCreate) && c.Time.Before(o.s.began.Add(o.s.length)) {
+			o.complain("", "a call at %s although Redis' clock is %s ahead of the workers'", c.Time.Sub(o.s.began), o.s.plan.redisAhead)
+			return
+		}
+	}
 }
 
 // clicks checks how long people have waited in a world that promises something.

@@ -25,18 +25,12 @@ const (
 // clock is what is known of Redis' clock: how far it is ahead of this process's.
 type clock struct{ offset atomic.Int64 }
 
-// note learns from an answer that Redis gave at some time between two of ours. An
-// offset that the way may explain is none.
+// note learns from an answer that Redis gave at some time between two of ours. What
+// is known stays as long as the way may explain the difference: a slow answer tells
+// less than the quick ones before it.
 func (c *clock) note(sent, received, theirs time.Time) {
-	early, late := theirs.Sub(received), theirs.Add(time.Millisecond).Sub(sent)
-	switch {
-	case early > 0:
-		c.offset.Store(int64(early))
-	case late < 0:
-		c.offset.Store(int64(late))
-	default:
-		c.offset.Store(0)
-	}
+	least, most := theirs.Sub(received), theirs.Add(time.Millisecond).Sub(sent)
+	c.offset.Store(min(max(c.offset.Load(), int64(least)), int64(most)))
 }
 
 // Offset returns how far Redis' clock is ahead of this machine's, as it was
