@@ -287,7 +287,7 @@ func (s *simulation) carryOut(request string) {
 			return
 		}
 		if w := s.one(n); w != nil {
-			done, _, err := w.handlers.revokes.target(context.Background(), tasks.Revoke{ID: request})
+			done, _, err := w.handlers.revokes.target(context.Background(), tasks.Revoke{ID: request}, request)
 			if err == nil && done {
 				return
 			}
