@@ -145,7 +145,7 @@ func (g *gateWatch) gate(endpoint string) gateState {
 }
 
 func (g *gateWatch) judge(turn, endpoint string, before, after gateState, probe bool) {
-	now := time.Now().UnixMilli()
+	now := g.world.redisTime().UnixMilli()
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.turns++
