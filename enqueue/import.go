@@ -52,3 +52,21 @@ func (c *Client) Waiting(ctx context.Context) (int64, error) {
 	o, err := l.Overview(ctx, ledger.Now)
 	return o.States[tasks.Queued], err
 }
+
+// ImportsOf says in which import each of the ids stands, "" for an invite that
+// belongs to none. Ids that the ledger does not know are left out.
+func (c *Client) ImportsOf(ctx context.Context, ids ...string) (map[string]string, error) {
+	l, err := c.open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	records, err := l.Get(ctx, ids...)
+	if err != nil {
+		return nil, err
+	}
+	imports := make(map[string]string, len(records))
+	for _, r := range records {
+		imports[r.Invite.ID] = r.Invite.ImportID
+	}
+	return imports, nil
+}

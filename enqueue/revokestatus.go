@@ -4,10 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"github.com/inviteq/inviteq/tasks/ledger"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/inviteq/inviteq/tasks/ledger"
 )
 
 // RevokeStatus is what a request to revoke (Revocation.RequestID) has done, as far as

@@ -51,6 +51,7 @@ const (
 	ReasonNotAtClerk     Reason = "not_at_clerk"
 	ReasonWaitsForRevoke Reason = "waits_for_revoke"
 	ReasonQueuedByHand   Reason = "queued_by_hand"
+	ReasonQueuedMissing  Reason = "queued_as_missing" // by earlier versions only
 )
 
 // Why it is unknown what became of an invite. Existing users may be among them.
@@ -95,6 +96,7 @@ var reasons = vocabulary[Reason]{
 	{ReasonNotAtClerk, Entry{"An earlier call got no clear answer, and Clerk does not have the invitation, so it is sent again.", nothing}},
 	{ReasonWaitsForRevoke, Entry{"An earlier invitation for the address is still being revoked; this one goes when that is gone.", nothing}},
 	{ReasonQueuedByHand, Entry{"A person queued it again with `inviteq retry` or `inviteq release`.", nothing}},
+	{ReasonQueuedMissing, Entry{"An earlier version of inviteq queued it again, because a comparison with Clerk's list had not found its invitation.", nothing}},
 
 	{ReasonNoClearAnswer, Entry{"The call got no answer, or none that says what became of the invite.", looksItUp}},
 	{ReasonWorkerDied, Entry{"The worker that was sending it did not come back.", looksItUp}},

@@ -36,7 +36,7 @@ func TestStepsAreWholeAndTrue(t *testing.T) {
 		}
 	}
 	for _, r := range Reasons() {
-		if !taken[r] {
+		if !taken[r] && r != ReasonQueuedMissing { // Earlier versions took that one.
 			t.Errorf("no step is taken with %q", r)
 		}
 	}

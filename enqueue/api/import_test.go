@@ -152,6 +152,10 @@ func TestImportShapes(t *testing.T) {
 	if one["import_id"] != got.ID {
 		t.Errorf("got %v", one)
 	}
+	r = s.do("POST", "/v1/imports?column=email_address%3DWork+mail&column=ignore%3DNotfy&import_id="+got.ID, csv, "id,Work mail,Name,Notfy\norder-1,a@example.com,A,x\n")
+	if e := r.errors(t); r.status != 409 || !strings.Contains(e[0].LongMessage, "global_ids=true") {
+		t.Errorf("without the ids with which it was begun: %d %s", r.status, r.body)
+	}
 	for media, body := range map[string]string{
 		"application/json": `[{"email":"b@example.com"},{"E-Mail":"c@example.com"}]`, "application/octet-stream": "\xff\xfee\x00m\x00a\x00i\x00l\x00\n\x00d\x00@\x00b\x00.\x00c\x00o\x00",
 	} {

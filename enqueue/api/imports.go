@@ -306,6 +306,10 @@ func (l *list) accept(ctx context.Context) *answer {
 	if full, ok := errors.AsType[*lists.WaitingError](err); ok {
 		return refuse(http.StatusTooManyRequests, codeTooMany, "Too many invites wait", "The list was not accepted: "+full.Error()+".").after(time.Hour)
 	}
+	if errors.Is(err, lists.ErrGlobalIDs) {
+		return refuse(http.StatusConflict, codeListInvalid, "The import was begun with other ids",
+			"The import was begun with the ids of its id column as the caller's own, as earlier versions took every id column. Nothing was accepted: go on with global_ids=true.")
+	}
 	if err != nil {
 		a := unavailable(err)
 		a.problems[0].Meta = map[string]any{"accepted": result.Done(), "import_id": l.id}

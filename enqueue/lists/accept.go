@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/inviteq/inviteq/enqueue"
@@ -41,6 +43,11 @@ type Conflict struct {
 	enqueue.Conflict
 }
 
+// ErrGlobalIDs says that an import was begun with Options.GlobalIDs, or by an earlier
+// version, which took every id column for the caller's own ids, and is now to go on
+// without. Under ids of the import's own each of its people would be invited again.
+var ErrGlobalIDs = errors.New("this import was begun with the ids of its id column as the caller's own")
+
 // WaitingError says that a list was not accepted because too many invites wait.
 type WaitingError struct{ Waiting, Asked, Most int64 }
 
@@ -59,6 +66,9 @@ func (l *List) Accept(ctx context.Context, c *enqueue.Client, found Survey, a Ac
 	if err := room(ctx, c, found, a); err != nil {
 		return Accepted{}, err
 	}
+	if err := l.checkIDs(ctx, c, a.ImportID); err != nil {
+		return Accepted{}, err
+	}
 	ordinals := make([]uint32, 0, found.Good)
 	result, err := c.BulkInvite(ctx, l.invites(ctx, a, &ordinals), enqueue.BulkOptions{ImportID: a.ImportID, KeepLanes: true, Progress: a.Progress})
 	done := Accepted{BulkResult: result}
@@ -66,6 +76,48 @@ func (l *List) Accept(ctx context.Context, c *enqueue.Client, found Survey, a Ac
 		done.Conflicts = append(done.Conflicts, Conflict{l.seen.place(int(ordinals[conflict.Position])), conflict})
 	}
 	return done, err
+}
+
+// checkIDs returns ErrGlobalIDs if a row stands in the import under the id that its
+// column says. It looks until it meets a row that the import has under its own id, so
+// that going on with a long list costs no second reading of it.
+func (l *List) checkIDs(ctx context.Context, c *enqueue.Client, importID string) error {
+	if _, err := c.Import(ctx, importID); errors.Is(err, enqueue.ErrNotFound) {
+		return nil
+	} else if err != nil {
+		return err
+	}
+	own := map[string]bool{} // id → it is the column's
+	look := func() (settled bool, err error) {
+		imports, err := c.ImportsOf(ctx, slices.Collect(maps.Keys(own))...)
+		for id, in := range imports {
+			if own[id] && in == importID {
+				return true, ErrGlobalIDs
+			}
+			settled = settled || !own[id]
+		}
+		clear(own)
+		return settled, err
+	}
+	for row, err := range l.Rows(ctx, importID) {
+		switch {
+		case isAboutRow(err) || err == nil && (row.name == "" || tasks.CheckID(row.name) != nil):
+			continue
+		case err != nil:
+			return err
+		}
+		own[row.name], own[row.Invite.ID] = true, false
+		if len(own) >= 2*tasks.ChunkSize {
+			if settled, err := look(); settled || err != nil {
+				return err
+			}
+		}
+	}
+	if len(own) == 0 {
+		return nil
+	}
+	_, err := look()
+	return err
 }
 
 // room checks the bound on what waits. What the import has brought before counts

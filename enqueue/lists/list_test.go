@@ -217,6 +217,39 @@ func TestGlobalIDs(t *testing.T) {
 	}
 }
 
+// TestImportBegunWithGlobalIDs, as earlier versions did with every id column: to go on
+// without them would invite everybody once more, so it is refused.
+func TestImportBegunWithGlobalIDs(t *testing.T) {
+	c := newClient(t)
+	rows := func(from, to int) string {
+		var b strings.Builder
+		b.WriteString("id,email\n")
+		for n := from; n < to; n++ {
+			fmt.Fprintf(&b, "order-%d,a%d@b.co\n", n, n)
+		}
+		return b.String()
+	}
+	long := rows(0, 450)
+	accept(t, c, open(t, rows(400, 401), lists.Options{GlobalIDs: true}), lists.Acceptance{ImportID: "old"}) // far behind
+	list := open(t, long, lists.Options{})
+	found, err := list.Survey(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := list.Accept(t.Context(), c, found, lists.Acceptance{ImportID: "old"}); !errors.Is(err, lists.ErrGlobalIDs) || got.Done() != 0 {
+		t.Errorf("got %+v, %v", got, err)
+	}
+	if got := accept(t, c, open(t, long, lists.Options{GlobalIDs: true}), lists.Acceptance{ImportID: "old"}); got.Known != 1 || got.Admitted != 449 {
+		t.Errorf("with them it goes on: %+v", got)
+	}
+	// In another import the same names are other people, and going on with it is not refused.
+	for _, known := range []int{0, 450} {
+		if got := accept(t, c, open(t, long, lists.Options{}), lists.Acceptance{ImportID: "new"}); got.Known != known || got.Done() != 450 {
+			t.Errorf("another import: %+v", got)
+		}
+	}
+}
+
 // TestCapitals: the address in other capitals under the same import is the same.
 func TestCapitals(t *testing.T) {
 	c := newClient(t)

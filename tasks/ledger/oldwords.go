@@ -9,7 +9,7 @@ var oldReasons = map[string]tasks.Reason{
 	"by_hand":                      tasks.ReasonQueuedByHand,
 	"claim_expired":                tasks.ReasonWorkerDied,
 	"duplicate":                    tasks.ReasonInvitationExists,
-	"missing_at_clerk":             tasks.ReasonQueuedByHand,
+	"missing_at_clerk":             tasks.ReasonQueuedMissing,
 	"extra":                        tasks.ReasonReplaced,
 	"found":                        tasks.ReasonAlreadyAtClerk,
 	"no_answer":                    tasks.ReasonNoClearAnswer,

@@ -87,7 +87,7 @@ func TestOldWords(t *testing.T) {
 		"queued-innocent-duplicate":           "queued bulk_refused",
 		"queued-innocent-exists":              "queued bulk_refused",
 		"queued-innocent-invalid":             "queued bulk_refused",
-		"queued-missing_at_clerk":             "queued queued_by_hand",
+		"queued-missing_at_clerk":             "queued queued_as_missing",
 		"queued-not_found":                    "queued not_at_clerk",
 		"queued-not_sent":                     "queued not_sent",
 		"queued-overload":                     "queued overload",
