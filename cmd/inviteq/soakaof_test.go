@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -49,12 +50,12 @@ func (a *aof) look() {
 			a.sizes = append(a.sizes, aofSize{time.Now(), a.dir + "/" + e.Name(), info.Size()})
 		}
 	}
-	a.sizes = a.sizes[max(0, len(a.sizes)-200):]
+	a.sizes = a.sizes[max(0, len(a.sizes)-1200):]
 }
 
 // cut makes the log as it was some time ago: what appendfsync everysec may lose
-// when the power fails. Redis must not run.
-func (a *aof) cut(t *testing.T, ago time.Duration) {
+// when the power fails. Redis must not run. It returns how it was when.
+func (a *aof) cut(t *testing.T, ago time.Duration) (then time.Time) {
 	t.Helper()
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -67,8 +68,34 @@ func (a *aof) cut(t *testing.T, ago time.Duration) {
 			if err := os.Truncate(s.path, s.size); err != nil {
 				t.Fatal(err)
 			}
-			return
+			return s.at
 		}
 	}
 	t.Error("Redis had written its log for too short a time to cut it")
+	return then
+}
+
+// newest is the file that Redis writes to, and how long it is.
+func (a *aof) newest(t *testing.T) (path string, size int64) {
+	t.Helper()
+	a.look()
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if len(a.sizes) == 0 {
+		t.Fatal("Redis has no log that could be hurt")
+	}
+	last := a.sizes[len(a.sizes)-1]
+	return last.path, last.size
+}
+
+// when is the last time at which the log, which has this size now, was not longer.
+func (a *aof) when(size int64, killed time.Time) time.Time {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, s := range slices.Backward(a.sizes) {
+		if s.at.Before(killed) && s.size <= size {
+			return s.at
+		}
+	}
+	return time.Time{}
 }
