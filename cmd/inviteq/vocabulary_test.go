@@ -58,7 +58,8 @@ func TestVocabularyIsClosed(t *testing.T) {
 		for _, word := range words {
 			cause := kind == "Reason" && said["GateCause "+word]
 			field := kind == "Reason" && strings.HasPrefix(word, "invalid") && said["InvalidField"]
-			if !said[kind+" "+word] && !cause && !field {
+			old := word == string(tasks.ReasonQueuedMissing) // Earlier versions have said it.
+			if !said[kind+" "+word] && !cause && !field && !old {
 				t.Errorf("nothing ever says the %s %q", kind, word)
 			}
 		}
