@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	sdk "github.com/clerk/clerk-sdk-go/v2"
 	"github.com/clerk/clerk-sdk-go/v2/invitation"
@@ -80,15 +81,15 @@ func (c *Client) BulkCreate(ctx context.Context, ps []Params) ([]Invitation, err
 
 // align puts the answer to a bulk call into the order of its request, given each
 // address's key and place there. Whether Clerk answers an address as it was sent
-// is not known, so a single one that is left over belongs to the single place
-// that is left; with more than one it would be a guess.
+// is not known. What is left over goes to the one place whose address has the same
+// letters and digits, and a last one to the last place; more would be a guess.
 func align(got []*sdk.Invitation, wanted map[string]int) ([]Invitation, error) {
 	if len(got) != len(wanted) {
 		return nil, errMismatch
 	}
 	all := make([]Invitation, len(got))
 	ids := make(map[string]bool, len(got))
-	var left *sdk.Invitation
+	var strays []*sdk.Invitation
 	for _, g := range got {
 		if g == nil || g.ID == "" || ids[g.ID] {
 			return nil, errMismatch
@@ -98,16 +99,40 @@ func align(got []*sdk.Invitation, wanted map[string]int) ([]Invitation, error) {
 		switch {
 		case ok && all[i].ID == "":
 			all[i] = fromSDK(g)
-		case ok || left != nil: // one address twice, or a second stray
+		case ok: // one address twice
 			return nil, errMismatch
 		default:
-			left = g
+			strays = append(strays, g)
 		}
 	}
-	if left != nil {
-		all[slices.IndexFunc(all, func(inv Invitation) bool { return inv.ID == "" })] = fromSDK(left)
+	if len(strays) == 1 {
+		all[slices.IndexFunc(all, func(inv Invitation) bool { return inv.ID == "" })] = fromSDK(strays[0])
+		return all, nil
+	}
+	bare := make(map[string][]int, len(strays))
+	for key, i := range wanted {
+		if all[i].ID == "" {
+			bare[bareAddress(key)] = append(bare[bareAddress(key)], i)
+		}
+	}
+	for _, g := range strays {
+		places := bare[bareAddress(g.EmailAddress)]
+		if len(places) != 1 || all[places[0]].ID != "" {
+			return nil, errMismatch
+		}
+		all[places[0]] = fromSDK(g)
 	}
 	return all, nil
+}
+
+// bareAddress is what is left of an address without its punctuation.
+func bareAddress(address string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsLetter(r) || unicode.IsDigit(r) {
+			return unicode.ToLower(r)
+		}
+		return -1
+	}, address)
 }
 
 // Revoke revokes a pending invitation. It may be repeated at will: a revoke that

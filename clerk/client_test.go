@@ -248,6 +248,21 @@ func TestEchoedAddress(t *testing.T) {
 	}
 }
 
+// TestSeveralEchoedAddresses has answers in which Clerk has left out the dots of
+// several addresses: they are told apart by what is left, if that is one person's only.
+func TestSeveralEchoedAddresses(t *testing.T) {
+	answer := answerWith(200, "application/json", `[{"id":"inv_2","email_address":"bob@b.example"},{"id":"inv_1","email_address":"ada@b.example"}]`)
+	all, err := newClient(t, answer).BulkCreate(t.Context(), []Params{{EmailAddress: "a.d.a@b.example"}, {EmailAddress: "b.ob@b.example"}})
+	if err != nil || all[0].ID != "inv_1" || all[1].ID != "inv_2" {
+		t.Errorf("got %+v, %v", all, err)
+	}
+	answer = answerWith(200, "application/json", `[{"id":"inv_2","email_address":"ada@b.example"},{"id":"inv_1","email_address":"bob@b.example"}]`)
+	_, err = newClient(t, answer).BulkCreate(t.Context(), []Params{{EmailAddress: "a.d.a@b.example"}, {EmailAddress: "ad.a@b.example"}})
+	if e, ok := errors.AsType[*Error](err); !ok || e.Cause != CauseMismatch {
+		t.Errorf("two people with the same letters: got %v", err)
+	}
+}
+
 // TestDelete has what is known, and what is not, of a deletion's answer.
 func TestDelete(t *testing.T) {
 	for _, body := range []string{
