@@ -12,6 +12,8 @@ import (
 
 	"github.com/alicebob/miniredis/v2/server"
 	"github.com/redis/go-redis/v9"
+
+	"github.com/inviteq/inviteq/tasks/ledger/redistest"
 )
 
 // Redis in a bubble can go back: the simulation's own seam gives it what miniredis
@@ -71,6 +73,9 @@ func (w *world) setBack(commands [][]any) {
 	w.history() // what is about to be forgotten
 	w.inside.Store(true)
 	defer w.inside.Store(false)
+	if err := redistest.CheckSteps(context.Background(), w.redis); err != nil {
+		w.t.Errorf("seed %d: %v", w.seed, err)
+	}
 	const restore = `redis.call('FLUSHALL')
 local i = 1
 while ARGV[i] do

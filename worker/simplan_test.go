@@ -143,7 +143,7 @@ func (p *plan) kinds() []string {
 	for name, is := range map[string]bool{
 		"long": p.long, "gentle": p.gentle, "lifted": p.lifted, "forgetful": p.forgetful && !p.gentle, "late": p.late && !p.gentle, "crowd": p.crowd && !p.gentle,
 		"mark": p.mark != "", "asynq": p.asynq, "nameless": p.nameless, "strangers": p.lurk > 0 && !p.gentle,
-		"skewed": p.redisAhead != 0 || p.clerk.ClockOffset != 0, "fenceless": p.fenceless,
+		"apart": p.redisAhead.Abs() > ledger.MaxOffset, "skewed": p.redisAhead != 0 || p.clerk.ClockOffset != 0, "fenceless": p.fenceless,
 	} {
 		if is {
 			names = append(names, name)

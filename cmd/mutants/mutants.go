@@ -8,6 +8,7 @@ type mutant struct {
 	new  string
 	test string // the tests that must catch it; "" is the simulation
 	dir  string // the package of the tests; "" is ./worker
+	kind string // what kind of simulated world it takes (plan.kinds in worker/simplan_test.go); "" is any
 }
 
 const (
@@ -182,11 +183,11 @@ var mutants = []mutant{
 	},
 	{
 		name: "take any invitation for the address that a call may have made, whatever it says", file: "worker/ownership/ownership.go",
-		old: "if SameContent(r.Invite, inv) {", new: "if true {", test: "TestOf", dir: "./worker/ownership",
+		old: "if SameContent(r.Invite, inv) {", new: "if true {", kind: "strangers",
 	},
 	{
 		name: "take an invitation that no call can have made", file: "worker/ownership/ownership.go",
-		old: "|| !c.MayHaveMade(made, f.Clock.Uncertainty) {", new: "{", test: "TestOf", dir: "./worker/ownership",
+		old: "|| !c.MayHaveMade(made, f.Clock.Uncertainty) {", new: "{", kind: "strangers",
 	},
 	{
 		name: "take turns from a ledger that has gone back", file: turn,
@@ -196,7 +197,6 @@ var mutants = []mutant{
 	{
 		name: "let a revoke mean what is asked for after it", file: "tasks/ledger/revokereq.go",
 		old: "return invite.Position < r.Position", new: "return true",
-		test: "TestWishHasAPlaceInTheOrder", dir: "./tasks/ledger",
 	},
 	{
 		name: "let a worker with a shorter window forget the calls of the others", file: turn,
@@ -223,5 +223,70 @@ var mutants = []mutant{
 	{
 		name: "reject an invite for an invitation that is being revoked", file: look,
 		old: "if s.goneSoon(f) {", new: "if false {", test: "TestTranscripts/10",
+	},
+	{
+		name: "send after an epoch without looking", file: "worker/screen.go",
+		old: "if r.Doubt || ownership.MayBeForgotten(r, facts) {", new: "if r.Doubt {", kind: "forgetful,fenceless",
+	},
+	{
+		name: "notice no epoch by what workers remember", file: "tasks/ledger/beat.lua",
+		old: "if seen > seq or (known > 0 and known ~= founded) then", new: "if false then", kind: "forgetful",
+	},
+	{
+		name: "notice no epoch by another server's name", file: "tasks/ledger/beat.lua",
+		old: "elseif run ~= '' and server ~= '' and run ~= server then", new: "elseif false then", test: "TestEpochs", dir: "./tasks/ledger",
+	},
+	{
+		name: "send an ignore_existing invite again that reading has not found", file: look,
+		old: "case noFence && !p.ResendUnknown:", new: "case false:", kind: "fenceless,late",
+	},
+	{
+		name: "believe that a mark is not there while its call may still arrive", file: look,
+		old: "if marked && !f.Now.After(lastBound(s.Calls)) {", new: "if false {", kind: "fenceless,late,mark",
+	},
+	{
+		name: "take an invitation that carries another invite's mark", file: "worker/ownership/ownership.go",
+		old: "if id == r.Invite.ID {", new: "if true {", kind: "fenceless,mark",
+	},
+	{
+		name: "look for a mark only where the address stands", file: "worker/reads.go",
+		old: "if inv.key == e.Key() || slices.Contains(ids, inv.mark) {", new: "if inv.key == e.Key() {", test: "TestTranscripts/26",
+	},
+	{
+		name: "take what carries no mark for a forgotten call's, although all carried one", file: "worker/ownership/ownership.go",
+		old: "case f.Mark != \"\" && !e.Start.Before(f.MarkSince) && CanCarry(r.Invite, f.Mark):", new: "case false:", test: "TestTranscripts/27",
+	},
+	{
+		name: "claim others when the request for more members is repeated", file: "tasks/ledger/topup.lua",
+		old: "local told = redis.call('GET', K.turn .. request)", new: "local told = nil", test: "TestToppedUpOnce", dir: "./tasks/ledger",
+	},
+	{
+		name: "revoke what was created after the wish", file: "worker/wishes.go",
+		old: "case owners[inv.ID] != \"\" || clock.LedgerTime(inv.CreatedAt).After(w.CreatedAt):", new: "case owners[inv.ID] != \"\":",
+	},
+	{
+		name: "leave open what a lost call has made late", file: "worker/arrivals.go",
+		old: "case inv.Status != clerk.Pending:", new: "case true:", kind: "late",
+	},
+	{
+		name: "let a list go before the clicks", file: turn,
+		old: "lane = s.People + s.PeopleOne > 0 and 0 or 1", new: "lane = s.Rows + s.RowsOne > 0 and 1 or 0", kind: "gentle",
+	},
+	{
+		name: "compare Clerk's times as if its clock were ours", file: "worker/ownership/ownership.go",
+		old: "return t.Add(-c.Offset)", new: "return t", kind: "skewed",
+	},
+	{
+		name: "take turns although the clock is off", file: "worker/pulse.go",
+		old: "return p.ledger.Offset().Abs() <= ledger.MaxOffset", new: "return true", kind: "apart",
+	},
+	{
+		name: "forget Redis' clock at a slow answer", file: "tasks/ledger/clock.go",
+		old: "min(max(c.offset.Load(), int64(least)), int64(most))", new: "min(max(0, int64(least)), int64(most))",
+		test: "TestOffsetIsKeptByASlowAnswer", dir: "./tasks/ledger",
+	},
+	{
+		name: "take a short part of a long list for all of it", file: "worker/reads.go",
+		old: "	return shown, false, nil\n}", new: "	return shown, true, nil\n}", kind: "lifted",
 	},
 }
