@@ -18,6 +18,7 @@ type chores struct {
 	unknowns *unknowns
 	revokes  *revokes
 	arrivals *arrivals
+	beat     func(context.Context) error
 	log      zerolog.Logger
 	tempo    *tempo
 	wake     nudges
@@ -48,6 +49,11 @@ func (c *chores) chore(ctx context.Context) (int, error) {
 	due, err := c.ledger.Due(ctx, ledger.Now)
 	if err != nil {
 		return 0, err
+	}
+	if due.Unheard { // Whose an invitation is depends on it.
+		if err := c.beat(ctx); err != nil {
+			return 0, err
+		}
 	}
 	total := 0
 	var errs []error

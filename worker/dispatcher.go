@@ -94,6 +94,9 @@ func (d *dispatcher) turn(ctx context.Context, inFlight *sync.WaitGroup) (time.T
 		if t.Why == ledger.WaitKey {
 			return d.watch.askForTheKey(ctx, t.Wake), nil
 		}
+		if t.Why == ledger.WaitEpoch {
+			d.pulse.unheard()
+		}
 		if t.Wake.IsZero() || t.Wake.After(now.Add(d.tempo.idle)) {
 			return now.Add(d.tempo.idle), nil
 		}

@@ -45,13 +45,17 @@ type pulse struct {
 	suspect atomic.Bool
 }
 
+// unheard notes that the ledger speaks of an epoch.
+func (p *pulse) unheard() { p.suspect.Store(true) }
+
 // connected notes that a connection to Redis was made.
 func (p *pulse) connected() { p.suspect.Store(true) }
 
 // trusts reports whether a turn may be taken: the ledger is the one that this
-// process knows, and the clocks agree. It beats first if that is not sure.
+// process knows, and the clocks agree. It beats first if that is not sure, or if
+// another worker may have ended the recovery meanwhile.
 func (p *pulse) trusts(ctx context.Context) bool {
-	if p.suspect.Swap(false) {
+	if p.suspect.Swap(false) || p.recovering() {
 		if err := p.beat(ctx); err != nil {
 			p.suspect.Store(true)
 			p.health.redis(err)

@@ -122,6 +122,9 @@ func (o *oracle) invite(i *simInvite) {
 		bad("it never ended")
 		return
 	}
+	if n := len(o.byID[i.ID]); n > 1000 {
+		bad("it has changed %d times", n)
+	}
 	if n := o.chargeable(i); r.Attempts > n {
 		bad("only %d calls may have cost an attempt", n)
 	}

@@ -89,7 +89,7 @@ func (w *Worker) wire() {
 	}
 	revokes := &revokes{w.ledger, cfg.Clerk, clerks, &w.outcomes, log}
 	w.chores = &chores{
-		ledger: w.ledger, revokes: revokes, log: log, tempo: &w.tempo, wake: newNudges(),
+		ledger: w.ledger, revokes: revokes, beat: w.pulse.beat, log: log, tempo: &w.tempo, wake: newNudges(),
 		unknowns: &unknowns{w.ledger, clerks, &w.outcomes, policy, log},
 		arrivals: &arrivals{w.ledger, cfg.Clerk, clerks, log},
 	}

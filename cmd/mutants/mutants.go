@@ -191,7 +191,7 @@ var mutants = []mutant{
 	},
 	{
 		name: "take turns from a ledger that has gone back", file: turn,
-		old: "if memory[2] or num(ARGV[15]) > num(memory[1]) then", new: "if memory[2] then",
+		old: "if memory[2] or num(ARGV[15]) > num(memory[1]) or epoch > num(ARGV[16]) then", new: "if memory[2] or epoch > num(ARGV[16]) then",
 		test: "TestLedgerThatGoesBackBetweenTwoBeats", dir: "./tasks/ledger",
 	},
 	{
@@ -229,6 +229,11 @@ var mutants = []mutant{
 		old: "if r.Doubt || ownership.MayBeForgotten(r, facts) {", new: "if r.Doubt {", kind: "forgetful,fenceless",
 	},
 	{
+		name: "give turns to a worker that has not heard of an epoch", file: turn,
+		old: "if memory[2] or num(ARGV[15]) > num(memory[1]) or epoch > num(ARGV[16]) then", new: "if memory[2] or num(ARGV[15]) > num(memory[1]) then",
+		test: "TestNoTurnForWhoHasNotHeardOfAnEpoch", dir: "./tasks/ledger",
+	},
+	{
 		name: "notice no epoch by what workers remember", file: "tasks/ledger/beat.lua",
 		old: "if seen > seq or (known > 0 and known ~= founded) then", new: "if false then", kind: "forgetful",
 	},
@@ -246,7 +251,7 @@ var mutants = []mutant{
 	},
 	{
 		name: "take an invitation that carries another invite's mark", file: "worker/ownership/ownership.go",
-		old: "if id == r.Invite.ID {", new: "if true {", kind: "fenceless,mark",
+		old: "if id == r.Invite.ID {", new: "if id != \"\" {", kind: "fenceless,mark",
 	},
 	{
 		name: "look for a mark only where the address stands", file: "worker/reads.go",

@@ -11,7 +11,13 @@ import (
 )
 
 // Dues says which of DueUnknown, DueRevokes and DueWatches would hand out anything.
-type Dues struct{ Unknown, Revokes, Watches bool }
+type Dues struct {
+	Unknown, Revokes, Watches bool
+
+	// Unheard says that an epoch has begun of which this process has not heard: it
+	// must beat before it decides anything.
+	Unheard bool
+}
 
 // Due reports what is due: one
 // round trip that changes nothing, for a loop that mostly finds nothing.
@@ -20,10 +26,12 @@ func (l *Ledger) Due(ctx context.Context, now time.Time) (d Dues, err error) {
 	pipe := l.rdb.Pipeline()
 	first := func(key string) *redis.IntCmd { return pipe.ZCount(ctx, key, "-inf", until) }
 	u, r, w := first(l.keys.state(tasks.Unknown)), first(l.keys.of("revoke")), first(l.keys.of("watch"))
-	if _, err := pipe.Exec(ctx); err != nil {
+	epochs := pipe.HGet(ctx, l.keys.of("meta"), "epochs")
+	if _, err := pipe.Exec(ctx); ignoreNil(err) != nil {
 		return d, err
 	}
-	return Dues{u.Val() > 0, r.Val() > 0, w.Val() > 0}, nil
+	unheard := endOfLast(parseEpochs(epochs.Val())) > l.memory.lastEpoch()
+	return Dues{u.Val() > 0, r.Val() > 0, w.Val() > 0, unheard}, nil
 }
 
 // DueUnknown hands out at most n unknown invites that should be looked up now.

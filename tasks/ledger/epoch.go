@@ -58,6 +58,7 @@ type memory struct {
 	mu      sync.Mutex
 	seq     int64 // the highest that was seen; every turn and every beat adds to it
 	founded int64 // when the ledger was made (ms)
+	epoch   int64 // the end of the newest epoch it has heard of (ms)
 }
 
 func (m *memory) last() (seq, founded int64) {
@@ -73,6 +74,25 @@ func (m *memory) saw(seq, founded int64) {
 	if founded != 0 {
 		m.founded = founded
 	}
+}
+
+func (m *memory) heardOf(epochs []Epoch) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.epoch = endOfLast(epochs)
+}
+
+func (m *memory) lastEpoch() int64 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.epoch
+}
+
+func endOfLast(epochs []Epoch) int64 {
+	if len(epochs) == 0 {
+		return 0
+	}
+	return epochs[len(epochs)-1].End.UnixMilli()
 }
 
 func (m *memory) forget() {
@@ -112,6 +132,7 @@ func (l *Ledger) Beat(ctx context.Context, now time.Time, server string) (Pulse,
 	}
 	l.memory.saw(number(reply[1]), number(reply[2]))
 	p.Epochs = parseEpochs(reply[5])
+	l.memory.heardOf(p.Epochs)
 	aside, err := l.rdb.SMembers(ctx, l.keys.of("aside")).Result()
 	p.Aside = aside[:min(len(aside), asideShown)]
 	return p, err

@@ -150,6 +150,30 @@ func TestLedgerThatGoesBackBetweenTwoBeats(t *testing.T) {
 	}
 }
 
+// A process that has not heard of an epoch would send without looking: it gets no
+// turn, although another has recovered from it.
+func TestNoTurnForWhoHasNotHeardOfAnEpoch(t *testing.T) {
+	l := open(t, Config{Limits: ClerkLimits})
+	second := other(t, l)
+	for _, one := range []*Ledger{l, second} {
+		beat(t, one, start, "run1")
+	}
+	admit(t, l, start, invite(t, "ada@example.com"))
+	p := beat(t, l, start.Add(time.Second), "run2")
+	if err := l.Recover(t.Context(), start.Add(time.Second), p.Epochs[0], nil); err != nil {
+		t.Fatal(err)
+	}
+	due, err := second.Due(t.Context(), start.Add(time.Second))
+	if tn := turn(t, second, start.Add(2*time.Second)); tn.Why != WaitEpoch || err != nil || !due.Unheard {
+		t.Errorf("before it beats: got turn %+v, unheard %t, %v", tn, due.Unheard, err)
+	}
+	beat(t, second, start.Add(3*time.Second), "run2")
+	due, err = second.Due(t.Context(), start.Add(3*time.Second))
+	if tn := turn(t, second, start.Add(3*time.Second)); len(tn.Batch) != 1 || err != nil || due.Unheard {
+		t.Errorf("afterwards: got turn %+v, unheard %t, %v", tn, due.Unheard, err)
+	}
+}
+
 func TestTwoWitnessesOfAWipeBeginOneEpoch(t *testing.T) {
 	l := open(t, Config{Limits: ClerkLimits})
 	second := other(t, l)

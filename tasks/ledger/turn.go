@@ -58,7 +58,7 @@ func (l *Ledger) Turn(ctx context.Context, now time.Time, id string) (Turn, erro
 	for _, lim := range []Limit{l.cfg.Limits.Single, l.cfg.Limits.Bulk, l.cfg.Limits.Other} {
 		args = append(args, lim.Calls, lim.Window.Milliseconds(), lim.span().Milliseconds())
 	}
-	args = append(args, seq)
+	args = append(args, seq, l.memory.lastEpoch())
 	// What has come due is moved a few hundred at a time, and a lane's head may
 	// hold nothing that can board; both are rare and both make progress.
 	for range 100 {

@@ -3,7 +3,8 @@
 -- KEYS[1]  the instance's prefix
 -- ARGV     1 now, 2 turn id, 3 time for a claim (ms), 4 size of a full bulk, 5 reserve (-1: follow the demand),
 --          6-8 single, 9-11 bulk, 12-14 other: limit (0: none), window, span = window + guard (ms),
---          15 the highest sequence number that the caller has seen (beat.lua)
+--          15 the highest sequence number that the caller has seen, 16 the end of the newest epoch that it has heard of
+--          (beat.lua)
 -- returns  {'claim', endpoint, deadline, probe 0|1, sequence number, id, record, id, record, ...}
 --          {'wait', when (ms, 0: when something comes), why}    why: a word of W
 --          {'again'}    much stood in the way and was put aside; ask again at once
@@ -30,9 +31,11 @@ if told then
   return out
 end
 
--- A ledger that remembers less than its callers has gone back: what it says of calls and claims may be untrue.
-local memory = redis.call('HMGET', K.meta, 'seq', 'recover')
-if memory[2] or num(ARGV[15]) > num(memory[1]) then return {'wait', str(now + 1000), W.epoch} end
+-- A ledger that remembers less than its callers has gone back: what it says of calls and claims may be untrue. And who
+-- has not heard of an epoch does not look before sending.
+local memory = redis.call('HMGET', K.meta, 'seq', 'recover', 'epochs')
+local epoch = num(string.match(memory[3] or '', ':(%d+):%S+$'))
+if memory[2] or num(ARGV[15]) > num(memory[1]) or epoch > num(ARGV[16]) then return {'wait', str(now + 1000), W.epoch} end
 
 local BUSY_DELAY = 5000 -- how long an invite steps aside while another one for its address is under way (ms)
 
