@@ -79,6 +79,11 @@ soak: ## Kill real workers and a real Redis for minutes; compare with asynq's gr
 	@.ci/need go redis-server
 	INVITEQ_SOAK=1 $(GO) test ./cmd/inviteq -run '^TestSoak' -count=1 -v -timeout 30m
 
+.PHONY: mixed
+mixed: ## A rolling deploy: workers of an earlier version beside this one (needs the history)
+	@.ci/need go redis-server
+	INVITEQ_MIXED=1 $(GO) test ./cmd/inviteq -run '^TestSoakMixedVersions$$' -count=1 -v -timeout 20m
+
 .PHONY: mutants
 mutants: ## Plant deliberate bugs, and see which test catches each
 	@.ci/need go redis-server

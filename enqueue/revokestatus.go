@@ -122,13 +122,19 @@ func statusOf(id string, d ledger.RevokeDone) RevokeStatus {
 func (c *Client) WaitRevoked(ctx context.Context, r Revocation) (RevokeStatus, error) {
 	var last RevokeStatus
 	for pause := firstLook; ; pause = min(pause*3/2, nextLook) {
+		var now RevokeStatus
 		var err error
 		if r.RequestID != "" {
-			last, err = c.RevokeStatus(ctx, r.RequestID)
+			now, err = c.RevokeStatus(ctx, r.RequestID)
 		} else {
-			last, err = c.inviteRevoked(ctx, r.ID)
+			now, err = c.inviteRevoked(ctx, r.ID)
 		}
-		if err != nil || last.Done() || len(last.Refusals) > 0 {
+		if errors.Is(err, ErrNotFound) && last.RequestID != "" {
+			// A worker of an earlier version was last at it: it keeps no record of what it has done.
+			last.DoneAt, last.Waiting = known(utc(time.Now())), 0
+			return last, nil
+		}
+		if last = now; err != nil || last.Done() || len(last.Refusals) > 0 {
 			return last, err
 		}
 		if err := sleep(ctx, pause); err != nil {

@@ -194,8 +194,8 @@ func onDisk(fsync string, hurt func(*aof, *testing.T, time.Time) time.Time) func
 		log := watchAOF(t, s)
 		return s.URL(), func(t *testing.T) gap {
 			s.Kill()
-			killed := time.Now()
-			g := gap{from: hurt(log, t, killed), to: killed}
+			from := hurt(log, t, time.Now())
+			g := gap{from, time.Now()} // Its last answers may have been read after its death.
 			must(t, s.Restart())
 			return g
 		}
@@ -276,6 +276,7 @@ func onReplicas(t *testing.T) (string, func(t *testing.T) gap) {
 		link.Deafen(true)
 		pause(ctx, time.Second)
 		master.Kill()
+		pause(ctx, 300*time.Millisecond) // Its last answers may be read after its death.
 		g.to = time.Now()
 		must(t, replica.Client(t).Do(ctx, "replicaof", "no", "one").Err())
 		name.Move(replica.Addr)

@@ -54,13 +54,26 @@ func (l *Ledger) Calls(ctx context.Context, records ...Record) (map[string][]Cal
 		s, _ := v.(string)
 		if found := parseCalls(s); len(found) > 0 {
 			calls[ids[i]] = found
-		} else if r := doubtful[i]; r.Doubt && !r.SentAt.IsZero() {
-			// A worker from before calls were kept has written it: it may have been any
-			// of its calls.
-			calls[ids[i]] = []Call{{Sent: r.CreatedAt, Bound: r.SentAt.Add(l.cfg.ClaimTTL + ArrivalBound)}}
+		} else if from := unkept(doubtful[i]); !from.IsZero() {
+			calls[ids[i]] = []Call{{Sent: from, Bound: doubtful[i].SentAt.Add(l.cfg.ClaimTTL + ArrivalBound)}}
 		}
 	}
 	return calls, nil
+}
+
+// unkept returns from when on a call of an invite may have made an invitation that has
+// no call in the ledger: a worker from before calls were kept has made it. It is the
+// zero time if there was none. Such a worker marked an invite in doubt only when it went
+// back to the queue; then it may have been any of its calls.
+func unkept(r Record) time.Time {
+	switch {
+	case r.SentAt.IsZero():
+	case r.Doubt:
+		return r.CreatedAt
+	case r.State == tasks.Unknown && (r.Reason == tasks.ReasonNoClearAnswer || r.Reason == tasks.ReasonWorkerDied || r.Reason == tasks.ReasonChecking):
+		return r.SentAt
+	}
+	return time.Time{}
 }
 
 // parseCalls reads what note_call in lib.lua writes: sent:bound, separated by commas.

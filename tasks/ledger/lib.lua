@@ -124,8 +124,10 @@ local CALLS_KEPT = 16
 -- from its claim until the bound.
 local function note_call(r, bound)
   if num(r.sent) == 0 then return end
-  local kept = {}
-  for sent, until_ in string.gmatch(redis.call('HGET', K.calls, r.id) or '', '(%d+):(%d+)') do
+  local kept, had = {}, redis.call('HGET', K.calls, r.id)
+  -- A worker that kept no calls has left it in doubt: it may have been any call before this one.
+  if not had and r.doubt == '1' then kept[1] = str(tonumber(r.created, 16)) .. ':' .. str(num(r.sent) + ARRIVAL) end
+  for sent, until_ in string.gmatch(had or '', '(%d+):(%d+)') do
     if sent == str(num(r.sent)) then bound = math.max(bound, num(until_)) else kept[#kept + 1] = sent .. ':' .. until_ end
   end
   kept[#kept + 1] = str(num(r.sent)) .. ':' .. str(bound)

@@ -171,3 +171,29 @@ func TestOldWordsInScripts(t *testing.T) {
 		t.Errorf("a late answer was settled as %+v, %v", settled, err)
 	}
 }
+
+// TestOldCalls: an earlier version kept no calls. Where one of its calls may have made
+// an invitation, that is known all the same; where Clerk had refused the only one, it
+// is not.
+func TestOldCalls(t *testing.T) {
+	l := restore(t, "testdata/508090b/ledger.txt")
+	records := audit(t, l)
+	for id, want := range map[string]bool{
+		"unknown-no_answer": true, "unknown-unknown": true, "unknown-claim_expired": true, "unknown-unconfirmed": true,
+		"unknown-duplicate": false, "queued-innocent-exists": true, "queued-quota": false, "queued-not_sent": false,
+	} {
+		r, ok := records[id]
+		if !ok {
+			t.Fatalf("there is no %s", id)
+		}
+		calls, err := l.Calls(t.Context(), r)
+		if err != nil || len(calls[id]) > 0 != want {
+			t.Errorf("%s (doubt: %t): calls %v, %v", id, r.Doubt, calls[id], err)
+		}
+		for _, c := range calls[id] {
+			if !c.MayHaveMade(r.SentAt.Add(time.Second), 0) || c.MayHaveMade(r.CreatedAt.Add(-time.Minute), 0) || c.MayHaveMade(r.SentAt.Add(time.Hour), 0) {
+				t.Errorf("%s: created %v, sent %v, call %v", id, r.CreatedAt, r.SentAt, c)
+			}
+		}
+	}
+}
