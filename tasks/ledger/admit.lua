@@ -59,6 +59,19 @@ out[2] = fresh
 local pos = redis.call('HINCRBY', K.meta, 'pos', fresh) - fresh
 local created, stamp, look = string.format('%x', now), string.format('%.0f', now), string.format('%.0f', now + TASK_GRACE)
 local records, hints, added, waiting, arrived = {}, {}, {}, {}, 0
+
+-- Where the next invite of this queue stands in a lane: see enqueue in lib.lua.
+local queue, places = '-' .. (import ~= '' and import or owner), {}
+local function begin(wait, fair)
+  local head = tonumber(redis.call('ZRANGE', wait, 0, 0, 'WITHSCORES')[2])
+  if not head then
+    redis.call('DEL', fair)
+    return pos + 1
+  end
+  redis.call('ZREMRANGEBYSCORE', fair, '-inf', head)
+  return math.max(head, tonumber(redis.call('ZSCORE', fair, queue) or 0))
+end
+
 for i, n in ipairs(new) do
   local a = 8 * n - 3
   local id, lane, ready, deadline, addr = ARGV[a], ARGV[a + 1], ARGV[a + 2], ARGV[a + 3], ARGV[a + 4]
@@ -75,11 +88,12 @@ for i, n in ipairs(new) do
   local place = string.format('%.0f', pos + i)
   records[2 * i] = 'q\t' .. lane .. '\t' .. place .. '\t' .. created .. '\t' .. addr .. tail .. '\n' .. ARGV[a + 7]
 
-  local key, score = K.wait1, place
-  if ready ~= '' and tonumber(ready) > now then
-    key, score = K.later, ready
-  elseif lane == '0' then
-    key, arrived = K.wait0, arrived + 1
+  local key, score = K.later, ready
+  if ready == '' or tonumber(ready) <= now then
+    key = lane == '0' and K.wait0 or K.wait1
+    score = places[lane] or begin(key, K['fair' .. lane])
+    places[lane] = score + 1
+    if lane == '0' then arrived = arrived + 1 end
   end
   local w = waiting[key]
   if not w then
@@ -111,6 +125,7 @@ end
 
 redis.call('HSET', K.rec, unpack(records))
 for key, w in pairs(waiting) do redis.call('ZADD', key, unpack(w)) end
+for lane, place in pairs(places) do redis.call('ZADD', K['fair' .. lane], place, queue) end
 if arrived > 0 then
   redis.call('HINCRBY', K.pace, 'arrived', arrived)
   redis.call('HSET', K.pace, 'arrived.at', stamp)

@@ -39,6 +39,14 @@ const (
 	creationReads = 1000
 )
 
+// importGoesOn is how long after its beginning an import may get rows that still
+// count as its newest. Of one import so many rows are read at most: those that came
+// last are the first to be sent only after all others.
+const (
+	importGoesOn = 24 * time.Hour
+	browseReads  = 20_000
+)
+
 // Browse returns the records from Offset on, at most Limit of them. It holds no
 // more than the places of Offset+Limit invites.
 //
@@ -87,7 +95,8 @@ func (l *Ledger) everyOne(ctx context.Context, best *ranking) error {
 
 // newest reads each index from its end for as long as something newer than the
 // best may still come. Nobody is created after the time that is the score of an
-// index; of the waiting lanes the score is the place in the order of admission.
+// index. In a lane those who ask take turns, so who came last is near its end or
+// near its beginning; of an import the list of its rows tells.
 func (l *Ledger) newest(ctx context.Context, best *ranking) error {
 	for _, s := range best.States {
 		if s != tasks.Queued {
@@ -101,11 +110,58 @@ func (l *Ledger) newest(ctx context.Context, best *ranking) error {
 				return err
 			}
 		}
+		if err := l.newestRows(ctx, best); err != nil {
+			return err
+		}
 		if err := l.newestOf(ctx, best, l.keys.of("later"), true); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// newestRows reads the queued rows of imports, the newest import first.
+func (l *Ledger) newestRows(ctx context.Context, best *ranking) error {
+	for first := int64(0); ; first += browseChunk {
+		imports, err := l.rdb.ZRevRangeWithScores(ctx, l.keys.of("imports"), first, first+browseChunk-1).Result()
+		if err != nil || len(imports) == 0 {
+			return err
+		}
+		for _, z := range imports {
+			if best.full() && best.heap[0].number > int64(z.Score)+importGoesOn.Milliseconds() {
+				return nil
+			}
+			id, _ := z.Member.(string)
+			if err := l.newestRowsOf(ctx, best, l.keys.importIDs(id)); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+func (l *Ledger) newestRowsOf(ctx context.Context, best *ranking, list string) error {
+	chunk := int64(min(browseChunk, max(20, best.Offset+best.Limit)))
+	for end := int64(-1); ; chunk = min(2*chunk, browseChunk) {
+		ids, err := l.rdb.LRange(ctx, list, end-chunk+1, end).Result()
+		if err != nil || len(ids) == 0 {
+			return err
+		}
+		records, err := l.Get(ctx, ids...)
+		if err != nil {
+			return err
+		}
+		created := int64(0)
+		for _, r := range records {
+			created = max(created, r.CreatedAt.Add(creationSlack).UnixMilli())
+			if r.State == tasks.Queued {
+				best.offer(r)
+			}
+		}
+		end -= chunk
+		if best.full() && best.heap[0].number > created || -end > browseReads {
+			return nil
+		}
+	}
 }
 
 func (l *Ledger) newestOf(ctx context.Context, best *ranking, index string, byTime bool) error {

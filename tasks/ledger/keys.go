@@ -16,11 +16,13 @@ import (
 // Cluster.
 var keyNames = []struct{ lua, redis, holds string }{
 	{"rec", "rec", "hash id → record: what was asked, and what became of it"},
-	{"wait0", "wait:interactive", "zset of queued interactive invites, by position"},
-	{"wait1", "wait:import", "zset of queued import invites, by position"},
-	{"solo0", "wait:solo:interactive", "zset of queued interactive invites that go one by one, by position: a refused bulk may be their fault"},
-	{"solo1", "wait:solo:import", "zset of queued import invites that go one by one, by position"},
+	{"wait0", "wait:interactive", "zset of queued interactive invites, by their place: those who ask take turns (enqueue in lib.lua)"},
+	{"wait1", "wait:import", "zset of queued import invites, by their place: imports take turns"},
+	{"solo0", "wait:solo:interactive", "zset of queued interactive invites that go one by one, by their place: a refused bulk may be their fault"},
+	{"solo1", "wait:solo:import", "zset of queued import invites that go one by one, by their place"},
 	{"solo", "wait:solo", "zset of both, from versions until November 2026; a turn sorts it into the two"},
+	{"fair0", "fair:interactive", "zset of who asked → the place of their next invite, while it is ahead of the lane"},
+	{"fair1", "fair:import", "zset of imports → the place of their next row, while it is ahead of the lane"},
 	{"later", "later", "zset of queued invites that may not go yet, by the time they may (ms)"},
 	{"busy", "busy", "hash address key → id of the invite that is sending, unknown, or queued in doubt"},
 	{"untasked", "untasked", "zset of task hints not yet seen by a handler, by when to look again (ms)"},

@@ -89,15 +89,29 @@ local function pairsof(flat)
   return t
 end
 
--- enqueue puts a queued record where the turn finds it.
-local function enqueue(r, now)
+-- enqueue puts a queued record where the turn finds it. One that has been in the lane before goes to its front.
+--
+-- The lists in a lane, and those who ask for people, take turns (start-time fair queueing): each invite of one queue
+-- stands one place behind the one before it, and a queue that comes anew begins where the lane stands. An empty lane
+-- begins at the position of the one who comes. admit.lua does the same for many at once.
+local function enqueue(r, now, anew)
   if num(r.ready) > now then
     redis.call('ZADD', K.later, r.ready, r.id)
-  elseif r.solo == '1' then
-    redis.call('ZADD', K['solo' .. num(r.lane)], num(r.pos), r.id)
-  else
-    redis.call('ZADD', K['wait' .. num(r.lane)], num(r.pos), r.id)
+    return
   end
+  local lane = num(r.lane)
+  local place = num(redis.call('ZRANGE', K['wait' .. lane], 0, 0, 'WITHSCORES')[2])
+  if place == 0 then
+    place = num(r.pos)
+    redis.call('DEL', K['fair' .. lane])
+  end
+  if anew then
+    local queue = r.import
+    if queue == '' then queue = redis.call('HGET', K.owner, r.id) or '' end
+    place = math.max(place, num(redis.call('ZSCORE', K['fair' .. lane], '-' .. queue)))
+    redis.call('ZADD', K['fair' .. lane], place + 1, '-' .. queue)
+  end
+  redis.call('ZADD', K[(r.solo == '1' and 'solo' or 'wait') .. lane], place, r.id)
 end
 
 -- tally counts a change of state: the totals for ever, what settles an invite also
@@ -168,7 +182,7 @@ local function move(r, to, now, reason, score)
   local from = NAME[r.s]
   r.s, r.reason, r.updated, r.ver = LETTER[to], reason or '', now, num(r.ver) + 1
   if to == 'queued' then
-    enqueue(r, now)
+    enqueue(r, now, from ~= 'sending' and from ~= 'unknown')
   else
     redis.call('ZADD', K.state .. to, score or now, r.id)
   end

@@ -56,4 +56,7 @@ for i = 4, #ARGV do
   end
   if gone >= most then break end
 end
+for lane = 0, 1 do
+  if redis.call('EXISTS', K['wait' .. lane]) == 0 then redis.call('DEL', K['fair' .. lane]) end
+end
 return gone

@@ -45,12 +45,13 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', K.later, '-inf', now, 'LIMIT', 0
   local r = load(id)
   redis.call('ZREM', K.later, id)
   if r and r.s == 'q' then
+    local anew = r.ready ~= '' and num(r.ver) == 0
     if r.ready ~= '' then
       if num(r.lane) == 0 and num(r.attempts) == 0 and num(r.ver) == 0 then arrived = arrived + 1 end
       r.ready = ''
       save(r)
     end
-    enqueue(r, now)
+    enqueue(r, now, anew)
   end
 end
 if arrived > 0 then
@@ -180,11 +181,12 @@ end
 
 -- alone returns the first of a lane who may go by a single call.
 local function alone(lane)
-  local first
+  local first, best
   for _, key in ipairs({K['solo' .. lane], K['wait' .. lane]}) do
     local batch = {}
     board(batch, {}, key, 1)
-    if batch[1] and (not first or num(batch[1].pos) < num(first.pos)) then first = batch[1] end
+    local place = batch[1] and num(redis.call('ZSCORE', key, batch[1].id))
+    if place and (not first or place < best) then first, best = batch[1], place end
   end
   return first
 end
