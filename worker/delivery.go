@@ -43,9 +43,6 @@ func (d *delivery) deliver(ctx context.Context, t ledger.Turn, asked time.Time) 
 	defer span.End()
 	start := time.Now()
 
-	if d.screens && t.Endpoint == ledger.Bulk && t.Batch[len(t.Batch)-1].Invite.Lane == tasks.Import {
-		d.ahead.look(ctx, d)
-	}
 	reading, read := context.WithTimeout(ctx, screenTimeout)
 	t.Batch = d.recall(reading, t)
 	t.Batch = d.screen(reading, t)

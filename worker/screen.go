@@ -83,6 +83,9 @@ func (d *delivery) screen(ctx context.Context, t ledger.Turn) []ledger.Record {
 			return append(batch, fresh...)
 		}
 		maps.Copy(out, read)
+		if t.Endpoint == ledger.Bulk && fresh[len(fresh)-1].Invite.Lane == tasks.Import {
+			d.ahead.look(ctx, d) // Clerk answers, and the call comes next.
+		}
 		var gone []ledger.Settlement
 		for _, r := range fresh {
 			if s, ok := out[r.Invite.ID]; ok {
@@ -163,11 +166,21 @@ func (d *delivery) ruledOut(ctx context.Context, batch []ledger.Record) (map[str
 	if err := d.reads.spend(ctx); err != nil {
 		return nil, err
 	}
+	users, err := d.clerk.UsersByEmail(ctx, addresses)
+	if err != nil {
+		return nil, err
+	}
 	out := map[string]ledger.Settlement{}
 	var mu sync.Mutex
 	var reads sync.WaitGroup
 	slots := make(chan struct{}, screensAtOnce)
 	for _, r := range asked {
+		if users.Has(r.Invite.EmailAddress.Raw()) {
+			mu.Lock()
+			out[r.Invite.ID] = verdict.Refusal(now, r, clerk.KindExists, "", d.policy)
+			mu.Unlock()
+			continue
+		}
 		reads.Go(func() {
 			slots <- struct{}{}
 			defer func() { <-slots }()
@@ -179,15 +192,6 @@ func (d *delivery) ruledOut(ctx context.Context, batch []ledger.Record) (map[str
 			}
 		})
 	}
-	users, err := d.clerk.UsersByEmail(ctx, addresses)
 	reads.Wait()
-	if err != nil {
-		return nil, err
-	}
-	for _, r := range asked {
-		if users.Has(r.Invite.EmailAddress.Raw()) {
-			out[r.Invite.ID] = verdict.Refusal(now, r, clerk.KindExists, "", d.policy)
-		}
-	}
 	return out, nil
 }

@@ -448,7 +448,8 @@ func TestRollingRestart(t *testing.T) {
 			workers[n%2] = w.mustStart()
 		}
 		w.delivered(w.settle(10*time.Minute, ids...))
-		if n := w.sim.Count(clerksim.OpList); n > 700 {
+		// 630 are screened, some of them ahead for a worker that was stopped then.
+		if n := w.sim.Count(clerksim.OpList); n > 800 {
 			t.Errorf("%d reads: outcomes were looked up that a shutdown could have waited for", n)
 		}
 	})
