@@ -25,7 +25,7 @@ var gateCauses = vocabulary[GateCause]{
 	}},
 	{CauseBulkRefused, Entry{
 		"Clerk refuses bulk calls, whatever invites they hold. Bulk calls are half as big for an hour, a quarter if that does not help, and in the end each invite goes alone.",
-		"Nothing, if it is over in an hour or two: no invite is lost, but fewer go in an hour. If it comes back, see whether Clerk has changed its bulk calls, and look for a newer version of inviteq.",
+		"Wait an hour or two: no invite is lost, but fewer go in an hour. If it comes back, see whether Clerk has changed its bulk calls, and look for a newer version of inviteq.",
 	}},
 	{CauseUnauthorized, Entry{
 		"Clerk refuses the secret key: it is wrong, or was rotated.",

@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -129,10 +130,11 @@ func (v *revokes) wish(ctx context.Context, p tasks.Revoke) (wish, error) {
 func (v *revokes) meant(ctx context.Context, p tasks.Revoke, w wish) ([]ledger.Record, error) {
 	id := w.Target
 	switch {
-	case w.Target == "":
-		records, err := v.ledger.Get(ctx, p.ID)
+	case isOurs(w.Target): // "", too: then the task names it
+		id = cmp.Or(w.Target, p.ID)
+		records, err := v.ledger.Get(ctx, id)
 		if err == nil && len(records) == 0 {
-			err = hopeless(fmt.Errorf("invite %s: %w", p.ID, ledger.ErrNotFound))
+			err = hopeless(fmt.Errorf("invite %s: %w", id, ledger.ErrNotFound))
 		}
 		return records, err
 	case !w.email.IsZero():

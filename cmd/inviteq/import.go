@@ -254,9 +254,9 @@ func (r *importRun) stopped(ctx context.Context, err error) error {
 	if _, full := errors.AsType[*lists.WaitingError](err); full {
 		return fmt.Errorf("%w (--max-waiting, $INVITEQ_MAX_WAITING)", err)
 	}
-	if errors.Is(err, lists.ErrGlobalIDs) {
-		r.GlobalIDs = true
-		return usagef("import %s was begun with the ids of its id column as ids of your own, as earlier versions of inviteq took every id column. Nothing was enqueued: go on with `%s`", r.ImportID, r.again())
+	if other, ok := errors.AsType[*lists.OtherIDsError](err); ok {
+		r.GlobalIDs = other.Global
+		return usagef("%w (--global-ids). Nothing was enqueued: go on with `%s`", err, r.again())
 	}
 	e, ok := errors.AsType[*enqueue.ImportError](err)
 	if !ok {

@@ -195,9 +195,8 @@ func onDisk(fsync string, hurt func(*aof, *testing.T, time.Time) time.Time) func
 		return s.URL(), func(t *testing.T) gap {
 			s.Kill()
 			from := hurt(log, t, time.Now())
-			g := gap{from, time.Now()} // Its last answers may have been read after its death.
 			must(t, s.Restart())
-			return g
+			return gap{from, time.Now()} // The producer may have read its last answers after its death.
 		}
 	}
 }
@@ -276,9 +275,9 @@ func onReplicas(t *testing.T) (string, func(t *testing.T) gap) {
 		link.Deafen(true)
 		pause(ctx, time.Second)
 		master.Kill()
-		pause(ctx, 300*time.Millisecond) // Its last answers may be read after its death.
-		g.to = time.Now()
+		pause(ctx, 200*time.Millisecond) // The producer may read its last answers after its death.
 		must(t, replica.Client(t).Do(ctx, "replicaof", "no", "one").Err())
+		g.to = time.Now()
 		name.Move(replica.Addr)
 		name.Reset()
 		master = replica

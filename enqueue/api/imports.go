@@ -306,9 +306,9 @@ func (l *list) accept(ctx context.Context) *answer {
 	if full, ok := errors.AsType[*lists.WaitingError](err); ok {
 		return refuse(http.StatusTooManyRequests, codeTooMany, "Too many invites wait", "The list was not accepted: "+full.Error()+".").after(time.Hour)
 	}
-	if errors.Is(err, lists.ErrGlobalIDs) {
+	if other, ok := errors.AsType[*lists.OtherIDsError](err); ok {
 		return refuse(http.StatusConflict, codeListInvalid, "The import was begun with other ids",
-			"The import was begun with the ids of its id column as the caller's own, as earlier versions took every id column. Nothing was accepted: go on with global_ids=true.")
+			fmt.Sprintf("Nothing was accepted: %v. Go on with global_ids=%t.", err, other.Global))
 	}
 	if err != nil {
 		a := unavailable(err)

@@ -43,10 +43,19 @@ type Conflict struct {
 	enqueue.Conflict
 }
 
-// ErrGlobalIDs says that an import was begun with Options.GlobalIDs, or by an earlier
-// version, which took every id column for the caller's own ids, and is now to go on
-// without. Under ids of the import's own each of its people would be invited again.
-var ErrGlobalIDs = errors.New("this import was begun with the ids of its id column as the caller's own")
+// OtherIDsError says that an import was begun with another meaning of its id column
+// than the one with which it is to go on: each of its people would be invited again.
+type OtherIDsError struct {
+	Global bool // It was begun with Options.GlobalIDs, or by an earlier version, which knew nothing else.
+}
+
+// Error says which.
+func (e *OtherIDsError) Error() string {
+	if e.Global {
+		return "the import was begun with the ids of its id column as the caller's own, as earlier versions of inviteq took every id column"
+	}
+	return "the import was begun with the ids of its id column as names within the import, not as the caller's own"
+}
 
 // WaitingError says that a list was not accepted because too many invites wait.
 type WaitingError struct{ Waiting, Asked, Most int64 }
@@ -78,42 +87,49 @@ func (l *List) Accept(ctx context.Context, c *enqueue.Client, found Survey, a Ac
 	return done, err
 }
 
-// checkIDs returns ErrGlobalIDs if a row stands in the import under the id that its
-// column says. It looks until it meets a row that the import has under its own id, so
-// that going on with a long list costs no second reading of it.
+// checkIDs returns an *OtherIDsError if a row stands in the import under the id that
+// its column gives it in the other meaning. It looks until it meets a row that the
+// import has under the right one, so that going on with a long list costs no second
+// reading of it.
 func (l *List) checkIDs(ctx context.Context, c *enqueue.Client, importID string) error {
 	if _, err := c.Import(ctx, importID); errors.Is(err, enqueue.ErrNotFound) {
 		return nil
 	} else if err != nil {
 		return err
 	}
-	own := map[string]bool{} // id → it is the column's
+	other := map[string]bool{} // id → it is that of the other meaning
 	look := func() (settled bool, err error) {
-		imports, err := c.ImportsOf(ctx, slices.Collect(maps.Keys(own))...)
+		imports, err := c.ImportsOf(ctx, slices.Collect(maps.Keys(other))...)
 		for id, in := range imports {
-			if own[id] && in == importID {
-				return true, ErrGlobalIDs
+			if other[id] && in == importID {
+				return true, &OtherIDsError{Global: !l.opts.GlobalIDs}
 			}
-			settled = settled || !own[id]
+			settled = settled || !other[id]
 		}
-		clear(own)
+		clear(other)
 		return settled, err
 	}
 	for row, err := range l.Rows(ctx, importID) {
-		switch {
-		case isAboutRow(err) || err == nil && (row.name == "" || tasks.CheckID(row.name) != nil):
+		if isAboutRow(err) {
 			continue
-		case err != nil:
+		} else if err != nil {
 			return err
 		}
-		own[row.name], own[row.Invite.ID] = true, false
-		if len(own) >= 2*tasks.ChunkSize {
+		id := row.name
+		if l.opts.GlobalIDs {
+			id = tasks.ImportRowID(importID, row.Invite.ID)
+		}
+		if tasks.CheckID(id) != nil {
+			continue // Or there is none.
+		}
+		other[id], other[row.Invite.ID] = true, false
+		if len(other) >= 2*tasks.ChunkSize {
 			if settled, err := look(); settled || err != nil {
 				return err
 			}
 		}
 	}
-	if len(own) == 0 {
+	if len(other) == 0 {
 		return nil
 	}
 	_, err := look()

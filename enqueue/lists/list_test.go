@@ -217,9 +217,10 @@ func TestGlobalIDs(t *testing.T) {
 	}
 }
 
-// TestImportBegunWithGlobalIDs, as earlier versions did with every id column: to go on
-// without them would invite everybody once more, so it is refused.
-func TestImportBegunWithGlobalIDs(t *testing.T) {
+// TestImportGoesOnWithItsIDs: earlier versions took every id column for the caller's own
+// ids. To go on with an import without them, or suddenly with them, would invite
+// everybody once more, so it is refused.
+func TestImportGoesOnWithItsIDs(t *testing.T) {
 	c := newClient(t)
 	rows := func(from, to int) string {
 		var b strings.Builder
@@ -236,7 +237,7 @@ func TestImportBegunWithGlobalIDs(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, err := list.Accept(t.Context(), c, found, lists.Acceptance{ImportID: "old"}); !errors.Is(err, lists.ErrGlobalIDs) || got.Done() != 0 {
+	if got, err := list.Accept(t.Context(), c, found, lists.Acceptance{ImportID: "old"}); !isOther(err, true) || got.Done() != 0 {
 		t.Errorf("got %+v, %v", got, err)
 	}
 	if got := accept(t, c, open(t, long, lists.Options{GlobalIDs: true}), lists.Acceptance{ImportID: "old"}); got.Known != 1 || got.Admitted != 449 {
@@ -248,6 +249,18 @@ func TestImportBegunWithGlobalIDs(t *testing.T) {
 			t.Errorf("another import: %+v", got)
 		}
 	}
+	list = open(t, long, lists.Options{GlobalIDs: true})
+	if found, err = list.Survey(t.Context(), nil); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := list.Accept(t.Context(), c, found, lists.Acceptance{ImportID: "new"}); !isOther(err, false) || got.Done() != 0 {
+		t.Errorf("nor may they come later: %+v, %v", got, err)
+	}
+}
+
+func isOther(err error, global bool) bool {
+	other, ok := errors.AsType[*lists.OtherIDsError](err)
+	return ok && other.Global == global
 }
 
 // TestCapitals: the address in other capitals under the same import is the same.
