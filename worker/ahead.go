@@ -93,7 +93,9 @@ func (a *ahead) recall(ctx context.Context, batch []ledger.Record) (out map[stri
 		case ctx.Err() != nil || !f.read:
 			unread = append(unread, r)
 		case f.out != nil:
-			out[r.Invite.ID] = *f.out
+			s := *f.out
+			s.Turn = r.Turn // The claim came after the reading.
+			out[r.Invite.ID] = s
 		}
 	}
 	return out, unread

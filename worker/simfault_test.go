@@ -363,6 +363,31 @@ func TestInvitationAfterACanceledOneIsLeftAlone(t *testing.T) {
 	})
 }
 
+// Who is found to be a user before their turn leaves the list in it, and not when the
+// claim has run out.
+func TestScreenedAhead(t *testing.T) {
+	play(t, clerksim.Config{}, func(t *testing.T, w *world) {
+		list := people(0, 120)
+		users := map[string]bool{}
+		for n := 5; n < len(list); n += 13 {
+			users[list[n].EmailAddress.Raw()] = true
+			w.sim.AddUser(list[n].EmailAddress.Raw())
+		}
+		for n := range list {
+			list[n].Lane = tasks.Import
+		}
+		w.mustStart()
+		for _, r := range w.settle(15*time.Second, w.give(list...)...) {
+			if want := users[r.Invite.EmailAddress.Raw()]; (r.State == tasks.Rejected) != want || r.Crashes > 0 {
+				t.Errorf("%s is %s (%s) after %d crashes; a user: %t", r.Invite.ID, r.State, r.Reason, r.Crashes, want)
+			}
+		}
+		if n := w.sim.CountStatus(clerksim.OpBulkCreate, 200); n != w.sim.Count(clerksim.OpBulkCreate) {
+			t.Errorf("%d bulk calls, %d of them taken", w.sim.Count(clerksim.OpBulkCreate), n)
+		}
+	})
+}
+
 // Whom the ledger knows to have an open invitation is looked for, one after the other
 // and four at once: Clerk is not asked to refuse them, and no token is spent.
 func TestKnownInvitationCostsNoToken(t *testing.T) {

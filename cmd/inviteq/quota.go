@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -17,7 +18,7 @@ type quotaCommand struct {
 }
 
 func (quotaCommand) Help() string {
-	return `Shows how much of each of Clerk's limits is spent and when the next call may go, how many invites wait in each lane, and when all of them will have been sent.
+	return `Shows how much of each of Clerk's limits is spent and when the next token is free, how many invites wait in each lane and when the next of them goes, how many go in each part of the coming hour, and when all of them will have been sent.
 
 Examples:
 
@@ -54,7 +55,7 @@ type quotaJSON struct {
 	Reserve   *int                    `json:"reserve"` // null: it follows the demand
 	Demand    float64                 `json:"demand"`  // interactive invites in the last window
 	States    map[string]int64        `json:"states"`
-	DrainedAt time.Time               `json:"drained_at"`
+	DrainedAt *time.Time              `json:"drained_at"` // null: what waits cannot move
 }
 
 type endpointJSON struct {
@@ -77,7 +78,10 @@ func quotaOf(instance string, o ledger.Overview) quotaJSON {
 	j := quotaJSON{
 		At: o.At.UTC(), Instance: instance, Endpoints: map[string]endpointJSON{}, Waiting: map[string]int64{},
 		Later: o.Later, Paused: map[string]time.Time{}, Closed: gateOf(o.Closed), Demand: o.Demand,
-		States: map[string]int64{}, DrainedAt: o.Drain().UTC(),
+		States: map[string]int64{},
+	}
+	if at := o.Drain(); !at.IsZero() {
+		j.DrainedAt = new(at.UTC())
 	}
 	if o.Reserve >= 0 {
 		j.Reserve = &o.Reserve
@@ -136,14 +140,43 @@ func (p *program) printQuota(o ledger.Overview) error {
 		fmt.Fprintln(&b, line)
 	}
 	fmt.Fprintln(&b)
-	if o.Waiting[tasks.Interactive]+o.Waiting[tasks.Import] == 0 {
+	drained := o.Drain()
+	switch {
+	case o.Waiting[tasks.Interactive]+o.Waiting[tasks.Import] == 0:
 		fmt.Fprintln(&b, "No invite is waiting.")
-	} else {
-		drained := o.Drain()
-		fmt.Fprintf(&b, "All of them will have been sent %s (%s).\n", show.In(o.At, drained), show.Time(drained))
+	case drained.IsZero():
+		fmt.Fprintln(&b, "Nothing of it can be sent now, so there is no telling when.")
+	default:
+		plan := o.Plan(planParts)
+		fmt.Fprintf(&b, "The next hour  %s  %s in parts of 5 minutes.\n", bars(plan), show.Count(sum(plan), "invite"))
+		what := "All of them"
+		if len(o.Paused) > 0 {
+			what = "All that are not paused"
+		}
+		fmt.Fprintf(&b, "%s will have been sent %s (%s).\n", what, show.In(o.At, drained), show.Time(drained))
 	}
 	_, err := fmt.Fprint(p.console.out, b.String())
 	return err
+}
+
+const planParts = 12 // of the coming hour
+
+// bars draws numbers as a row of bars, the highest of them full.
+func bars(n []int) string {
+	levels := []rune(" ▁▂▃▄▅▆▇█")
+	most := max(1, slices.Max(n))
+	var b strings.Builder
+	for _, v := range n {
+		b.WriteRune(levels[(v*(len(levels)-1)+most-1)/most])
+	}
+	return "│" + b.String() + "│"
+}
+
+func sum(n []int) (all int) {
+	for _, v := range n {
+		all += v
+	}
+	return all
 }
 
 // endpoints is what Clerk's limits have left.
@@ -152,7 +185,7 @@ func (p *program) endpoints(o ledger.Overview) table {
 		ledger.Single: "single", ledger.Bulk: fmt.Sprintf("bulk (%d each)", o.BulkNow()), ledger.Other: "all calls",
 	}
 	var t table
-	t.header("endpoint", "limit", "spent", "left", "next call", "gate")
+	t.header("endpoint", "limit", "spent", "left", "next token", "gate")
 	for _, e := range ledger.Endpoints {
 		q := o.Quotas[e]
 		left := text("–")
@@ -168,16 +201,20 @@ func (p *program) endpoints(o ledger.Overview) table {
 // waiting is how many invites wait in each lane, and why a lane does not move.
 func (p *program) waiting(o ledger.Overview) table {
 	var t table
-	t.header("lane", "waiting", "")
+	t.header("lane", "waiting", "next goes", "")
 	for _, lane := range tasks.Lanes {
 		note := text("")
 		if since, ok := o.Paused[lane]; ok {
 			note = text(fmt.Sprintf("paused %s; `inviteq resume --lane %s`", show.Ago(o.At, since), lane)).in(p.console.onOut.yellow)
 		}
-		t.row(text(lane.String()), number(o.Waiting[lane]), note)
+		next := text("–")
+		if at := o.ETA(lane, 0); o.Waiting[lane] > 0 && !at.IsZero() {
+			next = text(show.In(o.At, at))
+		}
+		t.row(text(lane.String()), number(o.Waiting[lane]), next, note)
 	}
 	if o.Later > 0 {
-		t.row(text("later"), number(o.Later), text("not before a later time"))
+		t.row(text("later"), number(o.Later), text("–"), text("not before a later time"))
 	}
 	return t
 }

@@ -11,37 +11,76 @@ import (
 	"github.com/inviteq/inviteq/tasks"
 )
 
+// absence is how long after the last beat no worker is thought to be there. Workers
+// beat once a second.
+const absence = 30 * time.Second
+
+// Moves reports whether invites of a lane can go at all: it is not paused, Clerk takes
+// the key, and a worker is there, or none has ever been. Where nothing moves there is
+// no ETA.
+func (o Overview) Moves(lane tasks.Lane) bool {
+	_, paused := o.Paused[lane]
+	return !paused && !o.Closed.Closed() && (o.BeatAt.IsZero() || o.At.Sub(o.BeatAt) < absence)
+}
+
 // ETA returns when the invite with so many others of its lane in front of it
-// (0: it is the next; those that go one by one do not count) will be sent, as things stand: with the demand of the last
-// window, and without refusals. It is never before the overview's time, moves
-// when a gate closes, and costs the same for a rank of a million. A paused lane
-// is taken to be resumed at once.
+// (0: it is the next; those that go one by one do not count) will be sent, at the
+// current rate: with the demand of the last window, and without refusals. It is never
+// before the overview's time, moves when a gate closes, and costs the same for a rank
+// of a million. It is the zero time where nothing moves.
 func (o Overview) ETA(lane tasks.Lane, ahead int64) time.Time {
 	return o.eta(lane, false, ahead)
 }
 
 func (o Overview) eta(lane tasks.Lane, oneByOne bool, ahead int64) time.Time {
+	if !o.Moves(lane) {
+		return time.Time{}
+	}
 	return time.UnixMilli(int64(math.Ceil(o.forecast.At(int(lane), oneByOne, int(ahead)))))
 }
 
-// Drain returns when everything that waits now will have been sent.
+// Drain returns when everything that waits now will have been sent, except what
+// cannot move; the zero time if all that waits cannot.
 func (o Overview) Drain() time.Time {
-	last := o.At
+	last, waiting := time.Time{}, int64(0)
 	for _, lane := range tasks.Lanes {
 		for i, oneByOne := range []bool{false, true} {
-			if n := o.queued[lane][i]; n > 0 {
+			n := o.queued[lane][i]
+			if waiting += n; n > 0 {
 				if at := o.eta(lane, oneByOne, n-1); at.After(last) {
 					last = at
 				}
 			}
 		}
 	}
+	if waiting == 0 {
+		return o.At
+	}
 	return last
 }
 
-// ETAs returns when each of the given invites will be sent, as things stand;
-// the zero time for those that are not queued, and for those whose lane is paused,
-// because nobody knows.
+// Plan returns how many of those who wait will be sent in each of the coming parts of
+// an hour, at the current rate. It looks at most at planned of each queue.
+func (o Overview) Plan(parts int) []int {
+	const planned = 5000
+	plan := make([]int, parts)
+	for _, lane := range tasks.Lanes {
+		for i, oneByOne := range []bool{false, true} {
+			for ahead := range min(o.queued[lane][i], planned) {
+				at := o.eta(lane, oneByOne, ahead)
+				part := int(at.Sub(o.At) * time.Duration(parts) / time.Hour)
+				if at.IsZero() || part >= parts {
+					break
+				}
+				plan[max(0, part)]++
+			}
+		}
+	}
+	return plan
+}
+
+// ETAs returns when each of the given invites will be sent, at the current rate;
+// the zero time for those that are not queued, and where nothing moves (Moves).
 func (l *Ledger) ETAs(ctx context.Context, now time.Time, records ...Record) ([]time.Time, error) {
 	etas := make([]time.Time, len(records))
 	pipe := l.rdb.Pipeline()
@@ -66,7 +105,7 @@ func (l *Ledger) ETAs(ctx context.Context, now time.Time, records ...Record) ([]
 		return nil, err
 	}
 	for i, r := range records {
-		if _, paused := o.Paused[r.Invite.Lane]; paused || ranks[i] == nil {
+		if !o.Moves(r.Invite.Lane) || ranks[i] == nil {
 			continue
 		}
 		ahead, err := ranks[i].Result()
@@ -99,15 +138,14 @@ func (l *Ledger) recent(ctx context.Context, now time.Time) (Overview, error) {
 }
 
 // ImportETA returns when the last invite of an import will be sent, at the
-// current rate; the zero time when none of it waits, or when the import lane is paused,
-// because then nobody knows. It is the ETA of the last row if that one waits, else
+// current rate; the zero time when none of it waits, or nothing moves. It is the ETA of the last row if that one waits, else
 // that of everything that waits, so that it errs to the later side.
 func (l *Ledger) ImportETA(ctx context.Context, now time.Time, i Import) (time.Time, error) {
 	if i.States[tasks.Queued] == 0 {
 		return time.Time{}, nil
 	}
 	o, err := l.Overview(ctx, now)
-	if _, paused := o.Paused[tasks.Import]; err != nil || paused {
+	if err != nil || !o.Moves(tasks.Import) {
 		return time.Time{}, err
 	}
 	ids, err := l.Members(ctx, tasks.BulkCreate{ImportID: i.ID, From: int(i.Total) - 1, Count: 1})

@@ -91,7 +91,7 @@ func FuzzParseCursor(f *testing.F) {
 // Limits also come from a command line, through encoding.TextUnmarshaler.
 func TestLimitAsText(t *testing.T) {
 	for in, want := range map[string]Limit{
-		"100/1h": {100, time.Hour}, "25/1h30m": {25, 90 * time.Minute}, "10/s": {10, time.Second}, "5/min": {}, "none": {}, "1/10m0s": {1, 10 * time.Minute},
+		"100/10m": {100, 10 * time.Minute}, "100/1h": {100, time.Hour}, "25/1h30m": {25, 90 * time.Minute}, "10/s": {10, time.Second}, "5/min": {}, "none": {}, "1/10m0s": {1, 10 * time.Minute},
 	} {
 		var got Limit
 		err := got.UnmarshalText([]byte(in))

@@ -34,6 +34,8 @@ type Overview struct {
 
 	OldestWaiting map[tasks.Lane]string // The id at the head of each lane that has one.
 
+	BeatAt time.Time // When a worker was there last; zero if none has been.
+
 	queued   [2][2]int64      // Waiting: by lane, those that go together and those that go one by one.
 	forecast *policy.Forecast // when what waits will be sent
 }
@@ -104,7 +106,7 @@ func (l *Ledger) Overview(ctx context.Context, now time.Time) (Overview, error) 
 		Quotas: map[Endpoint]Quota{}, OldestWaiting: map[tasks.Lane]string{},
 	}
 	pipe := l.rdb.Pipeline()
-	meta := pipe.HGet(ctx, l.keys.of("meta"), "worker")
+	meta := pipe.HMGet(ctx, l.keys.of("meta"), "worker", "beat")
 	states := make([]*redis.IntCmd, len(tasks.States))
 	for i, s := range tasks.States {
 		states[i] = pipe.ZCard(ctx, l.keys.state(s))
@@ -126,10 +128,14 @@ func (l *Ledger) Overview(ctx context.Context, now time.Time) (Overview, error) 
 		return o, err
 	}
 	w := published{l.cfg.Limits, l.cfg.Reserve, l.cfg.Bulk}
-	if b, err := meta.Bytes(); err == nil {
-		if err := json.Unmarshal(b, &w); err != nil {
+	told, _ := meta.Val()[0].(string)
+	if told != "" {
+		if err := json.Unmarshal([]byte(told), &w); err != nil {
 			return o, err
 		}
+	}
+	if beat, ok := meta.Val()[1].(string); ok {
+		o.BeatAt = timeOf(beat)
 	}
 	o.Reserve, o.Bulk = w.Reserve, w.Bulk
 	for i, s := range tasks.States {
@@ -154,8 +160,10 @@ func (l *Ledger) Overview(ctx context.Context, now time.Time) (Overview, error) 
 		fillQuota(m.Quota(string(e)), string(e), logs[e].Val(), gates.Val(), pace.Val())
 	}
 	fillPace(m, pace.Val())
-	for i := range m.Waiting {
-		m.Waiting[i], m.OneByOne[i] = int(waiting[i].Val()), int(solo[i].Val())
+	for i, lane := range tasks.Lanes {
+		if _, paused := o.Paused[lane]; !paused { // It takes no tokens from the other.
+			m.Waiting[i], m.OneByOne[i] = int(waiting[i].Val()), int(solo[i].Val())
+		}
 	}
 	begin := float64(now.UnixMilli())
 	o.Demand = m.DemandAt(begin)

@@ -60,11 +60,13 @@ func (l Limit) String() string {
 		return "none"
 	}
 	w := l.Window.String()
-	w = strings.TrimSuffix(strings.TrimSuffix(w, "0s"), "0m")
-	if w == "" || strings.HasSuffix(w, "h") || strings.HasSuffix(w, "m") || strings.HasSuffix(w, "s") {
-		return fmt.Sprintf("%d/%s", l.Calls, w)
+	if strings.HasSuffix(w, "m0s") {
+		w = strings.TrimSuffix(w, "0s")
 	}
-	return fmt.Sprintf("%d/%s", l.Calls, l.Window)
+	if strings.HasSuffix(w, "h0m") {
+		w = strings.TrimSuffix(w, "0m")
+	}
+	return fmt.Sprintf("%d/%s", l.Calls, w)
 }
 
 // MarshalText and UnmarshalText are String and ParseLimit.

@@ -146,7 +146,9 @@ func (c *collector) ledger(ctx context.Context, s scrape) error {
 		s.gauge(descPaused, truth(paused), lane.String())
 	}
 	s.gauge(descLater, float64(o.Later))
-	s.gauge(descDrain, until(now, o.Drain()))
+	if at := o.Drain(); !at.IsZero() { // Nobody knows when while nothing can move.
+		s.gauge(descDrain, until(now, at))
+	}
 	s.gauge(descDemand, o.Demand)
 	s.gauge(descGate, until(now, o.Closed.Until), string(ledger.All))
 	s.gauge(descBulk, float64(o.BulkNow()))
