@@ -137,6 +137,24 @@ func (l *Ledger) recent(ctx context.Context, now time.Time) (Overview, error) {
 	return o, err
 }
 
+// Before returns how many of those who wait in a lane will be sent before the last of
+// n invites that a new list would bring: the lists take turns, so of each other one no
+// more than n.
+func (l *Ledger) Before(ctx context.Context, lane tasks.Lane, n int) (int64, error) {
+	wait := l.keys.of(fmt.Sprint("wait", int(lane)))
+	pipe := l.rdb.Pipeline()
+	head, waiting := pipe.ZRangeWithScores(ctx, wait, 0, 0), pipe.ZCard(ctx, wait)
+	others := pipe.ZRangeWithScores(ctx, l.keys.of(fmt.Sprint("fair", int(lane))), 0, -1)
+	if err := execute(ctx, pipe); err != nil || len(head.Val()) == 0 {
+		return 0, err
+	}
+	before := 0.0
+	for _, other := range others.Val() {
+		before += min(float64(n), max(0, other.Score-head.Val()[0].Score))
+	}
+	return min(int64(before), waiting.Val()), nil
+}
+
 // ImportETA returns when the last invite of an import will be sent, at the
 // current rate; the zero time when none of it waits, or nothing moves. It is the ETA of the last row if that one waits, else
 // that of everything that waits, so that it errs to the later side.

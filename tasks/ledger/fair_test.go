@@ -55,6 +55,9 @@ func TestShortListBesideALongOne(t *testing.T) {
 	now := start
 	admitList(t, l, now, "long", 1500)
 	sentInOrder(t, l, now, 300, listOf)
+	if before, err := l.Before(t.Context(), tasks.Import, 20); err != nil || before != 20 {
+		t.Errorf("%d go before the last of a new list of 20, want 20: %v", before, err)
+	}
 	admitList(t, l, now, "short", 20)
 	admitList(t, l, now, "long", 1700) // the first 1,500 are known; the rest stands behind them
 	order := sentInOrder(t, l, now, 1400+20, listOf)

@@ -183,7 +183,9 @@ func (c *Check) estimate(ctx context.Context, f *Forecast) error {
 	if err != nil {
 		return errors.Join(errors.New("the queue cannot be looked at"), err)
 	}
-	f.Before = o.Waiting[tasks.Import] + o.Later
+	if f.Before, err = c.Ledger.Before(ctx, tasks.Import, f.ToSend); err != nil {
+		return errors.Join(errors.New("the queue cannot be looked at"), err)
+	}
 	_, f.Paused = o.Paused[tasks.Import]
 	if f.ToSend > 0 && !f.Paused {
 		f.ETA = o.ETA(tasks.Import, f.Before+int64(f.ToSend)-1)
