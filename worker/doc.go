@@ -106,7 +106,8 @@
 //
 // No turn is given until one worker has recovered: it reads from Clerk's list what
 // was created in the last window, and counts each invitation of the gap against both
-// quotas. From then on an invite that waited before the epoch, or that comes after it
+// quotas. Nor is one given to a worker that has not heard of the epoch: it beats
+// first. From then on an invite that waited before the epoch, or that comes after it
 // under an id that may be a repetition (the caller's, or an import's), is looked for
 // before it is sent. An invitation from the gap with its content is its answer;
 // with ignore_existing, or if the gap is long and the invitation has ended, it is

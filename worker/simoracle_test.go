@@ -169,7 +169,7 @@ func (o *oracle) end(i *simInvite, r ledger.Record, made []clerksim.Invitation, 
 		switch r.Reason {
 		case tasks.ReasonAlreadyInvited:
 			user := o.s.users[i.EmailAddress.Key()] && o.s.plan.clerk.Switches.BulkUser == clerksim.BulkUserDuplicate
-			if !others && !user && !o.foreignForm(i) {
+			if !others && !user && !slices.ContainsFunc(made, o.unnoticed) && !o.foreignForm(i) {
 				bad("nobody else has ever invited them")
 			}
 		case tasks.ReasonExistingUser:
@@ -223,7 +223,7 @@ func (o *oracle) unseen(i *simInvite, r ledger.Record, made []clerksim.Invitatio
 	decided := r.UpdatedAt.Add(-o.s.plan.redisAhead)
 	for _, inv := range made {
 		lag := 10*time.Second + o.s.plan.clerk.Switches.Lag
-		if inv.Made.Before(decided.Add(-lag)) && inv.Status != clerksim.StatusDeleted && !o.foreignForm(i) {
+		if inv.Made.Before(decided.Add(-lag)) && inv.Status != clerksim.StatusDeleted && !o.unnoticed(inv) && !o.foreignForm(i) {
 			return false
 		}
 	}

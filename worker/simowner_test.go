@@ -53,7 +53,7 @@ func (o *oracle) owners() {
 		r, kept := o.records[id]
 		for _, inv := range made {
 			gone := r.State == tasks.Parked || r.State == tasks.Failed || r.State == tasks.Rejected // end judges those
-			if kept && inv.Status == clerksim.StatusPending && r.InvitationID != inv.ID && !gone && !o.unseen(o.s.inviteBy(id), r, []clerksim.Invitation{inv}) {
+			if kept && inv.Status == clerksim.StatusPending && r.InvitationID != inv.ID && !gone && !o.unnoticed(inv) && !(o.byClerk[r.InvitationID].Foreign && o.notToBeTold(o.s.inviteBy(id), o.byClerk[r.InvitationID])) && !o.unseen(o.s.inviteBy(id), r, []clerksim.Invitation{inv}) {
 				o.complain(id, "%s is open at Clerk, and is nobody's: the ledger says %s, %s", inv.ID, r.State, r.InvitationID)
 			}
 		}
@@ -157,10 +157,10 @@ func (o *oracle) mayBeTwo(i *simInvite) bool {
 			why = "a call was under way when the ledger forgot it, and arrived afterwards"
 		case o.swapped(i, before):
 			why = "another invite for the address with equal content was told its invitation is its own"
-		case i.IgnoreExisting && o.foreignForm(i):
-			why = "Clerk shows the address in another form, and with ignore_existing nothing else prevents a second"
-		case o.unnoticed(before, inv):
-			why = "Redis was set back, and nobody could notice"
+		case (i.IgnoreExisting || before.Status != clerksim.StatusPending) && o.foreignForm(i):
+			why = "Clerk shows the address in another form, and nothing else prevents a second"
+		case o.unnoticed(before):
+			why = "Redis went back, and nobody could notice in time"
 		}
 		if why == "" {
 			return false
@@ -202,13 +202,19 @@ func (o *oracle) underWay(inv clerksim.Invitation) bool {
 	})
 }
 
-// unnoticed reports whether between two invitations Redis was set back in a way that
-// nobody can notice: no worker lived through it, and it does not tell who it is, or
+// unnoticed reports whether an invitation was made before Redis went back in a way
+// that nobody can notice before the next call: no worker lived through it, or a new
+// one was quicker than the beat of those who did; and it does not tell who it is, or
 // was emptied.
-func (o *oracle) unnoticed(before, after clerksim.Invitation) bool {
+func (o *oracle) unnoticed(inv clerksim.Invitation) bool {
 	return slices.ContainsFunc(o.s.losses, func(l loss) bool {
-		noticed := l.witness || l.told && !l.all && !o.s.plan.nameless
-		return !noticed && l.forgets(before.Made) && after.Made.After(l.until)
+		if !l.forgets(inv.Made) {
+			return false
+		}
+		fresh := slices.ContainsFunc(o.s.workers, func(w *simWorker) bool {
+			return w.born.After(l.from) && w.born.Before(l.until.Add(o.s.tempo.beat))
+		})
+		return (!l.witness || fresh) && (!l.told || l.all || o.s.plan.nameless)
 	})
 }
 

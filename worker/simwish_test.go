@@ -84,11 +84,12 @@ func (o *oracle) clicks() {
 	if o.s.wait == 0 {
 		return
 	}
-	addresses := map[string]bool{}
+	invites := map[string]int{} // two for one address wait for each other
 	for _, i := range o.s.invites {
-		again := addresses[i.EmailAddress.Key()]
-		addresses[i.EmailAddress.Key()] = true
-		if i.Lane != tasks.Interactive || again || !i.accepted || i.after > 0 || i.asked {
+		invites[i.EmailAddress.Key()]++
+	}
+	for _, i := range o.s.invites {
+		if i.Lane != tasks.Interactive || invites[i.EmailAddress.Key()] > 1 || !i.accepted || i.after > 0 || i.asked {
 			continue
 		}
 		for _, h := range o.byID[i.ID] {

@@ -71,6 +71,7 @@ type simWorker struct {
 	ended  chan struct{}
 	err    error
 	killed bool
+	born   time.Time
 	log    bytes.Buffer // written under the world's lock
 }
 
@@ -187,7 +188,7 @@ func (l lockedLog) Write(b []byte) (int, error) {
 func (w *world) start() (*simWorker, error) {
 	w.mu.Lock()
 	n := len(w.workers)
-	s := &simWorker{name: fmt.Sprintf("w%d", n), wire: newWire(w.seed*1000+uint64(n), &w.hurts), ended: make(chan struct{})}
+	s := &simWorker{name: fmt.Sprintf("w%d", n), wire: newWire(w.seed*1000+uint64(n), &w.hurts), born: time.Now(), ended: make(chan struct{})}
 	w.workers = append(w.workers, s)
 	w.mu.Unlock()
 

@@ -2,7 +2,7 @@
 // runs the tests that must catch them. It shows that the simulation's oracle, and
 // the tests beside it, can fail.
 //
-//	go run ./cmd/mutants [-seeds 40] [-only text]
+//	go run ./cmd/mutants [-seeds 40] [-only regexp]
 //
 // A mutant whose place in the code has gone is an error, not a pass.
 package main
@@ -29,15 +29,19 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	seeds := flag.Int("seeds", 60, "simulated worlds that a mutant may survive at most; six times as many if it needs one of a kind")
-	only := flag.String("only", "", "only the mutants whose name contains this")
+	only := flag.String("only", "", "only the mutants whose name this regular expression matches")
 	flag.Parse()
-	if err := run(ctx, *seeds, *only); err != nil {
+	which, err := regexp.Compile(*only)
+	if err == nil {
+		err = run(ctx, *seeds, which)
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "mutants:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, seeds int, only string) error {
+func run(ctx context.Context, seeds int, only *regexp.Regexp) error {
 	dir, err := os.MkdirTemp("", "inviteq-mutants-")
 	if err != nil {
 		return err
@@ -49,7 +53,7 @@ func run(ctx context.Context, seeds int, only string) error {
 	var survived []error
 	fmt.Printf("%-72s  %-10s %s\n", "deliberate bug", "caught", "by")
 	for _, m := range mutants {
-		if !strings.Contains(m.name, only) {
+		if !only.MatchString(m.name) {
 			continue
 		}
 		start := time.Now()
@@ -114,7 +118,7 @@ func try(ctx context.Context, dir string, m mutant, seeds int) (by string, err e
 
 	binary := filepath.Join(dir, "mutant.test")
 	pkg := cmp.Or(m.dir, "./worker")
-	build := exec.CommandContext(ctx, "go", "test", "-c", "-o", binary, pkg)
+	build := exec.CommandContext(ctx, "go", "test", "-c", "-trimpath", "-o", binary, pkg)
 	build.Dir = dir
 	if out, err := build.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("it does not compile: %w\n%s", err, out)

@@ -191,7 +191,7 @@ var mutants = []mutant{
 	},
 	{
 		name: "take turns from a ledger that has gone back", file: turn,
-		old: "if memory[2] or num(ARGV[15]) > num(memory[1]) or epoch > num(ARGV[16]) then", new: "if memory[2] or epoch > num(ARGV[16]) then",
+		old: "if memory[2] or num(ARGV[15]) > num(memory[1]) or epoch > num(ARGV[16]) or another then", new: "if memory[2] or epoch > num(ARGV[16]) or another then",
 		test: "TestLedgerThatGoesBackBetweenTwoBeats", dir: "./tasks/ledger",
 	},
 	{
@@ -230,12 +230,16 @@ var mutants = []mutant{
 	},
 	{
 		name: "give turns to a worker that has not heard of an epoch", file: turn,
-		old: "if memory[2] or num(ARGV[15]) > num(memory[1]) or epoch > num(ARGV[16]) then", new: "if memory[2] or num(ARGV[15]) > num(memory[1]) then",
+		old: "if memory[2] or num(ARGV[15]) > num(memory[1]) or epoch > num(ARGV[16]) or another then", new: "if memory[2] or num(ARGV[15]) > num(memory[1]) or another then",
 		test: "TestNoTurnForWhoHasNotHeardOfAnEpoch", dir: "./tasks/ledger",
 	},
 	{
 		name: "notice no epoch by what workers remember", file: "tasks/ledger/beat.lua",
 		old: "if seen > seq or (known > 0 and known ~= founded) then", new: "if false then", kind: "forgetful",
+	},
+	{
+		name: "forget the epochs with the ledger", file: "tasks/ledger/beat.lua",
+		old: "  remember(ARGV[6])", new: "  remember('')", test: "TestEmptiedTwice", dir: "./tasks/ledger",
 	},
 	{
 		name: "notice no epoch by another server's name", file: "tasks/ledger/beat.lua",

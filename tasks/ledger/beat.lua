@@ -2,7 +2,8 @@
 --
 -- KEYS[1]  the instance's prefix
 -- ARGV     now, run id of the server ('': it does not tell), the highest sequence number that the caller has seen, when
---          the ledger was founded as far as the caller knows (ms), for how long an epoch matters (ms)
+--          the ledger was founded as far as the caller knows (ms), for how long an epoch matters (ms), the epochs that the
+--          caller has heard of, as they were returned
 -- returns  now, sequence number, when the ledger was founded, '1' while an epoch has not been recovered from or '',
 --          '1' if this beat began one or '', the epochs that matter (start:end:why, separated by spaces)
 --
@@ -12,10 +13,15 @@
 local now, run, seen, known, matters = clock(ARGV[1]), ARGV[2], num(ARGV[3]), num(ARGV[4]), num(ARGV[5])
 local m = redis.call('HMGET', K.meta, 'seq', 'founded', 'server', 'beat', 'epochs', 'recover', 'pos')
 local seq, founded, server, beat = num(m[1]), num(m[2]), m[3] or '', num(m[4])
-local epochs = {}
-for start, stop, why in string.gmatch(m[5] or '', '(%d*):(%d+):(%S+)') do
-  if num(stop) + matters > now then epochs[#epochs + 1] = {num(start), num(stop), why} end
+local epochs, have = {}, {}
+local function remember(told)
+  for start, stop, why in string.gmatch(told, '(%d*):(%d+):(%S+)') do
+    if num(stop) + matters > now and not have[stop] then
+      epochs[#epochs + 1], have[stop] = {num(start), num(stop), why}, true
+    end
+  end
 end
+remember(m[5] or '')
 
 local began
 if seen > seq or (known > 0 and known ~= founded) then
@@ -34,6 +40,7 @@ if founded == 0 then
   redis.call('HSET', K.meta, 'founded', str(founded))
 end
 if began then
+  remember(ARGV[6]) -- What was forgotten before is not known again because the ledger has forgotten that, too.
   epochs[#epochs + 1] = began
   while #epochs > 8 do table.remove(epochs, 1) end
   redis.call('HSET', K.meta, 'recover', '1')

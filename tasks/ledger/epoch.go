@@ -56,9 +56,9 @@ func (e Epoch) Concerns(r Record, now time.Time) bool {
 // ledger remembers less.
 type memory struct {
 	mu      sync.Mutex
-	seq     int64 // the highest that was seen; every turn and every beat adds to it
-	founded int64 // when the ledger was made (ms)
-	epoch   int64 // the end of the newest epoch it has heard of (ms)
+	seq     int64  // the highest that was seen; every turn and every beat adds to it
+	founded int64  // when the ledger was made (ms)
+	epochs  string // those that it has heard of, as beat.lua tells them
 }
 
 func (m *memory) last() (seq, founded int64) {
@@ -76,17 +76,20 @@ func (m *memory) saw(seq, founded int64) {
 	}
 }
 
-func (m *memory) heardOf(epochs []Epoch) {
+func (m *memory) heardOf(epochs string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.epoch = endOfLast(epochs)
+	m.epochs = epochs
 }
 
-func (m *memory) lastEpoch() int64 {
+func (m *memory) heard() string {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.epoch
+	return m.epochs
 }
+
+// lastEpoch is the end of the newest epoch that it has heard of (ms).
+func (m *memory) lastEpoch() int64 { return endOfLast(parseEpochs(m.heard())) }
 
 func endOfLast(epochs []Epoch) int64 {
 	if len(epochs) == 0 {
@@ -116,7 +119,7 @@ type Pulse struct {
 func (l *Ledger) Beat(ctx context.Context, now time.Time, server string) (Pulse, error) {
 	sent := time.Now()
 	seq, founded := l.memory.last()
-	reply, err := l.run(ctx, "beat", millis(now), server, seq, founded, epochMatters.Milliseconds()).StringSlice()
+	reply, err := l.run(ctx, "beat", millis(now), server, seq, founded, epochMatters.Milliseconds(), l.memory.heard()).StringSlice()
 	if err != nil {
 		return Pulse{}, err
 	}
@@ -132,7 +135,7 @@ func (l *Ledger) Beat(ctx context.Context, now time.Time, server string) (Pulse,
 	}
 	l.memory.saw(number(reply[1]), number(reply[2]))
 	p.Epochs = parseEpochs(reply[5])
-	l.memory.heardOf(p.Epochs)
+	l.memory.heardOf(reply[5])
 	aside, err := l.rdb.SMembers(ctx, l.keys.of("aside")).Result()
 	p.Aside = aside[:min(len(aside), asideShown)]
 	return p, err

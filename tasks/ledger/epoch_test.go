@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -171,6 +172,47 @@ func TestNoTurnForWhoHasNotHeardOfAnEpoch(t *testing.T) {
 	due, err = second.Due(t.Context(), start.Add(3*time.Second))
 	if tn := turn(t, second, start.Add(3*time.Second)); len(tn.Batch) != 1 || err != nil || due.Unheard {
 		t.Errorf("afterwards: got turn %+v, unheard %t, %v", tn, due.Unheard, err)
+	}
+}
+
+// A ledger that is emptied a second time has forgotten the first as well. The workers
+// have not: what was sent before the first is still looked for.
+func TestEmptiedTwice(t *testing.T) {
+	l := open(t, Config{Limits: ClerkLimits})
+	var p Pulse
+	for n := range 3 {
+		if n > 0 {
+			wipe(t, l)
+		}
+		p = beat(t, l, start.Add(time.Duration(n)*time.Hour), "run1")
+	}
+	covered := func(at time.Time) bool {
+		return slices.ContainsFunc(p.Epochs, func(e Epoch) bool { return e.Covers(at, 0) })
+	}
+	for _, at := range []time.Time{start.Add(time.Minute), start.Add(90 * time.Minute)} {
+		if !p.Began || !covered(at) {
+			t.Errorf("%s lies in no gap of %+v", at.Sub(start), p.Epochs)
+		}
+	}
+}
+
+// A new worker founds an emptied ledger again. One that has lived through it gets no
+// turn there before it has said so.
+func TestEmptiedAndFoundedAgain(t *testing.T) {
+	l := open(t, Config{Limits: ClerkLimits})
+	beat(t, l, start, "run1")
+	wipe(t, l)
+	fresh := other(t, l)
+	beat(t, fresh, start.Add(time.Second), "run1")
+	admit(t, l, start.Add(time.Second), invite(t, "ada@example.com"))
+	if tn := turn(t, l, start.Add(2*time.Second)); tn.Why != WaitEpoch {
+		t.Errorf("got turn %+v", tn)
+	}
+	if p := beat(t, l, start.Add(3*time.Second), "run1"); !p.Began || !p.Recovery {
+		t.Errorf("got %+v, want an epoch", p)
+	}
+	if tn := turn(t, fresh, start.Add(4*time.Second)); tn.Why != WaitEpoch {
+		t.Errorf("the new worker: got turn %+v", tn)
 	}
 }
 

@@ -53,12 +53,12 @@ var waits = []Wait{WaitIdle, WaitQuota, WaitGate, WaitPaused, WaitKey, WaitEpoch
 // Turn takes a token and claims the invites to spend it on, in one atomic step.
 // The same id asked again within the claim's time returns the same claim.
 func (l *Ledger) Turn(ctx context.Context, now time.Time, id string) (Turn, error) {
-	seq, _ := l.memory.last()
+	seq, founded := l.memory.last()
 	args := []any{millis(now), id, l.cfg.ClaimTTL.Milliseconds(), l.cfg.Bulk, l.cfg.Reserve}
 	for _, lim := range []Limit{l.cfg.Limits.Single, l.cfg.Limits.Bulk, l.cfg.Limits.Other} {
 		args = append(args, lim.Calls, lim.Window.Milliseconds(), lim.span().Milliseconds())
 	}
-	args = append(args, seq, l.memory.lastEpoch())
+	args = append(args, seq, l.memory.lastEpoch(), founded)
 	// What has come due is moved a few hundred at a time, and a lane's head may
 	// hold nothing that can board; both are rare and both make progress.
 	for range 100 {

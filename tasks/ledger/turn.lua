@@ -3,8 +3,8 @@
 -- KEYS[1]  the instance's prefix
 -- ARGV     1 now, 2 turn id, 3 time for a claim (ms), 4 size of a full bulk, 5 reserve (-1: follow the demand),
 --          6-8 single, 9-11 bulk, 12-14 other: limit (0: none), window, span = window + guard (ms),
---          15 the highest sequence number that the caller has seen, 16 the end of the newest epoch that it has heard of
---          (beat.lua)
+--          15 the highest sequence number that the caller has seen, 16 the end of the newest epoch that it has heard of,
+--          17 when the ledger was founded, as far as it knows (0: it does not know; beat.lua)
 -- returns  {'claim', endpoint, deadline, probe 0|1, sequence number, id, record, id, record, ...}
 --          {'wait', when (ms, 0: when something comes), why}    why: a word of W
 --          {'again'}    much stood in the way and was put aside; ask again at once
@@ -33,9 +33,10 @@ end
 
 -- A ledger that remembers less than its callers has gone back: what it says of calls and claims may be untrue. And who
 -- has not heard of an epoch does not look before sending.
-local memory = redis.call('HMGET', K.meta, 'seq', 'recover', 'epochs')
-local epoch = num(string.match(memory[3] or '', ':(%d+):%S+$'))
-if memory[2] or num(ARGV[15]) > num(memory[1]) or epoch > num(ARGV[16]) then return {'wait', str(now + 1000), W.epoch} end
+local memory = redis.call('HMGET', K.meta, 'seq', 'recover', 'epochs', 'founded')
+local epoch, known = num(string.match(memory[3] or '', ':(%d+):%S+$')), num(ARGV[17])
+local another = known > 0 and known ~= num(memory[4]) -- it was emptied, and a new worker has founded it again
+if memory[2] or num(ARGV[15]) > num(memory[1]) or epoch > num(ARGV[16]) or another then return {'wait', str(now + 1000), W.epoch} end
 
 local BUSY_DELAY = 5000 -- how long an invite steps aside while another one for its address is under way (ms)
 
