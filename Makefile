@@ -89,6 +89,11 @@ mutants: ## Plant deliberate bugs, and see which test catches each
 	@.ci/need go redis-server
 	$(GO) run ./cmd/mutants
 
+.PHONY: model
+model: ## Check the protocol with spin: its worlds, and bugs that they must catch (2 min)
+	@.ci/need go spin cc
+	INVITEQ_MODEL=1 $(GO) test ./worker/model -count=1 -v -timeout 10m
+
 .PHONY: bench
 bench: ## Every figure that the project promises, in one table (PARTS="enqueue idle")
 	@.ci/need go redis-server

@@ -32,7 +32,7 @@
 //     nothing, since one bad address sinks all ten; the places of those who
 //     leave are filled under the same token.
 //  3. The call is made once. Nothing below repeats it.
-//  4. The answer is judged by what is known (judge in retry.go):
+//  4. The answer is judged by what is known (Judge in package verdict):
 //     never sent, the members are queued and the token is given back;
 //     refused, whoever is to blame leaves and the others go again, uncharged;
 //     done, they are pending; anything else, they are unknown.
@@ -143,19 +143,33 @@
 // (make bench) measures both. Groups also delete their members' ids and
 // results, and a crash at the wrong moment strands or doubles them.
 //
+// # The model
+//
+// model/protocol.pml is this page for spin: one address, two invites, four calls, in
+// worlds of lost answers, late calls, marks, wishes, other people's invitations, a
+// ledger that goes back, two workers and stalled ones. `make model` plays them, with
+// bugs planted. Its head says where the code is behind it, and what it cannot say:
+// time as numbers, quotas, bulk calls, and what a person decides.
+//
 // # Files
 //
-//	worker.go      the life of a worker
-//	dispatcher.go  asks for turns
+//	worker.go      the life of a worker; config.go, tempo.go, server.go: how it is set up
+//	dispatcher.go  asks for turns; nudge.go: what wakes it; watch.go: whether Clerk may be called
+//	ahead.go       reads about those who come next
 //	delivery.go    claim, send, settle
 //	screen.go      who is invited already; who would be refused; who is to blame
-//	retry.go       what an answer means
-//	verify.go      unknown outcomes
-//	revoke.go      revokes
-//	chores.go      the loop of the last two
+//	verdict/       what an answer, or a reading, means
+//	ownership/     whose an invitation is
+//	reads.go       Clerk's list, for everybody who asks it
+//	unknowns.go    unknown outcomes
+//	arrivals.go    the watch: what lost calls make after all
+//	revokes.go     revokes; wishes.go: requests to revoke
+//	chores.go      the loop of the last three
+//	pulse.go       beats, epochs, and the clocks
 //	handlers.go    asynq's tasks; snooze.go, outcomes.go: how they wait
-//	schedule.go    reconciliation, on time; webhooks.go: who is told of outcomes
-//	sweep.go       tasks for records that have none
+//	schedule.go    reconciliation (reconcile/), on time; webhooks.go, webhook/: who is told
+//	sweep.go       tasks for records that have none; trim.go: what is forgotten
+//	observe.go     counts; trace.go: spans
 //	health.go      what keeps the worker from delivering
 //	redis.go       what asynq needs to be safe on Redis
 package worker
