@@ -26,8 +26,8 @@
  *   - retry and release: what a person decides is a person's.
  *   - Within a minute: what the watch does it does at some time. Who is told of what.
  *
- * No run visits a state twice, which the verifier proves as well. So every run ends, and what must hold in the end is
- * asked when nothing can happen any more.
+ * Everything has a budget, so that runs end: what must hold in the end is asked when nothing can happen any more. That
+ * no run goes round in circles is meant, and not proved.
  */
 #define T 4 /* calls */
 #define K 5 /* invitations */
