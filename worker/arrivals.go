@@ -2,6 +2,7 @@ package worker
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -43,21 +44,45 @@ func (a *arrivals) look(ctx context.Context) (int, error) {
 		if !read {
 			continue
 		}
+		waits := false
 		for _, inv := range s.Invitations {
 			if _, owned := s.Owners[inv.ID]; owned || ownership.Of(r, s.Calls, inv, facts) != ownership.Ours {
+				continue
+			}
+			if wait, err := a.mayBeAnothers(ctx, r, inv, facts); err != nil || wait {
+				waits = true // What the other one is told decides; the watch goes on.
 				continue
 			}
 			if err := a.arrived(ctx, r, inv); err != nil {
 				return len(due), err
 			}
 		}
-		if over(s.Calls, facts.Now) {
+		if !waits && over(s.Calls, facts.Now) {
 			if err := a.ledger.EndWatch(ctx, ledger.Now, r.Invite.ID); err != nil {
 				return len(due), err
 			}
 		}
 	}
 	return len(due), failed
+}
+
+// mayBeAnothers reports whether a call of another invite for the address, which has
+// left and has not been settled, may have made the invitation as well. Only a mark
+// tells them apart. The watch reads again once that one is settled.
+func (a *arrivals) mayBeAnothers(ctx context.Context, r ledger.Record, inv clerk.Invitation, facts ownership.Facts) (bool, error) {
+	if _, marked := ownership.MarkOf(inv, facts.Mark); marked {
+		return false, nil
+	}
+	others, err := a.ledger.FindAddress(ctx, r.Invite.EmailAddress)
+	return slices.ContainsFunc(others, func(o ledger.Record) bool {
+		switch {
+		case o.Invite.ID == r.Invite.ID || !o.State.Open():
+			return false
+		case o.State == tasks.Unknown && o.Reason == tasks.ReasonInvitationExists:
+			return o.Doubt // Its last call was refused, and made nothing.
+		}
+		return o.State != tasks.Queued || o.Doubt
+	}), err
 }
 
 // over reports whether nothing can arrive any more, and a list shows what has.

@@ -363,6 +363,37 @@ func TestInvitationAfterACanceledOneIsLeftAlone(t *testing.T) {
 	})
 }
 
+// TestWatchLeavesTheNextInviteAlone: an invite was taken back in doubt, and the next
+// one for the address, with the same content, has invited: its answer was lost. When
+// the watch for the first one reads just then, the invitation is not taken for late.
+func TestWatchLeavesTheNextInviteAlone(t *testing.T) {
+	for offset := time.Duration(0); offset < 30*time.Second; offset += 3 * time.Second {
+		play(t, clerksim.Config{}, func(t *testing.T, w *world) {
+			w.tempo.deaf = false
+			w.sim.Inject(clerksim.OpCreate, clerksim.Fault{Kind: clerksim.DropBefore}, 1)
+			w.sim.Inject(clerksim.OpCreate, clerksim.Fault{Kind: clerksim.DropAfter, Delay: 8 * time.Second}, 1)
+			w.mustStart()
+			first := w.give(person(1))[0]
+			time.Sleep(time.Second)
+			if _, err := w.producer.Revoke(t.Context(), first); err != nil {
+				t.Fatal(err)
+			}
+			if r := w.settle(time.Minute, first)[0]; r.State != tasks.Canceled || !r.Doubt {
+				t.Fatalf("the first is %s (%s), in doubt %t", r.State, r.Reason, r.Doubt)
+			}
+			time.Sleep(20*time.Second + offset)
+			second := w.give(person(1))[0]
+			w.settle(5*time.Minute, second)
+			time.Sleep(20 * time.Minute)
+			r := w.records(second)[0]
+			all := w.sim.ByAddress("person1@example.com")
+			if r.State != tasks.Pending || len(all) != 1 || all[0].ID != r.InvitationID || all[0].Status != clerksim.StatusPending {
+				t.Errorf("%s later, the second is %s (%s), and at Clerk %+v", offset, r.State, r.Reason, all)
+			}
+		})
+	}
+}
+
 // Who is found to be a user before their turn leaves the list in it, and not when the
 // claim has run out.
 func TestScreenedAhead(t *testing.T) {
