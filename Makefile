@@ -127,7 +127,7 @@ deployments: ## Validate Dockerfile, docker-compose.yml, redis.conf and Kubernet
 # look for faults that are not known yet: run them when you can look at what they
 # find.
 .PHONY: ci
-ci: build lint deployments test ## What CI runs: build, lint, deployments, test
+ci: build lint deployments model test ## What CI runs: build, lint, deployments, model, test
 
 .PHONY: check
 check: ci fuzz test-race ## All of it: ci, fuzz, test-race

@@ -30,7 +30,11 @@ local function settle(r, m)
   if m.solo then r.solo = '1' end
   if m.charge == '1' or (m.charge == 'release' and r.charge == '1') then r.attempts = num(r.attempts) + 1 end
   if m.charge == 'hold' then r.charge = 1 end
-  if m.absent then r.absent = m.absent end
+  if m.absent then
+    r.absent = m.absent
+  elseif a.turn then
+    r.absent = '' -- An answer that leaves it unknown after all begins the readings anew.
+  end
   if m.invitation then
     r.inv = m.invitation
     redis.call('HSET', K.inv, r.inv, r.id)

@@ -6,13 +6,13 @@
  *
  * Where the code differs. The model found these steps, and keeps its promises only with them; the code does not take
  * them yet (the mutant that is the code of today):
- *   - The watch leaves alone what another invite under way may have made (SIBLING_OVERRUN).
  *   - An invite whose call was refused because of an invitation that has ended since is queued again (GONE_REJECTED).
  *   - An invite that meets one which an open wish means waits, also before that wish has been noted there.
- *   - A late answer that leaves an invite unknown begins its readings anew (ABSENCE_KEPT).
  *   - Whatever is in doubt when it ends is watched, also if its calls are past their bound by then.
  *   - After an epoch: with ignore_existing an invite waits until no forgotten call can arrive (GAP_NOT_WAITED); a revoke
  *     of one that waits is preceded by a reading; what a forgotten call makes late is watched for (GAP_NOT_WATCHED).
+ * It found two more, which the code has taken since: SIBLING_OVERRUN (TestWatchLeavesTheNextInviteAlone) and
+ * ABSENCE_KEPT (TestLateAnswerBeginsReadingsAnew).
  *
  * What it cannot say:
  *   - Time as numbers. That a call cannot be carried out any more (ledger.ArrivalBound) is an event, which comes after
