@@ -17,7 +17,7 @@ import (
 
 // statusKeys are the keys of an invite in --json.
 var statusKeys = []string{
-	"attempts", "created_at", "email_address", "eta", "id", "import_id", "invitation_id", "lane", "not_before", "reason", "state", "updated_at",
+	"attempts", "created_at", "email_address", "eta", "id", "import_id", "invitation_id", "lane", "not_before", "reason", "revoke_refusal", "revoking", "state", "updated_at",
 }
 
 func keysOf(o map[string]any) []string { return slices.Sorted(maps.Keys(o)) }
