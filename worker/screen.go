@@ -75,15 +75,16 @@ func (d *delivery) screen(ctx context.Context, t ledger.Turn) []ledger.Record {
 	} else if !d.screens {
 		return t.Batch
 	}
+	ofImport := t.Endpoint == ledger.Bulk && t.Batch[len(t.Batch)-1].Invite.Lane == tasks.Import // rows board last
 	batch, fresh := []ledger.Record(nil), t.Batch
-	for range 3 {
-		out, unread := d.ahead.recall(ctx, fresh)
+	for round := range 3 {
+		out, unread := d.ahead.known(ctx, fresh)
 		read, err := d.ruledOut(ctx, unread)
 		if err != nil {
 			return append(batch, fresh...)
 		}
 		maps.Copy(out, read)
-		if t.Endpoint == ledger.Bulk && fresh[len(fresh)-1].Invite.Lane == tasks.Import {
+		if ofImport && round == 0 {
 			d.ahead.look(ctx, d) // Clerk answers, and the call comes next.
 		}
 		var gone []ledger.Settlement

@@ -419,6 +419,36 @@ func TestScreenedAhead(t *testing.T) {
 	})
 }
 
+// The place of a user in a bulk call is filled with one who, as it turns out, was
+// invited before Redis was emptied: that one leaves the call as well.
+func TestPlaceIsFilledAfterAnEpoch(t *testing.T) {
+	play(t, clerksim.Config{}, func(t *testing.T, w *world) {
+		w.tempo.deaf = false
+		w.mustStart()
+		sent := people(100, 110)
+		for n := range sent {
+			sent[n].Lane = tasks.Import
+		}
+		w.delivered(w.settle(time.Minute, w.give(sent...)...))
+		time.Sleep(time.Minute)
+		w.setBack(nil)
+		list := append(people(0, 10), sent...)
+		for n := range list {
+			list[n].Lane, list[n].ImportID = tasks.Import, "again"
+		}
+		w.sim.AddUser(list[3].EmailAddress.Raw())
+		for n, r := range w.settle(5*time.Minute, w.give(list...)...) {
+			want := tasks.Pending
+			if n == 3 {
+				want = tasks.Rejected
+			}
+			if mails := w.sim.Mails(r.Invite.EmailAddress.Raw()); r.State != want || mails > 1 {
+				t.Errorf("%s is %s (%s) after %d mails, want %s", r.Invite.ID, r.State, r.Reason, mails, want)
+			}
+		}
+	})
+}
+
 // Whom the ledger knows to have an open invitation is looked for, one after the other
 // and four at once: Clerk is not asked to refuse them, and no token is spent.
 func TestKnownInvitationCostsNoToken(t *testing.T) {
