@@ -290,7 +290,7 @@ func fromSDK(s *sdk.Invitation) Invitation {
 	return inv
 }
 
-// moment reads Clerk's milliseconds. 0, and what no calendar holds, is the zero time.
+// timeOf reads Clerk's milliseconds. 0, and what no calendar holds, is the zero time.
 func timeOf(ms int64) time.Time {
 	if ms <= 0 || ms > math.MaxInt64/int64(time.Millisecond) {
 		return time.Time{}

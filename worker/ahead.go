@@ -73,9 +73,9 @@ func (a *ahead) begin(next []ledger.Record) (asked []ledger.Record, answers []*f
 	return asked, answers
 }
 
-// recall splits a batch into what is known by now, or will be as soon as reads that
+// known splits a batch into what is known by now, or will be as soon as reads that
 // are under way are answered, and those who must be asked for.
-func (a *ahead) recall(ctx context.Context, batch []ledger.Record) (out map[string]ledger.Settlement, unread []ledger.Record) {
+func (a *ahead) known(ctx context.Context, batch []ledger.Record) (out map[string]ledger.Settlement, unread []ledger.Record) {
 	out = map[string]ledger.Settlement{}
 	for _, r := range batch {
 		a.mu.Lock()

@@ -19,6 +19,7 @@
 // A turn (ledger.Turn) is one Lua script. It decides from both quotas, the gates
 // and what waits in both lanes whether a call may be made now, takes the token,
 // and claims the invites to spend it on. If not, it says when to ask again.
+// In a lane the imports, and those who ask for people, take turns (enqueue in lib.lua).
 // Nothing is put into a batch before its token is there, because an early batch
 // freezes a bad fill for ever.
 //
@@ -30,7 +31,8 @@
 //     a deadline. The token is counted from the deadline on.
 //  2. The members of a bulk call are screened by reads, which cost next to
 //     nothing, since one bad address sinks all ten; the places of those who
-//     leave are filled under the same token.
+//     leave are filled under the same token. The rows of imports that come next
+//     are read about while the call before theirs is on the wire.
 //  3. The call is made once. Nothing below repeats it.
 //  4. The answer is judged by what is known (Judge in package verdict):
 //     never sent, the members are queued and the token is given back;

@@ -100,14 +100,15 @@ func lookingShare(other ledger.Limit) float64 {
 	return most * min(1, rate/(float64(published.Calls)/published.Window.Seconds()))
 }
 
-// readShare is the share of the published read quota that looking around may take. A
-// development instance has a tenth of that quota.
+// readShare is the share for the instance of the key. A development instance has a
+// tenth of the published quota.
 func (p *program) readShare() float64 {
+	limit := ledger.ClerkLimits.Other
 	raw, _ := p.env.secret("CLERK_SECRET_KEY") // clerkClient has complained
 	if key, err := clerk.ParseSecretKey(raw); err == nil && !key.Live() {
-		return 0.02
+		limit.Calls /= 10
 	}
-	return 0.2
+	return lookingShare(limit)
 }
 
 func (p *program) printForecast(found lists.Survey, f preflight.Forecast) error {
@@ -145,7 +146,7 @@ func (p *program) printForecast(found lists.Survey, f preflight.Forecast) error 
 		words += fmt.Sprintf(" %s that wait in the import lane go first.", show.Count(f.Before, "invite"))
 	}
 	if f.ToSend > 0 {
-		words += " While it is sent, people who click are served before it; imports that come later wait for it."
+		words += " While it is sent, people who click are served before it, and other imports take turns with it."
 	}
 	if words != "" {
 		_, err := fmt.Fprintf(p.console.out, "\n%s\n", words)

@@ -67,8 +67,8 @@ type Forecast struct {
 	Waiting int        `json:"waiting"` // An earlier invite for the person goes first.
 	Known   int        `json:"known"`   // From an earlier request: nothing happens.
 	Again   int        `json:"again"`   // Of to_send, invited already and mailed again because of ignore_existing.
-	Before  int64      `json:"before"`  // Invites that wait in the import lane, and go first.
-	ETA     *time.Time `json:"eta"`     // When the last one goes, at the current rate; null if nobody would be mailed, or the lane is paused.
+	Before  int64      `json:"before"`  // Invites of other imports that go before the last one: imports take turns.
+	ETA     *time.Time `json:"eta"`     // When the last one goes, at the current rate; null if nobody would be mailed, or nothing can go now.
 	Reads   int        `json:"reads"`   // Calls to Clerk that this took.
 }
 

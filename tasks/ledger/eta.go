@@ -63,16 +63,17 @@ func (o Overview) Drain() time.Time {
 // an hour, at the current rate. It looks at most at planned of each queue.
 func (o Overview) Plan(parts int) []int {
 	const planned = 5000
+	part := time.Hour / time.Duration(parts)
 	plan := make([]int, parts)
 	for _, lane := range tasks.Lanes {
 		for i, oneByOne := range []bool{false, true} {
 			for ahead := range min(o.queued[lane][i], planned) {
 				at := o.eta(lane, oneByOne, ahead)
-				part := int(at.Sub(o.At) * time.Duration(parts) / time.Hour)
-				if at.IsZero() || part >= parts {
+				n := max(0, at.Sub(o.At)) / part
+				if at.IsZero() || n >= time.Duration(parts) {
 					break
 				}
-				plan[max(0, part)]++
+				plan[n]++
 			}
 		}
 	}
@@ -89,7 +90,7 @@ func (l *Ledger) ETAs(ctx context.Context, now time.Time, records ...Record) ([]
 		if r.State == tasks.Queued {
 			queue := "wait"
 			if r.Solo {
-				queue = "solo" // They go first, one by one.
+				queue = "solo"
 			}
 			ranks[i] = pipe.ZRank(ctx, l.keys.of(fmt.Sprint(queue, int(r.Invite.Lane))), r.Invite.ID)
 		}

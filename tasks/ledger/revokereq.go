@@ -69,6 +69,10 @@ func (l *Ledger) RevokeRequest(ctx context.Context, id string) (RevokeRequest, e
 	if err != nil {
 		return RevokeRequest{}, err
 	}
+	return parseRevokeRequest(id, s)
+}
+
+func parseRevokeRequest(id, s string) (RevokeRequest, error) {
 	var j revokeRequestJSON
 	if json.Unmarshal([]byte(s), &j) != nil { // Its own error may quote the target.
 		return RevokeRequest{}, fmt.Errorf("%w: %s", errRecord, id)
@@ -84,9 +88,8 @@ func (l *Ledger) RevokeRequestsFor(ctx context.Context, e tasks.Email) ([]Revoke
 	}
 	var found []RevokeRequest
 	for id, s := range all {
-		var j revokeRequestJSON
-		if json.Unmarshal([]byte(s), &j) == nil && tasks.EmailKey(j.Target) == e.Key() {
-			found = append(found, RevokeRequest{ID: id, Target: j.Target, CreatedAt: time.UnixMilli(j.Created), Position: j.Position})
+		if r, err := parseRevokeRequest(id, s); err == nil && tasks.EmailKey(r.Target) == e.Key() {
+			found = append(found, r)
 		}
 	}
 	return found, nil

@@ -43,8 +43,8 @@ type Forecast struct {
 	Known   int // this very invite is in the ledger: nothing happens
 	Again   int // of ToSend, those who are invited already and get another mail because of ignore_existing
 
-	Before int64     // invites that wait in the import lane, and go first
-	ETA    time.Time // when the last one goes, at the current rate; zero if nobody would be mailed, or the lane is paused
+	Before int64     // invites of other imports that go before the last one: imports take turns
+	ETA    time.Time // when the last one goes, at the current rate; zero if nobody would be mailed, or nothing can go now (ledger.Overview.Moves)
 	Paused bool      // the import lane is paused
 	Reads  int       // calls to Clerk
 	Took   time.Duration
@@ -180,14 +180,14 @@ func (c *Check) invited(ctx context.Context, e tasks.Email, f *Forecast) (bool, 
 // estimate says when the last one would go.
 func (c *Check) estimate(ctx context.Context, f *Forecast) error {
 	o, err := c.Ledger.Overview(ctx, ledger.Now)
+	if err == nil {
+		f.Before, err = c.Ledger.Before(ctx, tasks.Import, f.ToSend)
+	}
 	if err != nil {
 		return errors.Join(errors.New("the queue cannot be looked at"), err)
 	}
-	if f.Before, err = c.Ledger.Before(ctx, tasks.Import, f.ToSend); err != nil {
-		return errors.Join(errors.New("the queue cannot be looked at"), err)
-	}
 	_, f.Paused = o.Paused[tasks.Import]
-	if f.ToSend > 0 && !f.Paused {
+	if f.ToSend > 0 {
 		f.ETA = o.ETA(tasks.Import, f.Before+int64(f.ToSend)-1)
 	}
 	return nil
