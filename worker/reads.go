@@ -170,7 +170,7 @@ func (r *reads) others(ctx context.Context, of ledger.Record, shown []clerk.Invi
 	wishes = slices.DeleteFunc(wishes, func(w ledger.RevokeRequest) bool { return w.Means(of) })
 	for _, inv := range shown {
 		wanted := owners[inv.ID] == "" && slices.ContainsFunc(wishes, func(w ledger.RevokeRequest) bool {
-			return !r.facts().Clock.LedgerTime(inv.CreatedAt).After(w.CreatedAt)
+			return r.facts().Clock.MayPrecede(inv.CreatedAt, w.CreatedAt)
 		})
 		if wanted || slices.ContainsFunc(records, func(o ledger.Record) bool { return o.InvitationID == inv.ID && o.RevokeWanted }) {
 			leaving = append(leaving, inv.ID)

@@ -131,3 +131,38 @@ func TestWatchLeavesTheNextInviteAlone(t *testing.T) {
 		})
 	}
 }
+
+// TestRevokeMeansWhatStoodABreathBefore: somebody else invites a person, and within
+// a few milliseconds everything for the address is to be revoked. Clerk's clock is
+// known to a fraction of a second only; the wish means that invitation all the same,
+// and not the next one.
+func TestRevokeMeansWhatStoodABreathBefore(t *testing.T) {
+	for phase := time.Duration(0); phase < time.Second; phase += 90 * time.Millisecond {
+		play(t, clerksim.Config{Latency: clerksim.Latency{Median: 2 * time.Millisecond, P999: 3 * time.Millisecond}}, func(t *testing.T, w *world) {
+			w.tempo.deaf = false
+			time.Sleep(phase)
+			w.mustStart()
+			time.Sleep(time.Second)
+			before, err := w.sim.CreateForeign("person1@example.com")
+			if err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(3 * time.Millisecond)
+			if _, err := w.producer.Revoke(t.Context(), "person1@example.com"); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(2 * time.Second)
+			after, err := w.sim.CreateForeignFrom(`{"email_address":"person1@example.com","ignore_existing":true}`)
+			if err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(2 * time.Minute)
+			for _, inv := range w.sim.ByAddress("person1@example.com") {
+				want := map[string]clerksim.Status{before.ID: clerksim.StatusRevoked, after.ID: clerksim.StatusPending}[inv.ID]
+				if inv.Status != want {
+					t.Errorf("%s into a second, %s is %s, want %s", phase, inv.ID, inv.Status, want)
+				}
+			}
+		})
+	}
+}

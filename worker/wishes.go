@@ -167,7 +167,7 @@ func (v *revokes) strangers(ctx context.Context, w wish, result map[string]strin
 		targets = nil
 		for _, inv := range shown {
 			switch {
-			case owners[inv.ID] != "" || clock.LedgerTime(inv.CreatedAt).After(w.CreatedAt):
+			case owners[inv.ID] != "" || !clock.MayPrecede(inv.CreatedAt, w.CreatedAt):
 			case verdict.IsPending(inv):
 				targets = append(targets, inv.ID)
 			case inv.Status == clerk.Revoked && !clock.LedgerTime(inv.UpdatedAt).Before(w.CreatedAt.Add(-time.Second)):

@@ -271,7 +271,7 @@ var mutants = []mutant{
 	},
 	{
 		name: "revoke what was created after the wish", file: "worker/wishes.go",
-		old: "case owners[inv.ID] != \"\" || clock.LedgerTime(inv.CreatedAt).After(w.CreatedAt):", new: "case owners[inv.ID] != \"\":",
+		old: "case owners[inv.ID] != \"\" || !clock.MayPrecede(inv.CreatedAt, w.CreatedAt):", new: "case owners[inv.ID] != \"\":",
 	},
 	{
 		name: "leave open what a lost call has made late", file: "worker/arrivals.go",

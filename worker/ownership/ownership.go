@@ -57,6 +57,13 @@ func (c Clock) Trusted() bool { return c.Offset.Abs() <= MaxOffset && c.Uncertai
 // LedgerTime translates a time of Clerk's.
 func (c Clock) LedgerTime(t time.Time) time.Time { return t.Add(-c.Offset) }
 
+// MayPrecede reports whether what Clerk has made may be older than a moment of the
+// ledger's. Where the clocks are not known well enough to tell, it may, by up to a
+// second: somebody invited and took back in one breath.
+func (c Clock) MayPrecede(made, moment time.Time) bool {
+	return !c.LedgerTime(made).After(moment.Add(min(c.Uncertainty, time.Second)))
+}
+
 // shortGap is up to how long a gap may be for a match in it to prove that we made
 // an invitation which has ended since. In a longer one it may be anybody's.
 const shortGap = time.Hour
