@@ -262,6 +262,11 @@ func TestExplainShowsNoArgument(t *testing.T) {
 		if again := redisconn.Explain("elsewhere", fmt.Errorf("open: %w", err)); !strings.HasPrefix(again.Error(), "open: Redis at host:1/0 ") {
 			t.Errorf("explained twice: %v", again)
 		}
+		// asynq keeps no more of an error than its text.
+		asynqs := errors.New("UNKNOWN: redis eval error: " + err.Error())
+		if again := redisconn.Explain("host:1/0", asynqs); again.Error() != err.Error() {
+			t.Errorf("by way of asynq %q became %q", err, again)
+		}
 	}
 	for _, err := range []error{nil, redis.Nil, context.Canceled, errors.New("not about it"), refusal("NOSCRIPT No matching script"), refusal("BUSYGROUP Consumer Group name already exists")} {
 		if got := redisconn.Explain("host", err); !errors.Is(got, err) || redisconn.KindOf(got) != "" {

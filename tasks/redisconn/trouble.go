@@ -191,6 +191,9 @@ func kindOf(err error) (kind Kind, what string) {
 		return "", ""
 	}
 	text := err.Error()
+	if kind, what := said(text); kind != "" {
+		return kind, what
+	}
 	if strings.Contains(text, "all sentinels specified in configuration are unreachable") {
 		return kindOfSentinel(err, text)
 	}
@@ -213,6 +216,19 @@ func kindOf(err error) (kind Kind, what string) {
 		return Other, word
 	}
 	return kindOfNetwork(err)
+}
+
+// said finds our own words in the text of an error: asynq has heard them from the
+// hook that explains what Redis answers.
+func said(text string) (kind Kind, what string) {
+	for kind, w := range words {
+		cause, about, _ := strings.Cut(w.cause, "%s")
+		if _, after, ok := strings.Cut(text, " "+cause); ok && strings.HasSuffix(text, about+": "+w.advice) {
+			what, _, _ = strings.Cut(after, about+": "+w.advice)
+			return kind, what
+		}
+	}
+	return "", ""
 }
 
 // hasWord reports whether a word stands in a text as a whole.

@@ -343,3 +343,21 @@ func TestExtraInvitationsAreRevoked(t *testing.T) {
 		}
 	})
 }
+
+// TestWaitsOutARefusedRead: others read, too, and Clerk refuses some reads for a few
+// seconds. A pass waits them out; a refusal for longer ends it.
+func TestWaitsOutARefusedRead(t *testing.T) {
+	bubble(t, clerksim.Config{}, func(w *world) {
+		t := w.T
+		w.deliver(20)
+		w.sim.Inject(clerksim.OpList, clerksim.Fault{Kind: clerksim.Throttle, RetryAfter: "7"}, 2)
+		if got := w.run(Pass{Full: true}); got.Same != 20 || !got.Agreed || got.Took < 14*time.Second {
+			t.Errorf("got %+v", got)
+		}
+		w.sim.Inject(clerksim.OpList, clerksim.Fault{Kind: clerksim.Throttle, RetryAfter: "3600"}, 1)
+		pass := Pass{Ledger: w.ledger, Clerk: w.clerk, Full: true}
+		if got, err := pass.Run(t.Context()); !errors.Is(err, clerk.KindQuota) || got.Took > time.Minute {
+			t.Errorf("got %+v, %v", got, err)
+		}
+	})
+}

@@ -44,9 +44,10 @@ type Pass struct {
 }
 
 const (
-	batchSize  = 200
-	lookApart  = 15 * time.Second // between two looks for one that is missing: the list may lag
-	recentBack = 15 * time.Minute // how far a recent pass reads beyond the start of the last one
+	batchSize   = 200
+	lookApart   = 15 * time.Second // between two looks for one that is missing: the list may lag
+	longestWait = time.Minute      // for a read that Clerk refuses for lack of quota
+	recentBack  = 15 * time.Minute // how far a recent pass reads beyond the start of the last one
 )
 
 // Run makes the pass. The report says what was done even if there is an error.
@@ -106,6 +107,9 @@ func (p *Pass) scan(ctx context.Context) error {
 	}
 	batch := make([]clerk.Invitation, 0, batchSize)
 	for inv, err := range rows {
+		if err != nil && patience(ctx, err) {
+			continue
+		}
 		if err != nil {
 			return fmt.Errorf("list invitations: %w", err)
 		}
@@ -126,6 +130,25 @@ func (p *Pass) scan(ctx context.Context) error {
 	}
 	p.note(scan.Report())
 	return nil
+}
+
+// patience waits as long as Clerk says after a refusal for lack of quota, if that is
+// not long: others read, too. It reports whether to read again.
+func patience(ctx context.Context, err error) bool {
+	e, ok := errors.AsType[*clerk.Error](err)
+	if !ok || e.Kind != clerk.KindQuota || e.RetryAt.IsZero() {
+		return false
+	}
+	wait := time.Until(e.RetryAt)
+	if wait > longestWait {
+		return false
+	}
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(wait):
+		return true
+	}
 }
 
 func (p *Pass) note(r clerk.Report) {
