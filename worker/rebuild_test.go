@@ -96,7 +96,7 @@ func wipe(t *testing.T, restart bool) {
 		ids = append(ids, tasks.ImportInviteID("list", person(n).EmailAddress))
 	}
 	counts := map[string]int{}
-	for _, r := range s.await(2*time.Minute, ids...) {
+	for _, r := range s.await(5*time.Minute, ids...) {
 		counts[r.State.String()+" "+string(r.Reason)]++
 		if r.State != tasks.Pending && r.Reason != tasks.ReasonAlreadyInvited {
 			t.Errorf("%s is %s (%s)", r.Invite.ID, r.State, r.Reason)
