@@ -33,8 +33,8 @@ type Result struct {
 	TaskErr error `json:"-"`
 }
 
-// Invite accepts one invite: Redis gets its record, then its task. That takes two
-// round trips, and one if the invite leaves its id to us (and Redis is no cluster).
+// Invite accepts one invite: Redis gets its record, then its task. That takes one
+// round trip, and two if the invite belongs to an import, or if Redis is a cluster.
 // The zero lane is tasks.Interactive.
 //
 // All that is wrong with the invite comes back as a *tasks.ValidationError. An
@@ -59,52 +59,60 @@ func (c *Client) Invite(ctx context.Context, i tasks.Invite) (_ Result, err erro
 		return named, fmt.Errorf("invite %s: %w", i.ID, err)
 	}
 	now := l.Time() // Redis' own clock stamps the record, some moments from now
-	if c.inOne && isNew && i.ImportID == "" {
-		taskErr, ok, err := c.inOneTrip(ctx, l, i)
-		if err != nil {
+	var trip *ahead
+	var taskErr error
+	if c.inOne && i.ImportID == "" {
+		if trip, taskErr, err = c.inOneTrip(ctx, l, i, isNew); err != nil {
 			return named, fmt.Errorf("invite %s: %w", i.ID, err)
 		}
-		if ok {
-			return Result{Status: newStatus(queued(i, now)), TaskErr: taskErr}, nil
-		}
 	}
-	admissions, chunk, err := l.Admit(ctx, ledger.Now, []tasks.Invite{i})
-	if err != nil {
+	var admissions []ledger.Admission
+	var chunk tasks.BulkCreate
+	if trip != nil {
+		admissions = trip.admissions
+	} else if admissions, chunk, err = l.Admit(ctx, ledger.Now, []tasks.Invite{i}); err != nil {
 		return named, fmt.Errorf("invite %s: %w", i.ID, err)
 	}
 	imports, err := c.reconsider(ctx, l, []tasks.Invite{i}, admissions)
-	if err != nil {
-		return named, fmt.Errorf("invite %s: %w", i.ID, err)
-	}
 	switch {
+	case err != nil:
+		return named, fmt.Errorf("invite %s: %w", i.ID, err)
 	case admissions[0] == ledger.Conflict:
+		c.takeBack(trip, i)
 		return named, &ConflictError{i.ID, imports[i.ID]}
 	case admissions[0] == ledger.Known && !isNew:
-		return c.existing(ctx, l, i.ID)
+		return c.existing(ctx, l, i, trip)
 	}
-	r := Result{Status: newStatus(queued(i, now))}
-	if chunk.Count > 0 && i.ImportID != "" {
-		r.TaskErr = c.giveChunk(ctx, chunk, i.NotBefore)
-	} else {
-		r.TaskErr = c.giveCreate(ctx, i)
+	switch {
+	case trip != nil:
+	case chunk.Count > 0 && i.ImportID != "":
+		taskErr = c.giveChunk(ctx, chunk, i.NotBefore)
+	default:
+		taskErr = c.giveCreate(ctx, i)
 	}
-	return r, nil
+	return Result{Status: newStatus(queued(i, now)), TaskErr: taskErr}, nil
 }
 
 // existing answers for an id that the ledger knew. Its first producer may have
 // died before it left a task, so one is left again as long as it is of use.
-func (c *Client) existing(ctx context.Context, l *ledger.Ledger, id string) (Result, error) {
-	r := Result{Status: Status{ID: id}, Existing: true}
-	records, err := l.Get(ctx, id)
+func (c *Client) existing(ctx context.Context, l *ledger.Ledger, i tasks.Invite, trip *ahead) (Result, error) {
+	r := Result{Status: Status{ID: i.ID}, Existing: true}
+	records, err := l.Get(ctx, i.ID)
 	if err != nil {
-		return r, fmt.Errorf("invite %s is accepted, but its state cannot be read: %w", id, err)
+		return r, fmt.Errorf("invite %s is accepted, but its state cannot be read: %w", i.ID, err)
 	}
 	if len(records) == 0 {
+		c.takeBack(trip, i)
 		r.Forgotten = true
 		return r, nil
 	}
 	r = Result{Status: newStatus(records[0]), Existing: true}
-	if records[0].State == tasks.Queued && records[0].Invite.ImportID == "" {
+	needed := records[0].State == tasks.Queued && records[0].Invite.ImportID == ""
+	if !needed || records[0].Invite.Lane != i.Lane {
+		c.takeBack(trip, i)
+		trip = nil
+	}
+	if needed && trip == nil {
 		r.TaskErr = c.giveCreate(ctx, records[0].Invite)
 	}
 	return r, nil

@@ -147,34 +147,6 @@ func TestSameIDOtherContentIsConflict(t *testing.T) {
 	}
 }
 
-func TestInviteIsAcceptedWhenItsTaskIsNot(t *testing.T) {
-	var f faults
-	s := sideOver(t, f.client(t, -1))
-	f.set("", "asynq:{")
-	invite := tasks.Invite{ID: "signup-4711", EmailAddress: email(t, "canary@example.com")}
-	got, err := s.Invite(t.Context(), invite)
-	if err != nil || got.TaskErr == nil || got.State != tasks.Queued || got.Existing {
-		t.Fatalf("got %+v, %v; want it accepted, and the error in TaskErr", got, err)
-	}
-	if strings.Contains(got.TaskErr.Error(), "canary") {
-		t.Errorf("the address is quoted: %v", got.TaskErr)
-	}
-	missing, err := s.ledger.Missing(t.Context(), time.Now().Add(2*time.Minute), 10)
-	if diff := cmp.Diff([]string{invite.ID}, missing.Creates); err != nil || diff != "" {
-		t.Errorf("the sweep finds (-want +got):\n%s%v", diff, err)
-	}
-
-	// Calling again helps, too, and at once.
-	f.set("", "")
-	again, err := s.Invite(t.Context(), invite)
-	if err != nil || !again.Existing || again.TaskErr != nil {
-		t.Errorf("again: got %+v, %v", again, err)
-	}
-	if n := len(s.queued(t, s.queues.Interactive)); n != 1 {
-		t.Errorf("got %d tasks, want 1", n)
-	}
-}
-
 func TestLostAnswerIsNoConflict(t *testing.T) {
 	for name, lose := range map[string]string{
 		"of the record": "inviteq:{",

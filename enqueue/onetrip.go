@@ -15,9 +15,12 @@ import (
 // runs what comes over one connection in its order: so the record can be written
 // in the very round trip that leaves the task. An invite goes this way if
 //
-//   - its id was made here, so that no answer about the id can keep the task away;
 //   - it is no member of an import, whose task is the chunk's;
 //   - Redis is one server: a cluster keeps no order between two of its nodes.
+//
+// The task is left before the answer about the id is known. Should the ledger have
+// known the id, it is the task of the invite that has it, and does no harm: handlers
+// read the ledger. If that invite needs none, it is taken back.
 //
 // asynq's client knows nothing of it. It calls its script as ever, on a connection
 // that sends ahead what the context carries.
@@ -32,6 +35,7 @@ type ahead struct {
 
 	sent       bool // A oneTrip has come by.
 	admissions []ledger.Admission
+	left       bool // The task was left now: there was none.
 	err        error
 }
 
@@ -55,28 +59,39 @@ func (c oneTrip) EvalSha(ctx context.Context, sha string, keys []string, args ..
 		call = redis.NewCmd(ctx)
 		call.SetErr(errNoRecord)
 	}
+	n, err := call.Int()
+	a.left = n == 1 && err == nil
 	return call
 }
 
-// inOneTrip admits an invite and leaves its task. It reports false if the usual
+// inOneTrip admits an invite and leaves its task. It returns nothing if the usual
 // way must be gone: Redis does not know a script yet, or the ledger's salt has
 // changed. What the attempt has left behind does no harm then: the task, if it is
 // there, is the one that the usual way leaves, and it waits for its record a
 // fraction of a second.
-func (c *Client) inOneTrip(ctx context.Context, l *ledger.Ledger, i tasks.Invite) (taskErr error, ok bool, _ error) {
-	entry, err := l.Prepare([]tasks.Invite{i})
+func (c *Client) inOneTrip(ctx context.Context, l *ledger.Ledger, i tasks.Invite, isNew bool) (_ *ahead, taskErr, _ error) {
+	entry, err := l.PrepareOne(i, isNew)
 	if err != nil {
-		return nil, false, err
+		return nil, nil, err
 	}
 	a := &ahead{ledger: l, entry: entry}
 	taskErr = c.giveCreate(context.WithValue(ctx, aheadKey{}, a), i)
 	if !a.sent {
-		return nil, false, nil
+		return nil, nil, nil
 	}
 	if _, fromServer := errors.AsType[redis.Error](a.err); fromServer {
-		return nil, false, nil
+		return nil, nil, nil
 	}
-	return taskErr, true, a.err
+	return a, taskErr, a.err
+}
+
+// takeBack takes the task away that a trip has left for an id whose invite needs none.
+// Should a worker be quicker, it finds the ledger as it is.
+func (c *Client) takeBack(trip *ahead, i tasks.Invite) {
+	if trip == nil || !trip.left {
+		return
+	}
+	_ = asynq.NewInspectorFromRedisClient(c.rdb).DeleteTask(c.queues.Of(i.Lane), i.ID)
 }
 
 // asynqClient returns asynq's client on a connection, and whether it can send two

@@ -46,6 +46,7 @@ type Entry struct {
 	salt     salt
 	args     []any // argsEach for every invite, made with that salt
 	people   []tasks.Email
+	made     bool // The id was made a moment ago (tasks.NewID): no trimmed invite had it.
 }
 
 // argsEach is how many arguments admit.lua takes for an invite, and argPerson the
@@ -78,6 +79,14 @@ func (l *Ledger) Prepare(invites []tasks.Invite) (Entry, error) {
 	return e, nil
 }
 
+// PrepareOne is Prepare for one invite. made says that tasks.NewID has made its id a
+// moment ago.
+func (l *Ledger) PrepareOne(i tasks.Invite, made bool) (Entry, error) {
+	e, err := l.Prepare([]tasks.Invite{i})
+	e.made = made
+	return e, err
+}
+
 // key writes the address keys that belong to a salt.
 func (e *Entry) key(s salt) {
 	e.salt = s
@@ -88,9 +97,23 @@ func (e *Entry) key(s salt) {
 	}
 }
 
-// arguments are those of admit.lua behind the salt.
+// script is the one that admits the entry: somebody waits for a single invite, which
+// therefore has a script of its own.
+func (e *Entry) script() string {
+	if len(e.people) == 1 && e.importID == "" {
+		return "one"
+	}
+	return "admit"
+}
+
+// arguments are those of the script behind the salt.
 func (e *Entry) arguments(now time.Time) []any {
-	return append([]any{millis(now), e.importID, e.owner}, e.args...)
+	args := append(make([]any, 0, len(e.args)+4), millis(now), e.importID, e.owner)
+	args = append(args, e.args...)
+	if e.made {
+		args = append(args, "1")
+	}
+	return args
 }
 
 // AdmitEntry is Admit for what is encoded already.
@@ -98,7 +121,7 @@ func (l *Ledger) AdmitEntry(ctx context.Context, now time.Time, e Entry) (_ []Ad
 	if len(e.people) == 0 {
 		return nil, chunk, nil
 	}
-	cmd, err := l.runSalted(ctx, "admit", func(s salt) []any {
+	cmd, err := l.runSalted(ctx, e.script(), func(s salt) []any {
 		if !bytes.Equal(s, e.salt) {
 			e.key(s)
 		}
@@ -115,7 +138,7 @@ func (l *Ledger) AdmitEntry(ctx context.Context, now time.Time, e Entry) (_ []Ad
 // the admissions. It is an attempt: after an error nothing has been written, unless
 // it is one of the connection, and AdmitEntry says what is really the matter.
 func (l *Ledger) QueueAdmit(ctx context.Context, pipe redis.Pipeliner, now time.Time, e Entry) (read func() ([]Admission, error)) {
-	cmd := l.code["admit"].EvalSha(ctx, pipe, []string{l.keys.prefix}, append([]any{[]byte(e.salt)}, e.arguments(now)...)...)
+	cmd := l.code[e.script()].EvalSha(ctx, pipe, []string{l.keys.prefix}, append([]any{[]byte(e.salt)}, e.arguments(now)...)...)
 	return func() ([]Admission, error) {
 		admissions, _, err := e.read(cmd)
 		return admissions, err

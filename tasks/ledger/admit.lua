@@ -91,7 +91,7 @@ for i, n in ipairs(new) do
   local key, score = K.later, ready
   if ready == '' or tonumber(ready) <= now then
     key = lane == '0' and K.wait0 or K.wait1
-    score = places[lane] or begin(key, K['fair' .. lane])
+    score = places[lane] or begin(key, lane == '0' and K.fair0 or K.fair1)
     places[lane] = score + 1
     if lane == '0' then arrived = arrived + 1 end
   end
@@ -125,7 +125,7 @@ end
 
 redis.call('HSET', K.rec, unpack(records))
 for key, w in pairs(waiting) do redis.call('ZADD', key, unpack(w)) end
-for lane, place in pairs(places) do redis.call('ZADD', K['fair' .. lane], place, queue) end
+for lane, place in pairs(places) do redis.call('ZADD', lane == '0' and K.fair0 or K.fair1, place, queue) end
 if arrived > 0 then
   redis.call('HINCRBY', K.pace, 'arrived', arrived)
   redis.call('HSET', K.pace, 'arrived.at', stamp)

@@ -105,10 +105,12 @@ var work = map[string]func(t *testing.T, l *Ledger, b busyLedger) error{
 		i, j := invite(t, "new@example.com"), invite(t, "later2@example.com")
 		i.ImportID, j.ImportID, j.NotBefore = "imp_more", "imp_more", start.Add(time.Hour)
 		_, _, err := l.Admit(t.Context(), start, []tasks.Invite{i, j})
-		if err != nil {
-			return err
-		}
-		_, _, err = l.Admit(t.Context(), start, []tasks.Invite{invite(t, "single@example.com")})
+		return err
+	},
+	"one": func(t *testing.T, l *Ledger, b busyLedger) error {
+		i := invite(t, "single@example.com")
+		i.Owner = "billing"
+		_, _, err := l.Admit(t.Context(), start, []tasks.Invite{i})
 		return err
 	},
 	"turn": func(t *testing.T, l *Ledger, b busyLedger) error {

@@ -3,6 +3,7 @@ package ledger
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/inviteq/inviteq/tasks"
@@ -72,15 +73,13 @@ func KeyPrefix(instance string) string {
 	return "inviteq:{" + cmp.Or(instance, tasks.DefaultInstance) + "}:"
 }
 
-// prelude is the Lua table K of every key, given the prefix as KEYS[1].
-func (keys) prelude() string {
+// prelude is the Lua table K of every key, in full: to put it together from the prefix
+// would cost each call more than most of its commands do.
+func (k keys) prelude() string {
 	var b strings.Builder
-	b.WriteString("local P = KEYS[1]\nlocal K = {\n")
-	for _, k := range keyNames {
-		fmt.Fprintf(&b, "  %s = P .. '%s',\n", k.lua, k.redis)
-	}
-	for _, k := range keyFamilies {
-		fmt.Fprintf(&b, "  %s = P .. '%s',\n", k.lua, k.redis)
+	b.WriteString("local K = {\n")
+	for _, n := range slices.Concat(keyNames, keyFamilies) {
+		fmt.Fprintf(&b, "  %s = '%s',\n", n.lua, k.prefix+n.redis)
 	}
 	b.WriteString("}\n")
 	return b.String()

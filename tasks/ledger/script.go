@@ -18,8 +18,8 @@ var scripts embed.FS
 
 // parts says which shared files stand before each script, in this order.
 var parts = map[string][]string{
-	"admit": nil, // It has no record to parse, and a producer waits for it.
-	"turn":  {"lib", policyPart}, "settle": {"lib", policyPart, "libgate", "libtoken"}, "gate": {"lib", policyPart, "libgate"},
+	"admit": nil, "one": nil, // They have no record to parse, and a producer waits for them.
+	"turn": {"lib", policyPart}, "settle": {"lib", policyPart, "libgate", "libtoken"}, "gate": {"lib", policyPart, "libgate"},
 	"topup": {"lib"}, "cancel": {"lib"}, "requeue": {"lib"}, "due": {"lib"}, "observe": {"lib"}, "spend": {"lib"}, "adopt": {"lib"}, "trim": {"lib"},
 	"beat": {"lib"}, "recover": {"lib", policyPart}, "unwatch": {"lib"}, "wish": {"lib"}, "reindex": {"lib"},
 	"note": nil,
@@ -30,7 +30,7 @@ const policyPart = "policy"
 // growing are the scripts that add records. A full Redis refuses them before they
 // begin; it lets all others run, because they carry what it has to its end. They
 // need some memory beyond maxmemory: see deployments/redis.conf.
-var growing = []string{"admit", "adopt"}
+var growing = []string{"admit", "one", "adopt"}
 
 // loadScripts puts the scripts together. With flags, which Redis knows since 7.0,
 // a script that Redis will not carry out to its end is refused before it begins:
