@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/alicebob/miniredis/v2"
@@ -50,6 +49,9 @@ func (c *demoCommand) Run(ctx context.Context, p *program) error {
 		return err
 	}
 	defer s.close()
+	if s.engine, ctx, err = startEngine(ctx, s.worker); err != nil {
+		return err
+	}
 	var played demoShow
 	if played, err = s.play(ctx, p); err != nil {
 		return err
@@ -59,6 +61,7 @@ func (c *demoCommand) Run(ctx context.Context, p *program) error {
 		err = p.printJSON(r)
 	} else {
 		err = r.print(p)
+		p.console.note("\nTo send a list of your own, to real people: CLERK_SECRET_KEY_FILE=clerk.key inviteq send team.csv")
 	}
 	if err == nil && (r.TooManyRequests > 0 || r.MostMails > 1 || r.Open > 0) {
 		err = errors.New("the demo did not keep a promise; please report the table above")
@@ -81,16 +84,14 @@ type stage struct {
 	sim    *clerksim.Sim
 	clerk  *clerk.Client
 	conn   *connection
-	stop   context.CancelFunc
-	worker sync.WaitGroup
-	failed error // why the worker has ended early
+	worker worker.Config
+	engine *engine
 }
 
 // newStage sets it up: Clerk's limits, with the simulated hour for an hour, in
 // the simulator as in the worker.
 func newStage(ctx context.Context, hour time.Duration) (_ *stage, err error) {
 	s := &stage{hour: hour}
-	ctx, s.stop = context.WithCancel(ctx)
 	defer func() {
 		if err != nil {
 			s.close()
@@ -136,15 +137,7 @@ func newStage(ctx context.Context, hour time.Duration) (_ *stage, err error) {
 	if s.conn, err = open(ctx, opts, cfg); err != nil {
 		return nil, err
 	}
-	w, err := worker.New(ctx, worker.Config{Redis: opts, Ledger: cfg, Clerk: s.clerk, Log: zerolog.Nop()})
-	if err != nil {
-		return nil, err
-	}
-	s.worker.Go(func() {
-		if s.failed = w.Run(ctx); s.failed != nil {
-			s.stop()
-		}
-	})
+	s.worker = worker.Config{Redis: opts, Ledger: cfg, Clerk: s.clerk, Log: zerolog.Nop()}
 	return s, nil
 }
 
@@ -172,8 +165,9 @@ func (s *stage) populate() error {
 
 // close ends what runs, from the worker to Redis.
 func (s *stage) close() {
-	s.stop()
-	s.worker.Wait()
+	if s.engine != nil {
+		_ = s.engine.halt() // play has asked
+	}
 	if s.conn != nil {
 		s.conn.Close()
 	}
@@ -230,8 +224,8 @@ func (s *stage) play(ctx context.Context, p *program) (demoShow, error) {
 	defer tick.Stop()
 	for {
 		if err := s.step(ctx, &sh); err != nil {
-			if s.failed != nil {
-				err = s.failed
+			if failed := s.engine.halt(); failed != nil {
+				err = failed
 			}
 			return sh, err
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -16,36 +17,65 @@ import (
 // plainEvery is how often progress is told where no line can be drawn again.
 const plainEvery = 10 * time.Second
 
+// followEvery is how often it is looked how far an import has come.
+const followEvery = time.Second
+
 // follow shows how an import goes until every invite is settled, and returns
 // its last counts. On a terminal it draws a bar; elsewhere it writes a line now
-// and then. A Redis that restarts is waited for.
-func (p *program) follow(ctx context.Context, conn *connection, id string) (enqueue.Import, error) {
+// and then. A Redis that restarts is waited for. trouble is asked for what else
+// should be told, each once; nil is nothing.
+func (p *program) follow(ctx context.Context, conn *connection, id string, trouble func(enqueue.Import) []string) (enqueue.Import, error) {
 	screen := newLive(p.console)
 	defer screen.clear()
+	tick := time.NewTicker(followEvery)
+	defer tick.Stop()
 	var last enqueue.Import
 	var told time.Time
 	var pace pace
-	for i, err := range conn.client.Follow(ctx, id) {
+	said := map[string]bool{}
+	for {
+		i, err := conn.client.Import(ctx, id)
 		switch {
-		case err == nil:
-			last = i
-			pace.see(time.Now(), i)
 		case ctx.Err() != nil:
-			return last, err
+			return last, context.Cause(ctx)
 		case errors.Is(err, enqueue.ErrNotFound):
 			return last, err
-		default:
+		case err != nil:
 			screen.draw(p.console.onErr.yellow("Redis does not answer; trying again…"))
-			continue
+		default:
+			moved := !maps.Equal(i.States, last.States)
+			last = i
+			pace.see(time.Now(), i)
+			p.tellOnce(screen, said, trouble, i)
+			if screen != nil {
+				screen.draw(importBar(screen.width(), screen.paint, i), importLine(i)+pace.String())
+			} else if moved && time.Since(told) >= plainEvery {
+				told = time.Now()
+				p.console.note("%s%s", importLine(i), pace)
+			}
+			if i.Open == 0 {
+				return last, nil
+			}
 		}
-		if screen != nil {
-			screen.draw(importBar(screen.width(), screen.paint, i), importLine(i)+pace.String())
-		} else if time.Since(told) >= plainEvery {
-			told = time.Now()
-			p.console.note("%s%s", importLine(i), pace)
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
 		}
 	}
-	return last, nil
+}
+
+// tellOnce says what has not been said yet.
+func (p *program) tellOnce(screen *live, said map[string]bool, trouble func(enqueue.Import) []string, i enqueue.Import) {
+	if trouble == nil {
+		return
+	}
+	for _, words := range trouble(i) {
+		if !said[words] {
+			said[words] = true
+			screen.clear()
+			p.console.note("%s", words)
+		}
+	}
 }
 
 // pace is how fast an import goes, measured while it is followed.

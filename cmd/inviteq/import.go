@@ -75,7 +75,7 @@ func (c *importCommand) Run(ctx context.Context, p *program) error {
 	}
 	defer list.Close()
 
-	r := importRun{importCommand: c, p: p, list: list}
+	r := importRun{importCommand: c, p: p, list: list, done: "enqueued"}
 	if err := r.check(ctx); err != nil {
 		return err
 	}
@@ -109,6 +109,8 @@ type importRun struct {
 	report *report
 	found  lists.Survey
 	result lists.Accepted
+
+	done string // with rows: enqueued, or sent
 }
 
 // badRowJSON is a bad row in --json; a row with several problems has several.
@@ -142,7 +144,7 @@ func (r *importRun) check(ctx context.Context) (err error) {
 	}
 	switch name := listName(r.File); {
 	case r.found.Bad > 0 && !r.SkipInvalid:
-		return usagef("%s of %s rows are bad, so nothing was enqueued: fix them, or leave them out with --skip-invalid", show.Thousands(r.found.Bad), show.Thousands(r.found.Rows()))
+		return usagef("%s of %s rows are bad, so nothing was %s: fix them, or leave them out with --skip-invalid", show.Thousands(r.found.Bad), show.Thousands(r.found.Rows()), r.done)
 	case r.found.Rows() == 0:
 		return usagef("%s has no rows, so there is nobody to invite", name)
 	case r.found.Good == 0:
@@ -201,8 +203,8 @@ func (r *importRun) dry() error {
 	return err
 }
 
-// enqueue hands the good rows over.
-func (r *importRun) enqueue(ctx context.Context) (err error) {
+// handOver enqueues the good rows, as far as they are new.
+func (r *importRun) handOver(ctx context.Context) (err error) {
 	p := r.p
 	screen := newLive(p.console)
 	defer screen.clear()
@@ -222,16 +224,22 @@ func (r *importRun) enqueue(ctx context.Context) (err error) {
 	}
 	p.warnTask(r.result.TaskErr)
 	for _, conflict := range r.result.Conflicts {
-		p.console.note("%v: not enqueued: %s", conflict.Place, r.conflict(conflict))
+		p.console.note("%v: not %s: %s", conflict.Place, r.done, r.conflict(conflict))
 	}
-	if r.JSON {
-		return nil
+	return nil
+}
+
+// enqueue hands the good rows over, and says so.
+func (r *importRun) enqueue(ctx context.Context) error {
+	if err := r.handOver(ctx); err != nil || r.JSON {
+		return err
 	}
+	p := r.p
 	words := show.Thousands(r.result.Admitted) + " invites enqueued"
 	if r.result.Known > 0 {
 		words += fmt.Sprintf(", %s known from an earlier run", show.Thousands(r.result.Known))
 	}
-	_, err = fmt.Fprintf(p.console.out, "%s: %s%s.\n", p.console.onOut.bold(r.ImportID), words, r.leftOut())
+	_, err := fmt.Fprintf(p.console.out, "%s: %s%s.\n", p.console.onOut.bold(r.ImportID), words, r.leftOut())
 	if r.result.Admitted == 0 && err == nil {
 		p.console.note("To invite the same list anew, give it another --import-id.")
 	}
@@ -272,6 +280,9 @@ func (r *importRun) stopped(ctx context.Context, err error) error {
 // again is the command that goes on with this import.
 func (r *importRun) again() string {
 	words := []string{"inviteq import", quoted(r.File), "--import-id", r.ImportID}
+	if r.done == "sent" {
+		words = []string{"inviteq send", quoted(r.File)}
+	}
 	for _, rule := range r.Column {
 		words = append(words, "--column", quoted(rule))
 	}
@@ -308,7 +319,7 @@ func (r *importRun) finish(ctx context.Context) error {
 	var now enqueue.Import
 	var err error
 	if r.Wait {
-		now, err = p.follow(ctx, r.conn, r.ImportID)
+		now, err = p.follow(ctx, r.conn, r.ImportID, nil)
 		if ctx.Err() != nil {
 			p.console.note("The import goes on without this command; `inviteq status %s` tells how far it is. To follow it again: `%s`", r.ImportID, r.again())
 			return context.Canceled

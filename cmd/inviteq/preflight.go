@@ -43,7 +43,7 @@ func (r *importRun) preflight(ctx context.Context, clerkAPI *clerk.Client) error
 	if r.JSON {
 		return r.p.printJSON(preflightJSON{r.found.Rows(), r.found.Bad, r.found.Duplicates, r.ImportID, forecastOf(f)})
 	}
-	if err := r.p.printForecast(r.found, f); err != nil {
+	if err := r.p.printForecast(r.found, f, false); err != nil {
 		return err
 	}
 	r.p.console.note("Nothing was done.")
@@ -111,7 +111,8 @@ func (p *program) readShare() float64 {
 	return lookingShare(limit)
 }
 
-func (p *program) printForecast(found lists.Survey, f preflight.Forecast) error {
+// printForecast tells it as a table. alone is true if nobody else uses the ledger.
+func (p *program) printForecast(found lists.Survey, f preflight.Forecast, alone bool) error {
 	var t table
 	t.header("what would happen", "people", "")
 	t.row(text("to be invited"), number(int64(f.ToSend)), text("one mail each"))
@@ -145,7 +146,7 @@ func (p *program) printForecast(found lists.Survey, f preflight.Forecast) error 
 	if f.Before > 0 {
 		words += fmt.Sprintf(" %s that wait in the import lane go first.", show.Count(f.Before, "invite"))
 	}
-	if f.ToSend > 0 {
+	if f.ToSend > 0 && !alone {
 		words += " While it is sent, people who click are served before it, and other imports take turns with it."
 	}
 	if words != "" {

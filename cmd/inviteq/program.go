@@ -21,6 +21,7 @@ type grammar struct {
 
 	Worker workerCommand `cmd:"" group:"deliver" help:"Deliver invites through Clerk until told to stop."`
 
+	Send   sendCommand    `cmd:"" group:"produce" help:"Send a list from this machine, without a Redis."`
 	API    apiCommand     `cmd:"" name:"api" group:"produce" help:"Serve the HTTP API, and manage its tokens."`
 	Invite invitesCommand `cmd:"" group:"produce" help:"Invite one person, or a few."`
 	Import importCommand  `cmd:"" group:"produce" help:"Invite the people on a list."`

@@ -21,11 +21,8 @@ import (
 type workerCommand struct {
 	ClerkAPIURL string `name:"clerk-api-url" variable:"CLERK_API_URL" default:"https://api.clerk.com/v1" placeholder:"URL" help:"Clerk's API. Plain http is accepted on this machine only, or with a key that is not live."`
 
-	LimitSingle string `default:"100/1h" placeholder:"CALLS/WINDOW" help:"Clerk's limit on single invitations; none disables it."`
-	LimitBulk   string `default:"25/1h" placeholder:"CALLS/WINDOW" help:"Clerk's limit on bulk calls; none disables it."`
-	LimitOther  string `default:"1000/10s" placeholder:"CALLS/WINDOW" help:"Clerk's limit on all calls together; none disables it. A development instance has 100/10s."`
-	BulkSize    string `default:"10" placeholder:"N" help:"Invitations in a full bulk call; Clerk takes at most 10."`
-	Reserve     string `default:"auto" placeholder:"N" help:"Single calls per window that imports leave to interactive invites; auto follows the demand."`
+	limitFlags
+	Reserve string `default:"auto" placeholder:"N" help:"Single calls per window that imports leave to interactive invites; auto follows the demand."`
 
 	RequestTimeout  string `default:"10s" placeholder:"DURATION" help:"How long one call to Clerk may take."`
 	ShutdownTimeout string `default:"35s" placeholder:"DURATION" help:"How long the worker may take to stop; it must be longer than a claim, which is the request timeout and 13s."`
@@ -52,6 +49,24 @@ type workerCommand struct {
 	LogLevel  string `enum:"debug,info,warn,error" default:"info" placeholder:"LEVEL" help:"debug, info, warn or error."`
 	LogFormat string `enum:"auto,json,text" default:"auto" placeholder:"FORMAT" help:"json or text; auto is text on a terminal."`
 	instanceFlag
+}
+
+// limitFlags are Clerk's limits.
+type limitFlags struct {
+	LimitSingle string `default:"100/1h" placeholder:"CALLS/WINDOW" help:"Clerk's limit on single invitations; none disables it."`
+	LimitBulk   string `default:"25/1h" placeholder:"CALLS/WINDOW" help:"Clerk's limit on bulk calls; none disables it."`
+	LimitOther  string `default:"1000/10s" placeholder:"CALLS/WINDOW" help:"Clerk's limit on all calls together; none disables it. A development instance has 100/10s."`
+	BulkSize    string `default:"10" placeholder:"N" help:"Invitations in a full bulk call; Clerk takes at most 10."`
+}
+
+// limits understands the flags and adds to the complaints.
+func (f limitFlags) limits(all *complaints) (l ledger.Limits, bulk int) {
+	l = ledger.Limits{
+		Single: setting(all, "limit-single", f.LimitSingle, ledger.ParseLimit),
+		Bulk:   setting(all, "limit-bulk", f.LimitBulk, ledger.ParseLimit),
+		Other:  setting(all, "limit-other", f.LimitOther, ledger.ParseLimit),
+	}
+	return l, setting(all, "bulk-size", f.BulkSize, parseBulkSize)
 }
 
 func (workerCommand) Help() string {
@@ -114,16 +129,12 @@ func (c *workerCommand) Run(ctx context.Context, p *program) error {
 // with it goes to the complaints.
 func (c *workerCommand) config(p *program, pages adminPages) worker.Config {
 	all := &p.complaints
+	limits, bulk := c.limits(all)
 	cfg := worker.Config{
 		Redis: p.redisOptions(),
 		Ledger: ledger.Config{
 			Instance: p.instance(c.Instance),
-			Limits: ledger.Limits{
-				Single: setting(all, "limit-single", c.LimitSingle, ledger.ParseLimit),
-				Bulk:   setting(all, "limit-bulk", c.LimitBulk, ledger.ParseLimit),
-				Other:  setting(all, "limit-other", c.LimitOther, ledger.ParseLimit),
-			},
-			Bulk:    setting(all, "bulk-size", c.BulkSize, parseBulkSize),
+			Limits:   limits, Bulk: bulk,
 			Reserve: setting(all, "reserve", c.Reserve, parseReserve),
 
 			ForecastFor: time.Second,

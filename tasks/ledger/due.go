@@ -34,6 +34,16 @@ func (l *Ledger) Due(ctx context.Context, now time.Time) (d Dues, err error) {
 	return Dues{u.Val() > 0, r.Val() > 0, w.Val() > 0, unheard}, nil
 }
 
+// NextLook returns when the next unknown invite will be looked up at Clerk; the zero
+// time if there is none.
+func (l *Ledger) NextLook(ctx context.Context) (time.Time, error) {
+	first, err := l.rdb.ZRangeWithScores(ctx, l.keys.state(tasks.Unknown), 0, 0).Result()
+	if err != nil || len(first) == 0 {
+		return time.Time{}, err
+	}
+	return time.UnixMilli(int64(first[0].Score)), nil
+}
+
 // DueUnknown hands out at most n unknown invites that should be looked up now.
 // They come up again after the lease if nobody settles them.
 func (l *Ledger) DueUnknown(ctx context.Context, now time.Time, lease time.Duration, n int) ([]Record, error) {

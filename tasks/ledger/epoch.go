@@ -141,6 +141,12 @@ func (l *Ledger) Beat(ctx context.Context, now time.Time, server string) (Pulse,
 	return p, err
 }
 
+// Trust says that the ledger stands on this server now, by its run id, and has
+// forgotten nothing: the caller has ended the server before it in order.
+func (l *Ledger) Trust(ctx context.Context, server string) error {
+	return l.note(ctx, "meta", "server", []byte(server))
+}
+
 // asideShown is how many unreadable records are named.
 const asideShown = 10
 

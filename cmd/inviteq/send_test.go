@@ -1,0 +1,193 @@
+package main
+
+import (
+	"encoding/csv"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/inviteq/inviteq/clerk/clerksim"
+)
+
+// sender is the real program on a machine with a list and no Redis, and a simulated
+// Clerk beside it.
+type sender struct {
+	*binary
+	sim  *process
+	addr string
+}
+
+// newSender starts the simulated Clerk, whose hour takes four seconds.
+func newSender(t *testing.T, faults ...string) *sender {
+	t.Helper()
+	s := &sender{binary: buildBinary(t)}
+	s.env = append(s.env, "XDG_STATE_HOME="+shortFolder(t), "CLERK_SECRET_KEY="+clerksim.DefaultSecretKey,
+		"INVITEQ_LIMIT_SINGLE=100/4s", "INVITEQ_LIMIT_BULK=25/4s", "INVITEQ_LIMIT_OTHER=1000/1s", "INVITEQ_REQUEST_TIMEOUT=1s")
+	args := []string{"clerksim", "--addr", "127.0.0.1:0", "--limits", "single=100/4s,bulk=25/4s,other=1000/1s", "--latency", "100ms/300ms"}
+	for _, fault := range faults {
+		args = append(args, "--fault", fault)
+	}
+	s.sim = s.start(args...)
+	eventually(t, "the simulated Clerk listens", func() bool { return strings.Contains(s.sim.log.String(), "/v1") })
+	_, rest, _ := strings.Cut(s.sim.log.String(), "at http://")
+	s.addr, _, _ = strings.Cut(rest, "/v1")
+	s.env = append(s.env, "CLERK_API_URL=http://"+s.addr+"/v1")
+	return s
+}
+
+// shortFolder is a folder whose name leaves room for that of a socket.
+func shortFolder(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "iq") //nolint:usetesting // the test's own is too long
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	return dir
+}
+
+// invited counts the invitations of Clerk's list by address.
+func (s *sender) invited(t *testing.T) map[string]int {
+	t.Helper()
+	count := map[string]int{}
+	for offset := 0; ; offset += 500 {
+		page := invitations(t, s.addr, offset)
+		for _, address := range page {
+			count[address]++
+		}
+		if len(page) < 500 {
+			return count
+		}
+	}
+}
+
+// good waits for the end of a process, which must be good.
+func (p *process) good(t *testing.T, within time.Duration) {
+	t.Helper()
+	late := time.AfterFunc(within, func() { _ = p.Process.Kill() })
+	defer late.Stop()
+	if err := p.Wait(); err != nil {
+		t.Fatalf("%v\n%s", err, p.log)
+	}
+}
+
+// TestSendKilled kills inviteq send twice in the middle, while Clerk loses answers. The
+// third time it comes to its end, and each person has one mail.
+func TestSendKilled(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes a minute")
+	}
+	t.Parallel()
+	killSend(t, "email", 0, 3*time.Minute)
+}
+
+// killSend sends a list of 700 people, of whom some have ignore_existing.
+func killSend(t *testing.T, header string, again int, within time.Duration) {
+	t.Helper()
+	s := newSender(t, "bulk_create/drop-after:8%", "create/drop-after:4%")
+	const people = 700
+	var list strings.Builder
+	fmt.Fprintf(&list, "%s\n", header)
+	for n := range people {
+		fmt.Fprintf(&list, "person.%d@example.com", n)
+		if strings.Contains(header, "ignore_existing") {
+			fmt.Fprintf(&list, ",%t", n < again)
+		}
+		list.WriteString("\n")
+	}
+	path, outcomes := file(t, "team.csv", list.String()), filepath.Join(t.TempDir(), "outcomes.csv")
+	for _, mails := range []int{150, 350} {
+		run := s.start("send", path, "--yes")
+		eventually(t, fmt.Sprintf("%d are invited", mails), func() bool { return len(s.invited(t)) >= mails })
+		second := s.start("send", path, "--yes")
+		if err := second.Wait(); err == nil || !strings.Contains(second.log.String(), "another inviteq send is running with this key") {
+			t.Errorf("a second run beside the first: %v\n%s", err, second.log)
+		}
+		run.end(syscall.SIGKILL)
+	}
+	if done := len(s.invited(t)); done == people {
+		t.Error("it was not killed in the middle")
+	}
+	run := s.start("send", path, "--report", outcomes, "--yes")
+	run.good(t, within)
+	wants(t, run.log.String(), "team.csv was begun before: ", "of 700 are settled", "pending      700")
+
+	count := s.invited(t)
+	for n := range people {
+		if address := fmt.Sprintf("person.%d@example.com", n); count[address] != 1 {
+			t.Errorf("%s has %d invitations", address, count[address])
+		}
+	}
+	f, err := os.Open(outcomes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	rows, err := csv.NewReader(f).ReadAll()
+	if err != nil || len(rows) != people+1 {
+		t.Fatalf("the report has %d rows, %v", len(rows), err)
+	}
+	for _, row := range rows[1:] {
+		if row[2] != "pending" || !strings.HasPrefix(row[5], "inv_") {
+			t.Errorf("the report says %q", row)
+		}
+	}
+
+	// The same again is known, and sends nothing.
+	run = s.start("send", path, "--yes")
+	run.good(t, 20*time.Second)
+	wants(t, run.log.String(), "700 of 700 are settled")
+	s.sim.end(syscall.SIGTERM)
+	wants(t, s.sim.log.String(), " 700 e-mails", "at most 1 for one address")
+}
+
+// TestSoakSend kills it where the list has ignore_existing, so that nothing but the mark
+// tells whether a call that was cut off has invited the person, and only once it cannot
+// be carried out any more.
+func TestSoakSend(t *testing.T) {
+	if os.Getenv("INVITEQ_SOAK") != "1" {
+		t.Skip("takes up to twenty minutes: make soak")
+	}
+	t.Parallel()
+	killSend(t, "email,ignore_existing", 300, 40*time.Minute)
+}
+
+// TestSendInterrupted ends it with Ctrl-C twice, while answers are lost to people who
+// have ignore_existing: calls under way are finished, and the next run goes on.
+func TestSendInterrupted(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes a quarter of a minute")
+	}
+	t.Parallel()
+	s := newSender(t, "bulk_create/drop-after:8%")
+	var list strings.Builder
+	list.WriteString("email;ignore_existing\n")
+	for n := range 300 {
+		fmt.Fprintf(&list, "person.%d@example.com;ja\n", n)
+	}
+	path := file(t, "Gäste.csv", list.String())
+	for _, mails := range []int{50, 150} {
+		run := s.start("send", path, "--yes")
+		eventually(t, fmt.Sprintf("%d are invited", mails), func() bool { return len(s.invited(t)) >= mails })
+		if err := run.Process.Signal(os.Interrupt); err != nil {
+			t.Fatal(err)
+		}
+		if err := run.Wait(); err == nil || run.ProcessState.ExitCode() != exitFailed {
+			t.Errorf("it ended with %v", err)
+		}
+		wants(t, run.log.String(), "Stopping; calls to Clerk that are under way are finished first", "of 300 are settled. To go on: `inviteq send "+path+"`", "interrupted")
+	}
+	run := s.start("send", path, "--yes", "--json")
+	run.good(t, time.Minute)
+	for address, n := range s.invited(t) {
+		if n != 1 {
+			t.Errorf("%s has %d invitations", address, n)
+		}
+	}
+	s.sim.end(syscall.SIGTERM)
+	wants(t, s.sim.log.String(), " 300 e-mails", "at most 1 for one address")
+}

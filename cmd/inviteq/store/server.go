@@ -1,0 +1,127 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// server is a redis-server of our own, on a unix socket in the folder.
+type server struct {
+	socket string
+	done   chan struct{} // closed when the process has ended
+	log    string
+}
+
+// appendOnly are the names of what a redis-server leaves in the folder, since version
+// 7 and before.
+var appendOnly = []string{"appendonlydir", "appendonly.aof"}
+
+// A redis-server is asked every so often whether it has read its files, for so long.
+const (
+	askEvery    = 20 * time.Millisecond
+	loadsAtMost = 2 * time.Minute
+	stopsAtMost = 20 * time.Second
+)
+
+// startServer starts one, and waits until it answers.
+func startServer(ctx context.Context, dir string) (*server, error) {
+	s := &server{socket: filepath.Join(dir, "redis.sock"), done: make(chan struct{}), log: filepath.Join(dir, "redis.log")}
+	if err := s.endLeftOver(ctx); err != nil {
+		return nil, err
+	}
+	_ = os.Remove(s.log)                                                                                                                           // of the last run
+	command := exec.CommandContext(context.WithoutCancel(ctx), "redis-server", "--port", "0", "--unixsocket", s.socket, "--unixsocketperm", "700", //nolint:gosec // the path is ours
+		"--dir", dir, "--logfile", s.log, "--save", "", "--appendonly", "yes", "--appendfsync", "always", "--maxmemory", "0")
+	ownGroup(command)
+	if err := command.Start(); err != nil {
+		return nil, err
+	}
+	go func() {
+		_ = command.Wait() // its log says why
+		close(s.done)
+	}()
+	rdb := s.client()
+	defer rdb.Close()
+	ctx, cancel := context.WithTimeout(ctx, loadsAtMost)
+	defer cancel()
+	for rdb.Ping(ctx).Err() != nil {
+		select {
+		case <-time.After(askEvery):
+		case <-s.done:
+			return nil, s.err()
+		case <-ctx.Done():
+			return nil, errors.Join(context.Cause(ctx), s.stop())
+		}
+	}
+	return s, nil
+}
+
+func (s *server) client() *redis.Client {
+	return redis.NewClient(&redis.Options{Network: "unix", Addr: s.socket, MaxRetries: -1, DisableIdentity: true})
+}
+
+// endLeftOver ends the server of a process that was killed, where the system has not
+// done so. Two servers on the same files would spoil them.
+func (s *server) endLeftOver(ctx context.Context) error {
+	rdb := s.client()
+	defer rdb.Close()
+	ctx, cancel := context.WithTimeout(ctx, stopsAtMost)
+	defer cancel()
+	for shutdown(ctx, rdb) {
+		select {
+		case <-time.After(askEvery):
+		case <-ctx.Done():
+			return fmt.Errorf("a redis-server of an earlier run does not end: %w", context.Cause(ctx))
+		}
+	}
+	return nil
+}
+
+// shutdown tells a server to end, and reports whether there was one to hear it. Every
+// write is on disk already.
+func shutdown(ctx context.Context, rdb *redis.Client) bool {
+	err := rdb.ShutdownNoSave(ctx).Err()
+	_, answered := errors.AsType[redis.Error](err)
+	return answered || rdb.Ping(ctx).Err() == nil
+}
+
+// stop ends it. The error is what ended it before.
+func (s *server) stop() error {
+	select {
+	case <-s.done:
+		return s.err()
+	default:
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), stopsAtMost)
+	defer cancel()
+	rdb := s.client()
+	defer rdb.Close()
+	for shutdown(ctx, rdb) {
+		select {
+		case <-time.After(askEvery):
+		case <-ctx.Done():
+			return errors.New("redis-server does not end")
+		}
+	}
+	select {
+	case <-s.done:
+		return nil
+	case <-ctx.Done():
+		return errors.New("redis-server does not end")
+	}
+}
+
+// err says why the server has ended, as it said itself.
+func (s *server) err() error {
+	text, _ := os.ReadFile(s.log)
+	lines := strings.Split(strings.TrimSpace(string(text)), "\n")
+	return fmt.Errorf("redis-server has ended; the end of its log (%s): %s", s.log, strings.Join(lines[max(0, len(lines)-3):], " / "))
+}
