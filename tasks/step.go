@@ -62,7 +62,10 @@ var steps = []Step{
 	{Sending, Expired, "That reading has found it, and it had run out.", atClerk},
 	{Sending, Revoked, "That reading has found it, and it was revoked.", atClerk},
 	{Sending, Parked, "That reading has found one that may be its own; or Clerk cannot read the call.", unclear},
-	{Sending, Queued, "The call was not made, or Clerk has refused it for now or because of another member.", notNow},
+	{
+		Sending, Queued, "The call was not made, or Clerk has refused it for now or because of another member.",
+		append([]Reason{ReasonMayArrive}, notNow...),
+	},
 	{
 		Sending, Unknown, "The answer does not tell, the worker has died, or the refusal may be due to an invitation of its own.",
 		[]Reason{ReasonNoClearAnswer, ReasonWorkerDied, ReasonChecking, ReasonInvitationExists, ReasonExistingUser},

@@ -46,7 +46,7 @@ func TestStepsAreWholeAndTrue(t *testing.T) {
 // queued only for a reason that says that it was not, and what Clerk has never is,
 // but for a person who sends again what was deleted there.
 func TestNothingIsSentTwice(t *testing.T) {
-	says := append([]Reason{ReasonNotAtClerk, ReasonWaitsForRevoke}, notNow...)
+	says := append([]Reason{ReasonNotAtClerk, ReasonWaitsForRevoke, ReasonMayArrive}, notNow...)
 	for _, s := range Steps() {
 		if s.To != Queued {
 			continue

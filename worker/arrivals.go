@@ -57,7 +57,7 @@ func (a *arrivals) look(ctx context.Context) (int, error) {
 				return len(due), err
 			}
 		}
-		if !waits && over(s.Calls, facts.Now) {
+		if !waits && over(r, s.Calls, facts) {
 			if err := a.ledger.EndWatch(ctx, ledger.Now, r.Invite.ID); err != nil {
 				return len(due), err
 			}
@@ -79,20 +79,21 @@ func (a *arrivals) mayBeAnothers(ctx context.Context, r ledger.Record, inv clerk
 		case o.Invite.ID == r.Invite.ID || !o.State.Open():
 			return false
 		case o.State == tasks.Unknown && o.Reason == tasks.ReasonInvitationExists:
-			return o.Doubt // Its last call was refused, and made nothing.
+			return ownership.MayArrive(o, facts) // Its last call was refused, and made nothing.
 		}
-		return o.State != tasks.Queued || o.Doubt
+		return o.State != tasks.Queued || ownership.MayArrive(o, facts)
 	}), err
 }
 
 // over reports whether nothing can arrive any more, and a list shows what has.
-func over(calls []ledger.Call, now time.Time) bool {
+func over(r ledger.Record, calls []ledger.Call, f ownership.Facts) bool {
+	last := ownership.ForgottenUntil(r, f)
 	for _, c := range calls {
-		if now.Before(c.Bound.Add(watchLag)) {
-			return false
+		if c.Bound.After(last) {
+			last = c.Bound
 		}
 	}
-	return true
+	return !f.Now.Before(last.Add(watchLag))
 }
 
 // arrived deals with an invitation that a lost call has made after its invite had

@@ -113,7 +113,10 @@
 // under an id that may be a repetition (the caller's, or an import's), is looked for
 // before it is sent. An invitation from the gap with its content is its answer;
 // with ignore_existing, or if the gap is long and the invitation has ended, it is
-// parked, and nothing is guessed. An epoch is looked back at for thirty days.
+// parked, and nothing is guessed. A call that was forgotten may arrive late, like any:
+// with ignore_existing such an invite waits until none can, a revoke of one reads
+// before it says canceled, and the watch looks for what arrives. An epoch is looked
+// back at for thirty days.
 //
 // # Time
 //
@@ -150,8 +153,8 @@
 // model/protocol.pml is this page for spin: one address, two invites, four calls, in
 // worlds of lost answers, late calls, marks, wishes, other people's invitations, a
 // ledger that goes back, two workers and stalled ones. `make model` plays them, with
-// bugs planted. Its head says where the code is behind it, and what it cannot say:
-// time as numbers, quotas, bulk calls, and what a person decides.
+// bugs planted. Its head says what it cannot say: time as numbers, quotas, bulk calls,
+// and what a person decides.
 //
 // # Files
 //

@@ -172,11 +172,14 @@ func (r *reads) others(ctx context.Context, of ledger.Record, shown []clerk.Invi
 		wanted := owners[inv.ID] == "" && slices.ContainsFunc(wishes, func(w ledger.RevokeRequest) bool {
 			return r.facts().Clock.MayPrecede(inv.CreatedAt, w.CreatedAt)
 		})
-		if wanted || slices.ContainsFunc(records, func(o ledger.Record) bool { return o.InvitationID == inv.ID && o.RevokeWanted }) {
+		if wanted || slices.ContainsFunc(records, func(o ledger.Record) bool {
+			return o.InvitationID == inv.ID && (o.RevokeWanted || slices.ContainsFunc(wishes, func(w ledger.RevokeRequest) bool { return w.Means(o) }))
+		}) {
 			leaving = append(leaving, inv.ID)
 		}
 	}
-	records = slices.DeleteFunc(records, func(o ledger.Record) bool { return o.Invite.ID == of.Invite.ID || !o.Doubt })
+	facts := r.facts()
+	records = slices.DeleteFunc(records, func(o ledger.Record) bool { return o.Invite.ID == of.Invite.ID || !ownership.MayArrive(o, facts) })
 	calls, err := r.ledger.Calls(ctx, records...)
 	for _, o := range records {
 		siblings = append(siblings, verdict.Sibling{Record: o, Calls: calls[o.Invite.ID]})

@@ -153,8 +153,8 @@ func (o *oracle) mayBeTwo(i *simInvite) bool {
 			why = "deleted at Clerk before its answer was known, or when it had been forgotten"
 		case ended && o.arrivedLate(inv) && inv.Status != clerksim.StatusPending:
 			why = "a lost call arrived after its sibling had ended"
-		case o.underWay(before) || o.underWay(inv):
-			why = "a call was under way when the ledger forgot it, and arrived afterwards"
+		case !i.IgnoreExisting && (o.underWay(before) || o.underWay(inv)):
+			why = "a call was under way when the ledger forgot it, and arrived after its sibling had ended"
 		case o.swapped(i, before):
 			why = "another invite for the address with equal content was told its invitation is its own"
 		case (i.IgnoreExisting || before.Status != clerksim.StatusPending) && o.foreignForm(i):

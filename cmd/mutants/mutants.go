@@ -274,6 +274,26 @@ var mutants = []mutant{
 		old: "case owners[inv.ID] != \"\" || !clock.MayPrecede(inv.CreatedAt, w.CreatedAt):", new: "case owners[inv.ID] != \"\":",
 	},
 	{
+		name: "after an epoch send with ignore_existing after one look", file: "worker/verdict/look.go",
+		old: "r.Invite.IgnoreExisting && f.Now.Before(until) {", new: "false && until.IsZero() {", test: "TestTranscripts/28",
+	},
+	{
+		name: "leave open what a forgotten call makes late", file: lib,
+		old: "elseif last > now then", new: "elseif false then", test: "TestTranscripts/30",
+	},
+	{
+		name: "cancel unread what may have been sent and forgotten", file: "tasks/ledger/cancel.lua",
+		old: "and not forgotten(r, now) then", new: "then", test: "TestTranscripts/31",
+	},
+	{
+		name: "fail unread what may have been sent and forgotten", file: lib,
+		old: "(concerned and state == 'failed' and from == 'queued')", new: "false", test: "TestTranscripts/32",
+	},
+	{
+		name: "reject for an invitation that has ended since", file: "worker/verdict/look.go",
+		old: "if s.hasGone(r, f) {", new: "if false {", test: "TestTranscripts/34",
+	},
+	{
 		name: "leave open what a lost call has made late", file: "worker/arrivals.go",
 		old: "case inv.Status != clerk.Pending:", new: "case true:", kind: "late",
 	},

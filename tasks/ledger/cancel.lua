@@ -12,7 +12,7 @@ local r = load(id)
 if not r then return '' end
 local state = NAME[r.s]
 if state == 'queued' or state == 'parked' or state == 'failed' then
-  if r.doubt ~= '1' then return move(r, 'canceled', now, R.revoke_requested) end
+  if r.doubt ~= '1' and not forgotten(r, now) then return move(r, 'canceled', now, R.revoke_requested) end
   -- A read comes first; when nobody else is under way to the address. Until then the caller asks again.
   r.revoke = '1'
   if taken(r, now) then return line(r) .. r.body end

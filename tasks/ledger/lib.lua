@@ -149,12 +149,42 @@ local function note_call(r, bound)
   r.doubt = '1'
 end
 
+-- forgotten tells whether the ledger may have forgotten a call of the invite (Epoch.Concerns in epoch.go), and up to
+-- when such a call may arrive.
+local EPOCH_MATTERS, GAP_SLACK = 2592000000, 5000
+local function forgotten(r, now)
+  local concerned, last = false, 0
+  local again = r.import ~= '' or #r.id ~= 28 or not string.match(r.id, '^inq_[0-9a-hjkmnp-tv-z]+$')
+  for stop in string.gmatch(redis.call('HGET', K.meta, 'epochs') or '', ':(%d+):') do
+    stop = num(stop)
+    if stop + EPOCH_MATTERS > now and (again or tonumber(r.created, 16) < stop) then
+      concerned, last = true, math.max(last, stop + ARRIVAL + GAP_SLACK)
+    end
+  end
+  return concerned, last
+end
+
 -- watched_until returns the time up to which a call of the invite may arrive.
-local function watched_until(r)
-  local last, calls = 0, redis.call('HGET', K.calls, r.id)
-  if not calls then return num(r.sent) + ARRIVAL end -- written by a worker that kept no calls
+local function watched_until(r, now)
+  local _, last = forgotten(r, now)
+  if r.doubt ~= '1' then return last end
+  local calls = redis.call('HGET', K.calls, r.id)
+  if not calls then return math.max(last, num(r.sent) + ARRIVAL) end -- written by a worker that kept no calls
   for until_ in string.gmatch(calls, ':(%d+)') do last = math.max(last, num(until_)) end
   return last
+end
+
+-- watch has an invite that has ended looked after, as long as a call of it may arrive. Where only a forgotten one may,
+-- and an invitation stands, one look in the end is enough.
+local GIVEN_UP = {canceled = true, failed = true, revoked = true, parked = true}
+local LIST_LAGS = 30000
+local function watch(r, now, from)
+  local state, concerned, last = NAME[r.s], forgotten(r, now)
+  if r.doubt == '1' or (concerned and state == 'failed' and from == 'queued') then
+    redis.call('ZADD', K.watch, now, r.id)
+  elseif last > now then
+    redis.call('ZADD', K.watch, GIVEN_UP[state] and now or last + LIST_LAGS, r.id)
+  end
 end
 
 -- taken tells whether another invite for the same address is under way. While one is in doubt nobody else goes, so
@@ -211,12 +241,10 @@ local function move(r, to, now, reason, score)
       redis.call('HDEL', K.tries, r.id)
     end
   end
-  if r.doubt == '1' then
-    if not OPEN[to] and watched_until(r) > now then
-      redis.call('ZADD', K.watch, now, r.id)
-    else
-      redis.call('ZREM', K.watch, r.id)
-    end
+  if not OPEN[to] then
+    watch(r, now, from)
+  elseif r.doubt == '1' then
+    redis.call('ZREM', K.watch, r.id)
   end
   if r.import ~= '' and from ~= to then
     redis.call('HINCRBY', K.imp .. r.import, 'n:' .. from, -1)

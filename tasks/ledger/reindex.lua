@@ -17,6 +17,6 @@ if r then
     redis.call('ZADD', K.state .. state, 'NX', num(r.updated), id)
   end
   if state == 'pending' and r.revoke == '1' then redis.call('ZADD', K.revoke, 'NX', now, id) end
-  if r.doubt == '1' and not OPEN[state] and watched_until(r) > now then redis.call('ZADD', K.watch, 'NX', now, id) end
+  if not OPEN[state] then watch(r, now, state) end
 end
 return 1

@@ -7,7 +7,7 @@
 -- Keeps: doubt lasts as long as a call may arrive, and no longer.
 local now, id = clock(ARGV[1]), ARGV[2]
 local r = load(id)
-if r and (OPEN[NAME[r.s]] or watched_until(r) > now) then return 0 end
+if r and (OPEN[NAME[r.s]] or watched_until(r, now) > now) then return 0 end
 redis.call('ZREM', K.watch, id)
 redis.call('HDEL', K.calls, id)
 if r and r.doubt == '1' then

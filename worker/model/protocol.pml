@@ -4,15 +4,9 @@
  * anything may come. model_test.go plays it in worlds and with mutants: words in the environment variables WORLD and
  * MUTANT of the verifier, so that one binary does for all.
  *
- * Where the code differs. The model found these steps, and keeps its promises only with them; the code does not take
- * them yet (the mutant that is the code of today):
- *   - An invite whose call was refused because of an invitation that has ended since is queued again (GONE_REJECTED).
- *   - An invite that meets one which an open wish means waits, also before that wish has been noted there.
- *   - Whatever is in doubt when it ends is watched, also if its calls are past their bound by then.
- *   - After an epoch: with ignore_existing an invite waits until no forgotten call can arrive (GAP_NOT_WAITED); a revoke
- *     of one that waits is preceded by a reading; what a forgotten call makes late is watched for (GAP_NOT_WATCHED).
- * It found two more, which the code has taken since: SIBLING_OVERRUN (TestWatchLeavesTheNextInviteAlone) and
- * ABSENCE_KEPT (TestLateAnswerBeginsReadingsAnew).
+ * It found steps that the code takes since: GONE_REJECTED, GAP_NOT_WAITED, GAP_NOT_WATCHED, SIBLING_OVERRUN and
+ * ABSENCE_KEPT are the code as it was before (transcripts 28 to 34, TestWatchLeavesTheNextInviteAlone,
+ * TestLateAnswerBeginsReadingsAnew).
  *
  * What it cannot say:
  *   - Time as numbers. That a call cannot be carried out any more (ledger.ArrivalBound) is an event, which comes after
@@ -175,7 +169,7 @@ inline move(i, to) {
   r[i].st = to;
   noteGap(i);
   if
-  :: to == sending || to == unknown || (to == queued && doubt(i)) ->
+  :: to == sending || to == unknown || (to == queued && (noted & mine[i]) != 0) ->
      if
      :: busy != i && !taken(i) -> busy = i
      :: else

@@ -120,6 +120,24 @@ func gapAround(r ledger.Record, made time.Time, f Facts) (ledger.Epoch, bool) {
 	return ledger.Epoch{}, false
 }
 
+// ForgottenUntil returns up to when a call of this invite which the ledger has
+// forgotten may be carried out; the zero time if there can be none.
+func ForgottenUntil(r ledger.Record, f Facts) time.Time {
+	var last time.Time
+	for _, e := range f.Epochs {
+		if e.Concerns(r, f.Now) && e.Until().After(last) {
+			last = e.Until()
+		}
+	}
+	return last
+}
+
+// MayArrive reports whether a call of this invite may still be carried out which the
+// ledger has forgotten, or knows to be lost.
+func MayArrive(r ledger.Record, f Facts) bool {
+	return r.Doubt || f.Now.Before(ForgottenUntil(r, f))
+}
+
 // MayBeForgotten reports whether a call of this invite may have left although the
 // ledger knows of none, so that it must be looked for before it is sent.
 func MayBeForgotten(r ledger.Record, f Facts) bool {

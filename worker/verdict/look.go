@@ -60,9 +60,13 @@ func Recall(r ledger.Record, s Shown, f ownership.Facts) (_ ledger.Settlement, s
 		return Settled(r, StateOf(inv.Status), tasks.ReasonAlreadyAtClerk, inv.ID), false
 	case ownership.Unclear:
 		return unclear(r), false
-	default:
-		return ledger.Settlement{}, true
 	}
+	if until := ownership.ForgottenUntil(r, f); r.Invite.IgnoreExisting && f.Now.Before(until) {
+		w := Settled(r, tasks.Queued, tasks.ReasonMayArrive, "")
+		w.At = until
+		return w, false
+	}
+	return ledger.Settlement{}, true
 }
 
 // unclear parks an invite for a person: what Clerk shows may be its invitation.
@@ -90,6 +94,9 @@ func Look(r ledger.Record, s Shown, f ownership.Facts, p Policy) ledger.Settleme
 		if slices.ContainsFunc(s.Invitations, IsPending) {
 			return Settled(r, tasks.Rejected, tasks.ReasonAlreadyInvited, "")
 		}
+		if s.hasGone(r, f) {
+			return Settled(r, tasks.Queued, tasks.ReasonWaitsForRevoke, "")
+		}
 	}
 	// With ignore_existing nothing but this reading prevents a second mail.
 	noFence := r.Invite.IgnoreExisting && r.Reason != tasks.ReasonChecking
@@ -98,6 +105,11 @@ func Look(r ledger.Record, s Shown, f ownership.Facts, p Policy) ledger.Settleme
 		// The mark will tell for certain, once nothing can arrive any more.
 		w := Settled(r, tasks.Unknown, r.Reason, "")
 		w.At = lastBound(s.Calls).Add(secondLook)
+		return w
+	}
+	if until := ownership.ForgottenUntil(r, f); r.Invite.IgnoreExisting && r.Reason == tasks.ReasonChecking && f.Now.Before(until) {
+		w := Settled(r, tasks.Unknown, r.Reason, "")
+		w.At = until
 		return w
 	}
 	if r.Absent+1 < cleanReads {
@@ -150,6 +162,14 @@ func (s Shown) goneSoon(f ownership.Facts) bool {
 		return slices.ContainsFunc(s.Siblings, func(o Sibling) bool {
 			return ownership.Of(o.Record, o.Calls, inv, f) == ownership.Ours
 		})
+	})
+}
+
+// hasGone reports whether an invitation for the address has ended since the call
+// that was refused because of one: the next call may succeed.
+func (s Shown) hasGone(r ledger.Record, f ownership.Facts) bool {
+	return slices.ContainsFunc(s.Invitations, func(inv clerk.Invitation) bool {
+		return !IsPending(inv) && !f.Clock.LedgerTime(inv.UpdatedAt).Before(r.SentAt)
 	})
 }
 
