@@ -96,7 +96,7 @@ var reasons = vocabulary[Reason]{
 	{ReasonBulkRefused, Entry{"Clerk refused a whole bulk call, because of another member or for being a bulk call.", keepsTurn}},
 	{ReasonNotAtClerk, Entry{"An earlier call got no clear answer, and Clerk does not have the invitation, so it is sent again.", nothing}},
 	{ReasonWaitsForRevoke, Entry{"An earlier invitation for the address was in the way; this one goes when that is revoked.", nothing}},
-	{ReasonMayArrive, Entry{"Redis has forgotten its last words, and a call of this invite may be among them. With ignore_existing a second call would mail the person again, so it waits a quarter of an hour and is looked up.", nothing}},
+	{ReasonMayArrive, Entry{"Redis has forgotten its last words, and a call of this invite may be among them. With ignore_existing a second call would mail the person again, so it waits for less than a minute and is looked up.", nothing}},
 	{ReasonQueuedByHand, Entry{"A person queued it again with `inviteq retry` or `inviteq release`.", nothing}},
 	{ReasonQueuedMissing, Entry{"An earlier version of inviteq queued it again, because a comparison with Clerk's list had not found its invitation.", nothing}},
 

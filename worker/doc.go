@@ -114,9 +114,9 @@
 // before it is sent. An invitation from the gap with its content is its answer;
 // with ignore_existing, or if the gap is long and the invitation has ended, it is
 // parked, and nothing is guessed. A call that was forgotten may arrive late, like any:
-// with ignore_existing such an invite waits until none can, a revoke of one reads
-// before it says canceled, and the watch looks for what arrives. An epoch is looked
-// back at for thirty days.
+// with ignore_existing such an invite waits until no worker can have a call under
+// way, a revoke of one reads before it says canceled, and the watch looks for what
+// arrives. An epoch is looked back at for thirty days.
 //
 // # Time
 //

@@ -183,7 +183,7 @@ func (p *pulse) carriesMark(since time.Time) {
 func (p *pulse) facts() ownership.Facts {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	f := ownership.Facts{Epochs: p.last.Epochs, Now: p.ledger.Time(), Mark: p.mark, MarkSince: p.markSince}
+	f := ownership.Facts{Epochs: p.last.Epochs, Now: p.ledger.Time(), Mark: p.mark, MarkSince: p.markSince, Claim: p.ledger.Config().ClaimTTL}
 	offset, uncertainty, known := p.clerk.ClockOffset()
 	if known {
 		f.Clock = ownership.Clock{Offset: offset - p.ledger.Offset(), Uncertainty: uncertainty}

@@ -153,8 +153,8 @@ func (o *oracle) mayBeTwo(i *simInvite) bool {
 			why = "deleted at Clerk before its answer was known, or when it had been forgotten"
 		case ended && o.arrivedLate(inv) && inv.Status != clerksim.StatusPending:
 			why = "a lost call arrived after its sibling had ended"
-		case !i.IgnoreExisting && (o.underWay(before) || o.underWay(inv)):
-			why = "a call was under way when the ledger forgot it, and arrived after its sibling had ended"
+		case o.underWay(before, i) || o.underWay(inv, i):
+			why = "a call was under way when the ledger forgot it, and arrived late"
 		case o.swapped(i, before):
 			why = "another invite for the address with equal content was told its invitation is its own"
 		case (i.IgnoreExisting || before.Status != clerksim.StatusPending) && o.foreignForm(i):
@@ -193,11 +193,15 @@ func (o *oracle) arrivedLate(inv clerksim.Invitation) bool {
 }
 
 // underWay reports whether an invitation was made by a call that Redis forgot before
-// it was carried out.
-func (o *oracle) underWay(inv clerksim.Invitation) bool {
+// it was carried out; with ignore_existing, so late that it is waited for no longer.
+func (o *oracle) underWay(inv clerksim.Invitation, i *simInvite) bool {
 	return slices.ContainsFunc(o.calls, func(c clerksim.Call) bool {
 		return slices.Contains(c.Made, inv.ID) && slices.ContainsFunc(o.s.losses, func(l loss) bool {
-			return l.forgets(c.Arrived) && c.Time.After(l.until)
+			waited := l.until
+			if i.IgnoreExisting {
+				waited = waited.Add(25 * time.Second)
+			}
+			return l.forgets(c.Arrived) && c.Time.After(waited)
 		})
 	})
 }

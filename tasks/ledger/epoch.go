@@ -37,9 +37,6 @@ func (e Epoch) Covers(created time.Time, uncertainty time.Duration) bool {
 	return !created.Before(e.Start.Add(-slack)) && !created.After(e.End.Add(ArrivalBound+slack))
 }
 
-// Until is when nothing that was forgotten can arrive at Clerk any more.
-func (e Epoch) Until() time.Time { return e.End.Add(ArrivalBound + gapSlack) }
-
 // ownID tells the ids that this program makes up by chance. Nobody can repeat
 // them, so that an invite under one that came after an epoch is new.
 var ownID = regexp.MustCompile(`^inq_[0-9a-hjkmnp-tv-z]{24}$`)

@@ -151,14 +151,14 @@ end
 
 -- forgotten tells whether the ledger may have forgotten a call of the invite (Epoch.Concerns in epoch.go), and up to
 -- when such a call may arrive.
-local EPOCH_MATTERS, GAP_SLACK = 2592000000, 5000
+local EPOCH_MATTERS = 2592000000
 local function forgotten(r, now)
   local concerned, last = false, 0
   local again = r.import ~= '' or #r.id ~= 28 or not string.match(r.id, '^inq_[0-9a-hjkmnp-tv-z]+$')
   for stop in string.gmatch(redis.call('HGET', K.meta, 'epochs') or '', ':(%d+):') do
     stop = num(stop)
     if stop + EPOCH_MATTERS > now and (again or tonumber(r.created, 16) < stop) then
-      concerned, last = true, math.max(last, stop + ARRIVAL + GAP_SLACK)
+      concerned, last = true, math.max(last, stop + ARRIVAL)
     end
   end
   return concerned, last

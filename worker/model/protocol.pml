@@ -9,6 +9,8 @@
  * TestLateAnswerBeginsReadingsAnew).
  *
  * What it cannot say:
+ *   - That nobody is mailed twice who has ignore_existing and whose call Redis has forgotten, if Clerk carries it out when
+ *     its worker has given it up: the README says so, and no world plays it.
  *   - Time as numbers. That a call cannot be carried out any more (ledger.ArrivalBound) is an event, which comes after
  *     the call has arrived or never will, and when Clerk's list shows what it made. So the model believes what
  *     ../doc.go believes: no call arrives after its bound, no list lags longer, and a reading and the settlement of it
@@ -239,7 +241,7 @@ inline cancel(i) {
 
 /* ---- a worker's turn: claim, send, settle ---- */
 
-/* With ignore_existing nothing but a reading prevents a second mail: it waits until no forgotten call can arrive. */
+/* With ignore_existing nothing but a reading prevents a second mail: it waits until no forgotten call can be under way. */
 #define gapWait(i) (ie && forgotten(i) && !gapOver && mut != GAP_NOT_WAITED)
 #define ready(i) (r[i].st == queued && n < most && !recovering && !taken(i) && !gapWait(i) && \
   (r[i].hold == 0 || im[r[i].hold].is != open || leaves(i) == 0))

@@ -35,6 +35,7 @@ type Facts struct {
 	Clock  Clock          // how Clerk's clock stands to the ledger's
 	Epochs []ledger.Epoch // the gaps in what the ledger remembers
 	Now    time.Time      // the ledger's time
+	Claim  time.Duration  // how long a worker may take between claim and settle
 
 	Mark      string    // the key of public_metadata that holds our id; "" is none
 	MarkSince time.Time // since when every call carries it
@@ -120,16 +121,25 @@ func gapAround(r ledger.Record, made time.Time, f Facts) (ledger.Epoch, bool) {
 	return ledger.Epoch{}, false
 }
 
-// ForgottenUntil returns up to when a call of this invite which the ledger has
-// forgotten may be carried out; the zero time if there can be none.
-func ForgottenUntil(r ledger.Record, f Facts) time.Time {
+// ForgottenAt returns when a call of this invite may have been forgotten last; the
+// zero time if there can be none.
+func ForgottenAt(r ledger.Record, f Facts) time.Time {
 	var last time.Time
 	for _, e := range f.Epochs {
-		if e.Concerns(r, f.Now) && e.Until().After(last) {
-			last = e.Until()
+		if e.Concerns(r, f.Now) && e.End.After(last) {
+			last = e.End
 		}
 	}
 	return last
+}
+
+// ForgottenUntil returns up to when a call of this invite which the ledger has
+// forgotten may be carried out; the zero time if there can be none.
+func ForgottenUntil(r ledger.Record, f Facts) time.Time {
+	if at := ForgottenAt(r, f); !at.IsZero() {
+		return at.Add(ledger.ArrivalBound)
+	}
+	return time.Time{}
 }
 
 // MayArrive reports whether a call of this invite may still be carried out which the

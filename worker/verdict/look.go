@@ -61,12 +61,23 @@ func Recall(r ledger.Record, s Shown, f ownership.Facts) (_ ledger.Settlement, s
 	case ownership.Unclear:
 		return unclear(r), false
 	}
-	if until := ownership.ForgottenUntil(r, f); r.Invite.IgnoreExisting && f.Now.Before(until) {
+	if until := onTheWire(r, f); f.Now.Before(until) {
 		w := Settled(r, tasks.Queued, tasks.ReasonMayArrive, "")
 		w.At = until
 		return w, false
 	}
 	return ledger.Settlement{}, true
+}
+
+// onTheWire returns until when a call of an invite with ignore_existing that the
+// ledger has forgotten may be under way, and be missing on the list: nothing but a
+// reading prevents a second mail there. Any other is refused by Clerk, and looked up.
+func onTheWire(r ledger.Record, f ownership.Facts) time.Time {
+	at := ownership.ForgottenAt(r, f)
+	if at.IsZero() || !r.Invite.IgnoreExisting {
+		return time.Time{}
+	}
+	return at.Add(f.Claim + secondLook)
 }
 
 // unclear parks an invite for a person: what Clerk shows may be its invitation.
@@ -107,7 +118,7 @@ func Look(r ledger.Record, s Shown, f ownership.Facts, p Policy) ledger.Settleme
 		w.At = lastBound(s.Calls).Add(secondLook)
 		return w
 	}
-	if until := ownership.ForgottenUntil(r, f); r.Invite.IgnoreExisting && r.Reason == tasks.ReasonChecking && f.Now.Before(until) {
+	if until := onTheWire(r, f); r.Reason == tasks.ReasonChecking && f.Now.Before(until) {
 		w := Settled(r, tasks.Unknown, r.Reason, "")
 		w.At = until
 		return w
