@@ -54,12 +54,12 @@ func (s Shown) find(r ledger.Record, f ownership.Facts) (clerk.Invitation, owner
 // Recall decides, just before an invite is sent again or for the first time after
 // an epoch, whether it must not be: its invitation is there, or it may be.
 func Recall(r ledger.Record, s Shown, f ownership.Facts) (_ ledger.Settlement, stays bool) {
-	inv, v := s.find(r, f)
-	switch v {
+	switch inv, whose := s.find(r, f); whose {
 	case ownership.Ours:
 		return Settled(r, StateOf(inv.Status), tasks.ReasonAlreadyAtClerk, inv.ID), false
 	case ownership.Unclear:
 		return unclear(r), false
+	case ownership.Theirs:
 	}
 	if until := onTheWire(r, f); f.Now.Before(until) {
 		w := Settled(r, tasks.Queued, tasks.ReasonMayArrive, "")
