@@ -61,6 +61,7 @@ local created, stamp, look = string.format('%x', now), string.format('%.0f', now
 local records, hints, added, waiting, arrived = {}, {}, {}, {}, 0
 
 -- Where the next invite of this queue stands in a lane: see enqueue in lib.lua.
+local halted = import ~= '' and redis.call('ZSCORE', K.stopped, import)
 local queue, places = '-' .. (import ~= '' and import or owner), {}
 local function begin(wait, fair)
   local head = tonumber(redis.call('ZRANGE', wait, 0, 0, 'WITHSCORES')[2])
@@ -88,8 +89,12 @@ for i, n in ipairs(new) do
   local place = string.format('%.0f', pos + i)
   records[2 * i] = 'q\t' .. lane .. '\t' .. place .. '\t' .. created .. '\t' .. addr .. tail .. '\n' .. ARGV[a + 7]
 
-  local key, score = K.later, ready
-  if ready == '' or tonumber(ready) <= now then
+  local key, score, member = K.later, ready, id
+  if ready ~= '' and tonumber(ready) > now then
+    -- It is not due.
+  elseif halted then -- place_on_shelf of lib.lua
+    key, score, member = K.shelf, 0, import .. '\t' .. string.format('%016.0f', pos + i) .. '\t' .. id
+  else
     key = lane == '0' and K.wait0 or K.wait1
     score = places[lane] or begin(key, lane == '0' and K.fair0 or K.fair1)
     places[lane] = score + 1
@@ -101,7 +106,7 @@ for i, n in ipairs(new) do
     waiting[key] = w
   end
   w[#w + 1] = score
-  w[#w + 1] = id
+  w[#w + 1] = member
 
   local bucket = K.addr .. ARGV[a + 5]
   if redis.call('HSETNX', bucket, addr, id) == 0 then

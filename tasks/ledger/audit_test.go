@@ -55,7 +55,7 @@ func (t *auditor) audit(l *Ledger) map[string]Record {
 	// Each record stands in the one index of its state, and nobody else does.
 	homes := map[string]string{} // id → the index it was found in
 	scores := map[string]float64{}
-	indexes := []string{"wait0", "wait1", "solo0", "solo1", "later"}
+	indexes := []string{"wait0", "wait1", "solo0", "solo1", "later", "shelf"}
 	names := slices.Clone(indexes)
 	for _, s := range tasks.States[1:] {
 		names = append(names, s.String())
@@ -80,7 +80,14 @@ func (t *auditor) audit(l *Ledger) map[string]Record {
 		}
 		if r.State == tasks.Queued {
 			want = "later" // by its time, or because its address was busy
-			if homes[id] != "later" {
+			if homes[id] == "shelf" {
+				want = "shelf"
+				i, err := l.Import(ctx, r.Invite.ImportID)
+				goesBack := l.rdb.HExists(ctx, l.keys.of("shelving"), r.Invite.ImportID).Val()
+				if err != nil || !i.stopped && !goesBack {
+					t.Errorf("%s stands on the shelf, and its import is not stopped: %v", id, err)
+				}
+			} else if homes[id] != "later" {
 				want = []string{"wait0", "wait1"}[r.Invite.Lane]
 				if r.Solo {
 					want = []string{"solo0", "solo1"}[r.Invite.Lane]
@@ -238,6 +245,7 @@ func (t *auditor) members(l *Ledger, key string) (ms []scoredMember) {
 	}
 	for _, z := range zs {
 		id, _ := z.Member.(string)
+		id = id[strings.LastIndexByte(id, '\t')+1:] // of the shelf
 		ms = append(ms, scoredMember{id, z.Score})
 	}
 	return ms

@@ -81,7 +81,8 @@ func (o Overview) Plan(parts int) []int {
 }
 
 // ETAs returns when each of the given invites will be sent, at the current rate;
-// the zero time for those that are not queued, and where nothing moves (Moves).
+// the zero time for those that are not queued, or whose import is paused, and where
+// nothing moves (Moves). One whose import is held goes behind all that wait now.
 func (l *Ledger) ETAs(ctx context.Context, now time.Time, records ...Record) ([]time.Time, error) {
 	etas := make([]time.Time, len(records))
 	pipe := l.rdb.Pipeline()
@@ -105,15 +106,23 @@ func (l *Ledger) ETAs(ctx context.Context, now time.Time, records ...Record) ([]
 	if err := execute(ctx, pipe); err != nil {
 		return nil, err
 	}
+	stopped, before, err := l.stops(ctx, records)
+	if err != nil {
+		return nil, err
+	}
 	for i, r := range records {
-		if !o.Moves(r.Invite.Lane) || ranks[i] == nil {
+		until, stops := stopped[r.Invite.ImportID]
+		if !o.Moves(r.Invite.Lane) || ranks[i] == nil || until >= forever {
 			continue
 		}
 		ahead, err := ranks[i].Result()
-		if err != nil { // Not ready yet: it goes to the end of those that are.
-			ahead = o.Waiting[r.Invite.Lane]
+		if err != nil || stops { // Not ready yet: it goes to the end of those that are.
+			ahead = o.Waiting[r.Invite.Lane] + before[i]
 		}
 		etas[i] = o.eta(r.Invite.Lane, r.Solo, ahead)
+		if stops {
+			etas[i] = etas[i].Add(max(0, heldUntil(until).Sub(o.At)))
+		}
 		if r.ReadyAt.After(etas[i]) {
 			etas[i] = r.ReadyAt
 		}
@@ -157,14 +166,15 @@ func (l *Ledger) Before(ctx context.Context, lane tasks.Lane, n int) (int64, err
 }
 
 // ImportETA returns when the last invite of an import will be sent, at the
-// current rate; the zero time when none of it waits, or nothing moves. It is the ETA of the last row if that one waits, else
-// that of everything that waits, so that it errs to the later side.
+// current rate; the zero time when none of it waits, it is paused, or nothing moves.
+// It is the ETA of the last row if that one waits, else that of everything that
+// waits, so that it errs to the later side.
 func (l *Ledger) ImportETA(ctx context.Context, now time.Time, i Import) (time.Time, error) {
 	if i.States[tasks.Queued] == 0 {
 		return time.Time{}, nil
 	}
 	o, err := l.Overview(ctx, now)
-	if err != nil || !o.Moves(tasks.Import) {
+	if err != nil || !o.Moves(tasks.Import) || i.Standing() == Paused {
 		return time.Time{}, err
 	}
 	ids, err := l.Members(ctx, tasks.BulkCreate{ImportID: i.ID, From: int(i.Total) - 1, Count: 1})

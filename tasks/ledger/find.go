@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/inviteq/inviteq/tasks"
 )
@@ -108,6 +109,12 @@ type Import struct {
 	CreatedAt int64 // Unix milliseconds
 	Total     int64
 	States    map[tasks.State]int64
+
+	Name      string    // That of the file, if it had one.
+	Owner     string    // Who asked: a token, or a tenant.
+	PausedAt  time.Time // Since when it is paused; zero if it is not.
+	HeldUntil time.Time // When its first row may go; zero if it is not held.
+	stopped   bool      // It is paused or held.
 }
 
 // Open returns how many of its invites have no outcome yet.
@@ -122,14 +129,22 @@ func (i Import) Open() (n int64) {
 
 // Import returns the counts of an import, or ErrNotFound.
 func (l *Ledger) Import(ctx context.Context, id string) (Import, error) {
-	h, err := l.rdb.HGetAll(ctx, l.keys.importInfo(id)).Result()
-	if err != nil {
+	pipe := l.rdb.Pipeline()
+	info, stop := pipe.HGetAll(ctx, l.keys.importInfo(id)), pipe.ZScore(ctx, l.keys.of("stopped"), id)
+	if err := execute(ctx, pipe); err != nil {
 		return Import{}, err
 	}
+	h := info.Val()
 	if len(h) == 0 {
 		return Import{}, ErrNotFound
 	}
-	i := Import{ID: id, CreatedAt: number(h["created"]), Total: number(h["total"]), States: map[tasks.State]int64{}}
+	i := Import{
+		ID: id, CreatedAt: number(h["created"]), Total: number(h["total"]), States: map[tasks.State]int64{},
+		Name: h["name"], Owner: h["owner"], PausedAt: timeOf(h["paused"]),
+	}
+	if i.stopped = stop.Err() == nil; i.stopped {
+		i.HeldUntil = heldUntil(stop.Val())
+	}
 	for _, s := range tasks.States {
 		if n := number(h["n:"+s.String()]); n != 0 {
 			i.States[s] = n
@@ -156,7 +171,7 @@ type Page struct {
 func (l *Ledger) ListState(ctx context.Context, s tasks.State, cursor string, limit int) (Page, error) {
 	indexes := []string{l.keys.state(s)}
 	if s == tasks.Queued {
-		indexes = []string{l.keys.of("wait0"), l.keys.of("wait1"), l.keys.of("solo0"), l.keys.of("solo1"), l.keys.of("later")}
+		indexes = []string{l.keys.of("wait0"), l.keys.of("wait1"), l.keys.of("solo0"), l.keys.of("solo1"), l.keys.of("later"), l.keys.of("shelf")}
 	}
 	at, score, member, err := parseCursor(cursor, len(indexes))
 	if err != nil {
@@ -176,11 +191,11 @@ func (l *Ledger) ListState(ctx context.Context, s tasks.State, cursor string, li
 		}
 		ids := make([]string, len(zs))
 		for i, z := range zs {
-			ids[i], _ = z.Member.(string)
+			member, _ = z.Member.(string)
+			ids[i] = member[strings.LastIndexByte(member, '\t')+1:] // On the shelf more stands before the id.
 		}
 		records, err := l.Get(ctx, ids...)
-		last := zs[len(zs)-1]
-		return Page{records, fmt.Sprintf("%d,%.0f,%s", at, last.Score, ids[len(ids)-1])}, err
+		return Page{records, fmt.Sprintf("%d,%.0f,%s", at, zs[len(zs)-1].Score, member)}, err
 	}
 	return Page{}, nil
 }

@@ -171,6 +171,7 @@ var work = map[string]func(t *testing.T, l *Ledger, b busyLedger) error{
 	"wish": func(t *testing.T, l *Ledger, b busyLedger) error {
 		return second(l.RequestRevoke(t.Context(), start, "inv_theirs"))
 	},
+	"stop":    func(t *testing.T, l *Ledger, b busyLedger) error { return l.PauseImport(t.Context(), start, "imp_new") },
 	"reindex": func(t *testing.T, l *Ledger, b busyLedger) error { return second(l.Reindex(t.Context())) },
 	"note":    func(t *testing.T, l *Ledger, b busyLedger) error { return l.Pause(t.Context(), start, tasks.Import) },
 }

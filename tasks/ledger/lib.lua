@@ -89,6 +89,13 @@ local function pairsof(flat)
   return t
 end
 
+-- FOREVER is the time until which an import is stopped that a person has to resume.
+local FOREVER = 9e15
+
+-- stopped tells whether the import of an invite is paused, or held: then it stands on the shelf.
+local function stopped(r) return r.import ~= '' and redis.call('ZSCORE', K.stopped, r.import) end
+local function place_on_shelf(r) return r.import .. '\t' .. string.format('%016.0f', num(r.pos)) .. '\t' .. r.id end
+
 -- enqueue puts a queued record where the turn finds it. One that has been in the lane before goes to its front.
 --
 -- The lists in a lane, and those who ask for people, take turns (start-time fair queueing): each invite of one queue
@@ -97,6 +104,10 @@ end
 local function enqueue(r, now, anew)
   if num(r.ready) > now then
     redis.call('ZADD', K.later, r.ready, r.id)
+    return
+  end
+  if stopped(r) then
+    redis.call('ZADD', K.shelf, 0, place_on_shelf(r))
     return
   end
   local lane = num(r.lane)
@@ -197,7 +208,7 @@ local function taken(r, now)
   local holder = load(by)
   if not holder then return false end
   if holder.s ~= 'q' then return holder.s == 's' or holder.s == 'u' end
-  if num(holder.ready) > now + SOON then return false end
+  if num(holder.ready) > now + SOON or stopped(holder) then return false end
   local paused = redis.call('HMGET', K.paused, num(holder.lane) == 0 and 'interactive' or 'import', 'all')
   return not (paused[1] or paused[2])
 end
@@ -224,6 +235,7 @@ local function move(r, to, now, reason, score)
     redis.call('ZREM', K['wait' .. num(r.lane)], r.id)
     redis.call('ZREM', K.later, r.id)
     if r.solo == '1' then redis.call('ZREM', K['solo' .. num(r.lane)], r.id) end
+    if r.import ~= '' then redis.call('ZREM', K.shelf, place_on_shelf(r)) end
   elseif to ~= from then
     redis.call('ZREM', K.state .. from, r.id)
   end

@@ -22,6 +22,8 @@ type Overview struct {
 
 	Waiting map[tasks.Lane]int64     // Queued and ready, by lane.
 	Later   int64                    // Queued and not ready: not before, backoff.
+	Shelved int64                    // Queued, of imports that are paused or held.
+	Stopped int64                    // Those imports.
 	Paused  map[tasks.Lane]time.Time // Since when a lane is paused.
 	Quotas  map[Endpoint]Quota
 	Closed  Gate    // The gate over everything: the key, or the edge, refuses us.
@@ -118,6 +120,7 @@ func (l *Ledger) Overview(ctx context.Context, now time.Time) (Overview, error) 
 	}
 	later := pipe.ZCard(ctx, l.keys.of("later"))
 	solo := []*redis.IntCmd{pipe.ZCard(ctx, l.keys.of("solo0")), pipe.ZCard(ctx, l.keys.of("solo1"))}
+	shelf, stopped := pipe.ZCard(ctx, l.keys.of("shelf")), pipe.ZCard(ctx, l.keys.of("stopped"))
 	paused, gates, pace := pipe.HGetAll(ctx, l.keys.of("paused")), pipe.HGetAll(ctx, l.keys.of("gate")), pipe.HGetAll(ctx, l.keys.of("pace"))
 	revoking, requests, refused := pipe.ZCard(ctx, l.keys.of("revoke")), pipe.HLen(ctx, l.keys.of("revreq")), pipe.HLen(ctx, l.keys.of("tries"))
 	logs := map[Endpoint]*redis.ZSliceCmd{}
@@ -152,7 +155,8 @@ func (l *Ledger) Overview(ctx context.Context, now time.Time) (Overview, error) 
 		}
 	}
 	o.Later, o.Revoking, o.Refused = later.Val(), revoking.Val()+requests.Val(), refused.Val()
-	o.States[tasks.Queued] = o.Later + solo[0].Val() + solo[1].Val() + waiting[0].Val() + waiting[1].Val()
+	o.Shelved, o.Stopped = shelf.Val(), stopped.Val()
+	o.States[tasks.Queued] = o.Later + o.Shelved + solo[0].Val() + solo[1].Val() + waiting[0].Val() + waiting[1].Val()
 	o.Closed = gateOf(gates.Val(), All, now)
 	m := policy.NewModel(Config{Limits: w.Limits, Reserve: w.Reserve, Bulk: w.Bulk, ClaimTTL: l.cfg.ClaimTTL}.Policy())
 	for e, lim := range map[Endpoint]Limit{Single: w.Limits.Single, Bulk: w.Limits.Bulk, Other: w.Limits.Other} {

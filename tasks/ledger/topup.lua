@@ -28,7 +28,7 @@ for lane, name in ipairs({'interactive', 'import'}) do
   for _, id in ipairs(ids) do
     if #tell > places then break end
     local r = load(id)
-    if r and r.s == 'q' and r.doubt ~= '1' and not aboard[r.addr] and not taken(r, now)
+    if r and r.s == 'q' and r.doubt ~= '1' and not aboard[r.addr] and not taken(r, now) and not stopped(r)
       and (num(r.deadline) == 0 or num(r.deadline) >= now) then
       aboard[r.addr] = true
       r.turn, r.sent, r.absent, r.charge = turn, now, '', ''

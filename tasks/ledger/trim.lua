@@ -49,6 +49,7 @@ for i = 4, #ARGV do
         if left >= num(redis.call('HGET', K.imp .. r.import, 'total')) then
           redis.call('DEL', K.imp .. r.import, K.ids .. r.import)
           redis.call('ZREM', K.imports, r.import)
+          redis.call('ZREM', K.stopped, r.import)
         end
       end
       gone = gone + 1

@@ -77,6 +77,45 @@ for _, id in ipairs(redis.call('ZRANGE', K.solo, 0, 199)) do
   if r and r.s == 'q' then enqueue(r, now) end
 end
 
+-- An import that is stopped gets its rows put on the shelf, one that goes on gets them back, some hundred a turn.
+for _, import in ipairs(redis.call('ZRANGEBYSCORE', K.stopped, '-inf', now, 'LIMIT', 0, 20)) do
+  redis.call('ZREM', K.stopped, import)
+  redis.call('HSET', K.shelving, import, 0)
+end
+local moving = redis.call('HGETALL', K.shelving)
+local import = moving[1]
+if import then
+  local n, most = 0, 200
+  if redis.call('ZSCORE', K.stopped, import) then
+    local from = num(moving[2])
+    local ids = redis.call('LRANGE', K.ids .. import, from, from + most - 1)
+    local records = #ids > 0 and redis.call('HMGET', K.rec, unpack(ids)) or {}
+    for i, id in ipairs(ids) do
+      local l, pos = string.match(records[i] or '', '^q\t(%d*)\t(%d+)\t') -- of FIELDS: to read all would take ten times as long
+      if l and redis.call('ZREM', K['wait' .. num(l)], id) + redis.call('ZREM', K['solo' .. num(l)], id) > 0 then
+        redis.call('ZADD', K.shelf, 0, place_on_shelf({import = import, pos = pos, id = id}))
+      end
+    end
+    n = #ids
+    redis.call('HSET', K.shelving, import, from + n)
+    if n < most then
+      redis.call('ZREM', K.fair0, '-' .. import)
+      redis.call('ZREM', K.fair1, '-' .. import)
+    end
+  else
+    most = 100
+    local rows = redis.call('ZRANGEBYLEX', K.shelf, '[' .. import .. '\t', '(' .. import .. '\n', 'LIMIT', 0, most)
+    for _, row in ipairs(rows) do
+      redis.call('ZREM', K.shelf, row)
+      local r = load(string.match(row, '[^\t]*$'))
+      if r and r.s == 'q' then enqueue(r, now, true) end
+    end
+    n = #rows
+  end
+  if n < most then redis.call('HDEL', K.shelving, import) end
+end
+local unfinished = redis.call('HLEN', K.shelving) > 0
+
 local gates = pairsof(redis.call('HGETALL', K.gate))
 local pace = pairsof(redis.call('HGETALL', K.pace))
 local paused = pairsof(redis.call('HGETALL', K.paused))
@@ -131,12 +170,14 @@ local s = NewState(now, size, reserve, ttl, single, bulk, other, d, window)
 s.ArrivedAt, s.Every, s.GroupTat, s.ImportAt = newest, every, num(pace['group.tat']), num(pace['import.tat'])
 
 -- What shall wake the worker besides a token: an invite that comes due, a claim that runs out.
-local wake = Never
+local wake = num(redis.call('ZRANGE', K.stopped, 0, 0, 'WITHSCORES')[2])
+if wake == 0 then wake = Never end
 for _, key in ipairs({K.later, K.state .. 'sending'}) do
   local head = redis.call('ZRANGE', key, 0, 0, 'WITHSCORES')
   if head[2] then wake = math.min(wake, num(head[2])) end
 end
 local function wait(at, why)
+  if unfinished then return {'again'} end
   at = math.ceil(math.min(at, wake))
   if at >= Never then at = 0 elseif at <= now then at = now + 1 end
   return {'wait', str(at), why}
@@ -154,6 +195,9 @@ local function aside(key, id, r, aboard)
   elseif aboard[r.addr] or taken(r, now) then
     redis.call('ZREM', key, id)
     redis.call('ZADD', K.later, now + BUSY_DELAY, id)
+  elseif stopped(r) then
+    redis.call('ZREM', key, id)
+    redis.call('ZADD', K.shelf, 0, place_on_shelf(r))
   else
     return false
   end
@@ -218,7 +262,7 @@ for round = 1, 20 do
   action, at = Decide(s)
   if action == Idle then
     local held = redis.call('ZCARD', K.wait0) + redis.call('ZCARD', K.wait1) + redis.call('ZCARD', K.solo0)
-      + redis.call('ZCARD', K.solo1) > 0
+      + redis.call('ZCARD', K.solo1) + redis.call('ZCARD', K.shelf) > 0
     return wait(at, held and W.paused or W.idle)
   end
   if action == Wait then
