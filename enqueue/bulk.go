@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"strings"
 	"time"
+	"unicode"
 
 	"go.opentelemetry.io/otel/attribute"
 
@@ -20,6 +22,19 @@ type BulkOptions struct {
 	// error. Defaults to a new id. It has the form of an id (tasks.CheckID).
 	ImportID string
 
+	// Name is that of the file that the list came from. It is shown with the import;
+	// "" keeps none, as a name that looks like an address.
+	Name string
+
+	// Owner says who asks, for invites that name nobody: it is shown with the import.
+	Owner string
+
+	// Hold is how long the import waits before its first invite is sent, so that the
+	// caller can still take it back before any mail is sent. It counts for an
+	// import that has not begun yet. Client.ResumeImport lets it go at once. Defaults
+	// to 0: it goes at once.
+	Hold time.Duration
+
 	// KeepLanes leaves each invite in the lane that it names. Otherwise all of
 	// them go into tasks.Import, because the zero lane of an invite that names
 	// none is the one in which people wait.
@@ -30,6 +45,23 @@ type BulkOptions struct {
 	Progress func(BulkResult)
 }
 
+// maxName is how much of a file's name is kept, in bytes.
+const maxName = 100
+
+// shownName is the part of a file's name that can be shown anywhere.
+func shownName(name string) string {
+	if strings.Contains(name, "@") {
+		return ""
+	}
+	name = strings.Map(func(c rune) rune {
+		if !unicode.IsPrint(c) {
+			return -1
+		}
+		return c
+	}, name)
+	return strings.ToValidUTF8(name[:min(len(name), maxName)], "")
+}
+
 // MaxConflicts is how many conflicts a BulkResult names.
 const MaxConflicts = 1000
 
@@ -37,9 +69,10 @@ const MaxConflicts = 1000
 // Conflicting add up to those that have been taken from it.
 type BulkResult struct {
 	ImportID    string
-	Admitted    int // New: they will be sent.
-	Known       int // In the ledger already with the same content: from an earlier run, or twice in the list.
-	Conflicting int // Not accepted: their id has other content in the ledger.
+	Held        bool // It waits, as BulkOptions.Hold has asked.
+	Admitted    int  // New: they will be sent.
+	Known       int  // In the ledger already with the same content: from an earlier run, or twice in the list.
+	Conflicting int  // Not accepted: their id has other content in the ledger.
 
 	// Conflicts names the conflicting ones, at most the first MaxConflicts.
 	Conflicts []Conflict
@@ -142,6 +175,11 @@ func (in *importer) run(ctx context.Context, list iter.Seq2[tasks.Invite, error]
 	if in.ledger, err = in.client.open(ctx); err != nil {
 		return err
 	}
+	if in.opts.Hold > 0 {
+		if in.result.Held, err = in.ledger.HoldImport(ctx, ledger.Now, in.opts.ImportID, in.opts.Hold); err != nil {
+			return err
+		}
+	}
 	in.chunks, in.written = make(chan encoded), make(chan written)
 	go in.write(ctx)
 	defer close(in.chunks)
@@ -218,12 +256,17 @@ func (r *BulkResult) count(w written) {
 // write is the other goroutine. That a task could not be left stops nothing: the
 // records are there, and if it is Redis that is gone, the next chunk says so.
 func (in *importer) write(ctx context.Context) {
+	name := shownName(in.opts.Name)
 	for e := range in.chunks {
 		w := written{chunk: e.chunk}
 		var fresh tasks.BulkCreate
 		w.admissions, fresh, w.err = in.ledger.AdmitEntry(ctx, ledger.Now, e.entry)
 		if w.err == nil && fresh.Count > 0 {
 			w.taskErr = in.client.giveChunk(ctx, fresh, earliest(e.chunk))
+			if name != "" {
+				w.err = in.ledger.NameImport(ctx, in.opts.ImportID, name)
+				name = ""
+			}
 		}
 		if w.err == nil {
 			w.imports, w.err = in.client.reconsider(ctx, in.ledger, e.chunk, w.admissions)
@@ -239,6 +282,7 @@ func (in *importer) prepare(i *tasks.Invite) error {
 		problems = append(problems, tasks.Problem{Field: "import_id", Reason: "must be empty or that of the import"})
 	}
 	i.ImportID = in.opts.ImportID
+	i.Owner = cmp.Or(i.Owner, in.opts.Owner)
 	if !in.opts.KeepLanes {
 		i.Lane = tasks.Import
 	}

@@ -163,7 +163,7 @@ func TestPauseAndQuota(t *testing.T) {
 	if len(q) != 1 {
 		t.Fatalf("got %d objects", len(q))
 	}
-	keys := []string{"at", "closed", "demand", "drained_at", "endpoints", "instance", "later", "paused", "reserve", "states", "waiting"}
+	keys := []string{"at", "closed", "demand", "drained_at", "endpoints", "instance", "later", "paused", "reserve", "shelved", "states", "waiting"}
 	if diff := cmp.Diff(keys, keysOf(q[0])); diff != "" {
 		t.Error(diff)
 	}

@@ -21,15 +21,16 @@ type importCommand struct {
 	File string `arg:"" help:"A CSV, JSON or JSON Lines file or an Excel workbook (.xlsx), perhaps compressed by gzip; - is standard input."`
 
 	listFlags
-	Lane        string `enum:"interactive,import" default:"import" placeholder:"LANE" help:"The lane of rows that name none: import, or interactive for a short list whose people wait for the mail."`
-	ImportID    string `placeholder:"ID" help:"Names the import. Defaults to one made of the list's content, so that the same list again is the same import."`
-	MaxWaiting  int64  `default:"2000000" placeholder:"INVITES" help:"The most invites of the instance that may wait, the list's included."`
-	SkipInvalid bool   `help:"Leave bad rows out, instead of enqueueing nothing."`
-	DryRun      bool   `help:"Check every row and do nothing; needs no Redis."`
-	Preflight   bool   `help:"Say what would become of the list, by free reads at Clerk, and do nothing: who has an account, who is invited already, how long it would take. Needs CLERK_SECRET_KEY."`
-	Wait        bool   `help:"Follow the import until every row is settled, and print the outcomes. The exit code is 1 if any row has failed or is parked."`
-	Report      string `placeholder:"FILE" help:"Write the outcome of every row to a CSV file, as it is when the command ends."`
-	ClerkAPIURL string `name:"clerk-api-url" variable:"CLERK_API_URL" default:"https://api.clerk.com/v1" placeholder:"URL" help:"Where Clerk is, for --preflight."`
+	Lane        string        `enum:"interactive,import" default:"import" placeholder:"LANE" help:"The lane of rows that name none: import, or interactive for a short list whose people wait for the mail."`
+	ImportID    string        `placeholder:"ID" help:"Names the import. Defaults to one made of the list's content, so that the same list again is the same import."`
+	Hold        time.Duration `placeholder:"DURATION" help:"Wait so long before the first row goes, such as 10m. Until then no invitation is sent, and you can still take the import back."`
+	MaxWaiting  int64         `default:"2000000" placeholder:"INVITES" help:"The most invites of the instance that may wait, the list's included."`
+	SkipInvalid bool          `help:"Leave bad rows out, instead of enqueueing nothing."`
+	DryRun      bool          `help:"Check every row and do nothing; needs no Redis."`
+	Preflight   bool          `help:"Say what would become of the list, by free reads at Clerk, and do nothing: who has an account, who is invited already, how long it would take. Needs CLERK_SECRET_KEY."`
+	Wait        bool          `help:"Follow the import until every row is settled, and print the outcomes. The exit code is 1 if any row has failed or is parked."`
+	Report      string        `placeholder:"FILE" help:"Write the outcome of every row to a CSV file, as it is when the command ends."`
+	ClerkAPIURL string        `name:"clerk-api-url" variable:"CLERK_API_URL" default:"https://api.clerk.com/v1" placeholder:"URL" help:"Where Clerk is, for --preflight."`
 	instanceFlag
 	jsonFlag
 }
@@ -59,6 +60,9 @@ func (c *importCommand) Run(ctx context.Context, p *program) error {
 	// Redis is not needed for this, but its address is: all complaints at once.
 	p.redisOptions()
 	p.instance(c.Instance)
+	if options.Hold = c.Hold; c.Hold < 0 {
+		p.complaints.add(errors.New("--hold ($INVITEQ_HOLD) must not be negative"))
+	}
 	if c.DryRun && c.Preflight {
 		p.complaints.add(errors.New("--preflight does what --dry-run does, and more; leave one of them out"))
 	}
@@ -240,6 +244,9 @@ func (r *importRun) enqueue(ctx context.Context) error {
 		words += fmt.Sprintf(", %s known from an earlier run", show.Thousands(r.result.Known))
 	}
 	_, err := fmt.Fprintf(p.console.out, "%s: %s%s.\n", p.console.onOut.bold(r.ImportID), words, r.leftOut())
+	if r.Hold > 0 && !r.result.Held {
+		p.console.note("The import had begun before, so --hold has no effect; `inviteq pause --import-id %s` pauses it.", r.ImportID)
+	}
 	if r.result.Admitted == 0 && err == nil {
 		p.console.note("To invite the same list anew, give it another --import-id.")
 	}
@@ -292,6 +299,9 @@ func (r *importRun) again() string {
 	if r.GlobalIDs {
 		words = append(words, "--global-ids")
 	}
+	if r.Hold > 0 {
+		words = append(words, "--hold", r.Hold.String())
+	}
 	if r.SkipInvalid {
 		words = append(words, "--skip-invalid")
 	}
@@ -338,6 +348,9 @@ func (r *importRun) finish(ctx context.Context) error {
 		err = p.printJSON(r.json(now))
 	case r.Wait:
 		err = r.printOutcomes(ctx, now)
+	case now.State == tasks.ImportHeld:
+		_, err = fmt.Fprintf(p.console.out, "%s\n`inviteq revoke --import-id %s` cancels it before any mail is sent.\n",
+			halted(time.Now(), now), r.ImportID)
 	case !now.ETA.IsZero():
 		_, err = fmt.Fprintf(p.console.out, "The last one goes %s (%s) at the current rate. `inviteq status %s` tells how far it is.\n",
 			show.In(time.Now(), now.ETA), show.Time(now.ETA), r.ImportID)

@@ -27,11 +27,12 @@ type grammar struct {
 	Import importCommand  `cmd:"" group:"produce" help:"Invite the people on a list."`
 	Revoke revokeCommand  `cmd:"" group:"produce" help:"Take an invite back, sent or not."`
 
-	Status statusCommand `cmd:"" group:"ask" help:"Show what became of an invite or an import, or count all invites."`
-	List   listCommand   `cmd:"" group:"ask" help:"List invites by state or import."`
-	Events eventsCommand `cmd:"" group:"ask" help:"Show every change of an invite's state."`
-	Quota  quotaCommand  `cmd:"" group:"ask" help:"Show what is left of Clerk's limits, and how many invites wait."`
-	Health healthCommand `cmd:"" group:"ask" help:"Say whether the worker on this machine can deliver."`
+	Status  statusCommand  `cmd:"" group:"ask" help:"Show what became of an invite or an import, or count all invites."`
+	List    listCommand    `cmd:"" group:"ask" help:"List invites by state or import."`
+	Imports importsCommand `cmd:"" group:"ask" help:"List imports: their files, how far they are, and whether they go."`
+	Events  eventsCommand  `cmd:"" group:"ask" help:"Show every change of an invite's state."`
+	Quota   quotaCommand   `cmd:"" group:"ask" help:"Show what is left of Clerk's limits, and how many invites wait."`
+	Health  healthCommand  `cmd:"" group:"ask" help:"Say whether the worker on this machine can deliver."`
 
 	Reconcile reconcileCommand `cmd:"" group:"act" help:"Compare the ledger with Clerk now, or Clerk with a list."`
 

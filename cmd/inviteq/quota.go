@@ -50,6 +50,7 @@ type quotaJSON struct {
 	Endpoints map[string]endpointJSON `json:"endpoints"`
 	Waiting   map[string]int64        `json:"waiting"` // by lane
 	Later     int64                   `json:"later"`   // queued, but not before a later time
+	Shelved   int64                   `json:"shelved"` // queued, of imports that are paused or held
 	Paused    map[string]time.Time    `json:"paused"`  // by lane, since when
 	Closed    *gateJSON               `json:"closed"`  // everything is closed: Clerk, or the edge in front of it, refuses the workers
 	Reserve   *int                    `json:"reserve"` // null: it follows the demand
@@ -77,7 +78,7 @@ type gateJSON struct {
 func quotaOf(instance string, o ledger.Overview) quotaJSON {
 	j := quotaJSON{
 		At: o.At.UTC(), Instance: instance, Endpoints: map[string]endpointJSON{}, Waiting: map[string]int64{},
-		Later: o.Later, Paused: map[string]time.Time{}, Closed: gateOf(o.Closed), Demand: o.Demand,
+		Later: o.Later, Shelved: o.Shelved, Paused: map[string]time.Time{}, Closed: gateOf(o.Closed), Demand: o.Demand,
 		States: map[string]int64{},
 	}
 	if at := o.Drain(); !at.IsZero() {
@@ -150,7 +151,7 @@ func (p *program) printQuota(o ledger.Overview) error {
 		plan := o.Plan(planParts)
 		fmt.Fprintf(&b, "The next hour  %s  %s in parts of 5 minutes.\n", bars(plan), show.Count(sum(plan), "invite"))
 		what := "All of them"
-		if len(o.Paused) > 0 {
+		if len(o.Paused) > 0 || o.Shelved > 0 {
 			what = "All that are not paused"
 		}
 		fmt.Fprintf(&b, "%s will have been sent %s (%s).\n", what, show.In(o.At, drained), show.Time(drained))
@@ -215,6 +216,10 @@ func (p *program) waiting(o ledger.Overview) table {
 	}
 	if o.Later > 0 {
 		t.row(text("later"), number(o.Later), text("–"), text("not before a later time"))
+	}
+	if o.Shelved > 0 {
+		t.row(text("stopped"), number(o.Shelved), text("–"),
+			text("of "+show.Count(o.Stopped, "import")+" paused or held; `inviteq imports`").in(p.console.onOut.yellow))
 	}
 	return t
 }

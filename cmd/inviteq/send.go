@@ -199,7 +199,7 @@ func (r *sendRun) send(ctx context.Context) error {
 // would be mailed, too.
 func (r *sendRun) othersWait(ctx context.Context) error {
 	const looked = 1000
-	ids, err := r.conn.ledger.Imports(ctx, looked)
+	ids, _, err := r.conn.ledger.Imports(ctx, 0, looked)
 	if err != nil {
 		return err
 	}

@@ -91,6 +91,11 @@ func (c *statusCommand) revoke(ctx context.Context, p *program, conn *connection
 // importJSON is an import in --json. The keys are stable and always there.
 type importJSON struct {
 	ImportID  string           `json:"import_id"`
+	Name      string           `json:"name"`       // of the file
+	Owner     string           `json:"owner"`      // a token of the API
+	State     string           `json:"state"`      // running, paused, held, revoking or done
+	PausedAt  *time.Time       `json:"paused_at"`  // null: it is not paused
+	HeldUntil *time.Time       `json:"held_until"` // null: its first row may go
 	Total     int64            `json:"total"`
 	Open      int64            `json:"open"`
 	States    map[string]int64 `json:"states"` // every state
@@ -99,17 +104,21 @@ type importJSON struct {
 }
 
 func importOf(i enqueue.Import) importJSON {
-	j := importJSON{ImportID: i.ID, Total: i.Total, Open: i.Open, States: map[string]int64{}}
-	if !i.CreatedAt.IsZero() {
-		j.CreatedAt = &i.CreatedAt
+	j := importJSON{
+		ImportID: i.ID, Name: i.Name, Owner: i.Owner, State: string(i.State), PausedAt: known(i.PausedAt), HeldUntil: known(i.HeldUntil),
+		Total: i.Total, Open: i.Open, States: map[string]int64{}, CreatedAt: known(i.CreatedAt), ETA: known(i.ETA),
 	}
 	for _, s := range tasks.States {
 		j.States[s.String()] = i.States[s]
 	}
-	if !i.ETA.IsZero() {
-		j.ETA = &i.ETA
-	}
 	return j
+}
+
+func known(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
 }
 
 // printImport writes how far an import has got.
@@ -119,7 +128,11 @@ func (p *program) printImport(i enqueue.Import, asJSON bool) error {
 	}
 	now := time.Now()
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s: %s invites, begun %s\n", p.console.onOut.bold(i.ID), show.Thousands(i.Total), show.Ago(now, i.CreatedAt))
+	file := ""
+	if i.Name != "" {
+		file = " of " + i.Name
+	}
+	fmt.Fprintf(&b, "%s: %s invites%s, begun %s\n", p.console.onOut.bold(i.ID), show.Thousands(i.Total), file, show.Ago(now, i.CreatedAt))
 	for _, line := range p.outcomes(i).lines(p.console.onOut) {
 		fmt.Fprintln(&b, line)
 	}
@@ -129,6 +142,9 @@ func (p *program) printImport(i enqueue.Import, asJSON bool) error {
 			eta = fmt.Sprintf("; the last one goes %s (%s) at the current rate.", show.In(now, i.ETA), show.Time(i.ETA))
 		}
 		fmt.Fprintf(&b, "%s still open%s\n", show.Thousands(i.Open), eta)
+		if why := halted(now, i); why != "" {
+			fmt.Fprintln(&b, p.console.onOut.yellow(why))
+		}
 	} else {
 		fmt.Fprintf(&b, "All are settled; `inviteq list --import-id %s` lists them.\n", i.ID)
 	}

@@ -171,6 +171,11 @@ func TestBulkIsCheckedAsAWhole(t *testing.T) {
 
 type importState struct {
 	ID          string           `json:"id"`
+	Name        string           `json:"name"`
+	Owner       string           `json:"owner"`
+	State       string           `json:"state"`
+	PausedAt    *time.Time       `json:"paused_at"`
+	HeldUntil   *time.Time       `json:"held_until"`
 	Total       int              `json:"total"`
 	Open        int              `json:"open"`
 	States      map[string]int   `json:"states"`

@@ -56,7 +56,10 @@ var routes = []route{
 	{"/v1/revokes/{id}", http.MethodGet, nil, working, (*exchange).revokeState},
 	{"/v1/invites/{id}", http.MethodGet, nil, working, (*exchange).invite},
 	{"/v1/imports", http.MethodPost, (*exchange).readList, importing, (*exchange).importList},
+	{"/v1/imports", http.MethodGet, nil, working, (*exchange).listImports},
 	{"/v1/imports/{id}", http.MethodGet, nil, working, (*exchange).importState},
+	{"/v1/imports/{id}/pause", http.MethodPost, nil, working, (*exchange).pauseImport},
+	{"/v1/imports/{id}/resume", http.MethodPost, nil, working, (*exchange).resumeImport},
 	{HealthPath, http.MethodGet, nil, nil, (*exchange).health},
 	{"/openapi.yaml", http.MethodGet, nil, nil, func(*exchange) *answer {
 		return (&answer{status: http.StatusOK, raw: Document}).with("Content-Type", "application/yaml; charset=utf-8")

@@ -66,6 +66,47 @@ func TestImport(t *testing.T) {
 	}
 }
 
+// TestStopImport: an import is held, let go, paused and resumed, and listed with its
+// name and who asked.
+func TestStopImport(t *testing.T) {
+	s := newStage(t)
+	var i importState
+	s.do("POST", "/v1/imports?import_id=spring&name=team.csv&hold=1h", csv, "email\na@example.com\n").into(t, &i)
+	if i.State != "held" || i.HeldUntil == nil || i.Name != "team.csv" || i.Owner == "" || i.ETA == nil || i.ETA.Before(*i.HeldUntil) {
+		t.Errorf("held: %+v", i)
+	}
+	for _, step := range []struct{ do, state string }{{"resume", "running"}, {"resume", "running"}, {"pause", "paused"}, {"pause", "paused"}, {"resume", "running"}} {
+		var i importState
+		s.do("POST", "/v1/imports/spring/"+step.do, "", "").into(t, &i)
+		if i.State != step.state || (i.PausedAt != nil) != (step.state == "paused") || (i.ETA != nil) != (step.state == "running") || i.HeldUntil != nil {
+			t.Errorf("after %s: %+v", step.do, i)
+		}
+	}
+	s.do("POST", "/v1/imports?import_id=summer&name=ada%40example.com.csv", csv, "email\nb@example.com\n")
+	var page struct {
+		Data  []importState `json:"data"`
+		Total int           `json:"total_count"`
+	}
+	s.get("/v1/imports").into(t, &page)
+	if page.Total != 2 || len(page.Data) != 2 || page.Data[0].ID != "summer" || page.Data[0].Name != "" || page.Data[1].Name != "team.csv" {
+		t.Errorf("got %+v", page)
+	}
+	s.get("/v1/imports?limit=1&offset=1").into(t, &page)
+	if page.Total != 2 || len(page.Data) != 1 || page.Data[0].ID != "spring" {
+		t.Errorf("got %+v", page)
+	}
+	for path, want := range map[string]int{"/v1/imports/nothing/pause": 404, "/v1/imports/nothing/resume": 404, "/v1/imports/spring/pause?x=1": 422} {
+		if r := s.do("POST", path, "", ""); r.status != want {
+			t.Errorf("%s: %d, want %d", path, r.status, want)
+		}
+	}
+	for _, hold := range []string{"soon", "-1m", "0"} {
+		if r := s.do("POST", "/v1/imports?hold="+hold, csv, "email\nb@example.com\n"); r.status != 422 {
+			t.Errorf("hold=%s: %d", hold, r.status)
+		}
+	}
+}
+
 // TestImportKey: the key of a list that is repeated, and of another one.
 func TestImportKey(t *testing.T) {
 	s := newStage(t)

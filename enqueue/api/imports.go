@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -20,25 +21,34 @@ import (
 type importJSON struct {
 	Object    string                `json:"object"`
 	ID        string                `json:"id"`
+	Name      string                `json:"name"`  // Of the file; "" if it had none.
+	Owner     string                `json:"owner"` // The token that asked; "" if that is not known.
+	State     tasks.ImportState     `json:"state"`
 	CreatedAt *time.Time            `json:"created_at"` // null if it is not there, after a dry run
+	PausedAt  *time.Time            `json:"paused_at"`  // null if it is not paused
+	HeldUntil *time.Time            `json:"held_until"` // null if its first row may go
 	Total     int64                 `json:"total"`
 	Open      int64                 `json:"open"`
 	States    map[tasks.State]int64 `json:"states"`
-	ETA       *time.Time            `json:"eta"` // When the last one will be sent, as things stand; null if none waits, or their lane is paused.
+	ETA       *time.Time            `json:"eta"` // When the last one will be sent, at the current rate; null if none waits, it is paused, or nothing can go.
 }
 
 func newImport(i enqueue.Import) importJSON {
-	j := importJSON{Object: "import", ID: i.ID, Total: i.Total, Open: i.Open, States: i.States}
+	j := importJSON{
+		Object: "import", ID: i.ID, Name: i.Name, Owner: i.Owner, State: cmp.Or(i.State, tasks.ImportDone), CreatedAt: known(i.CreatedAt), PausedAt: known(i.PausedAt),
+		HeldUntil: known(i.HeldUntil), Total: i.Total, Open: i.Open, States: i.States, ETA: known(i.ETA),
+	}
 	if j.States == nil {
 		j.States = map[tasks.State]int64{}
 	}
-	if !i.CreatedAt.IsZero() {
-		j.CreatedAt = &i.CreatedAt
-	}
-	if !i.ETA.IsZero() {
-		j.ETA = &i.ETA
-	}
 	return j
+}
+
+func known(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
 }
 
 // acceptedJSON is the answer to a list.
@@ -84,11 +94,20 @@ type rowProblems struct {
 const maxRowProblems = 1000
 
 // importState is GET /v1/imports/{id}.
-func (x *exchange) importState() *answer {
+func (x *exchange) importState() *answer { return x.aboutImport(x.cfg.Client.Import) }
+
+// pauseImport is POST /v1/imports/{id}/pause.
+func (x *exchange) pauseImport() *answer { return x.aboutImport(x.cfg.Client.PauseImport) }
+
+// resumeImport is POST /v1/imports/{id}/resume.
+func (x *exchange) resumeImport() *answer { return x.aboutImport(x.cfg.Client.ResumeImport) }
+
+// aboutImport does something with an import, and answers how it stands.
+func (x *exchange) aboutImport(do func(context.Context, string) (enqueue.Import, error)) *answer {
 	if refused := x.plain(); refused != nil {
 		return refused
 	}
-	i, err := x.cfg.Client.Import(x.ctx, x.id)
+	i, err := do(x.ctx, x.id)
 	switch {
 	case errors.Is(err, enqueue.ErrNotFound):
 		return notFound("No import was found with the given id.")
@@ -97,6 +116,40 @@ func (x *exchange) importState() *answer {
 	}
 	return ok(newImport(i))
 }
+
+// importPage is a part of the list of imports.
+type importPage struct {
+	Data  []importJSON `json:"data"`
+	Total int64        `json:"total_count"`
+}
+
+// listImports is GET /v1/imports.
+func (x *exchange) listImports() *answer {
+	q := x.r.URL.Query()
+	if refused := refuseUnknown(q, "limit", "offset"); refused != nil {
+		return refused
+	}
+	limit, refused := numberParam(q, "limit", defaultLimit, 1, maxImports)
+	if refused != nil {
+		return refused
+	}
+	offset, refused := numberParam(q, "offset", 0, 0, maxOffset)
+	if refused != nil {
+		return refused
+	}
+	all, total, err := x.cfg.Client.Imports(x.ctx, offset, limit)
+	if err != nil {
+		return unavailable(err)
+	}
+	page := importPage{Data: []importJSON{}, Total: total}
+	for _, i := range all {
+		page.Data = append(page.Data, newImport(i))
+	}
+	return ok(page)
+}
+
+// maxImports is how many imports are listed at once.
+const maxImports = 100
 
 // list is one POST /v1/imports on its way.
 type list struct {
@@ -165,7 +218,7 @@ var mediaTypes = []string{
 // parse reads everything but the list.
 func (l *list) parse() (refused *answer) {
 	q := l.r.URL.Query()
-	if refused := refuseUnknown(q, "import_id", "lane", "skip_invalid", "dry_run", "preflight", "column", "sheet", "global_ids"); refused != nil {
+	if refused := refuseUnknown(q, "import_id", "lane", "skip_invalid", "dry_run", "preflight", "column", "sheet", "global_ids", "name", "hold"); refused != nil {
 		return refused
 	}
 	if l.key, refused = l.exchange.key(); refused != nil {
@@ -177,7 +230,13 @@ func (l *list) parse() (refused *answer) {
 		}
 	}
 	l.options = lists.Options{Sheet: q.Get("sheet"), MaxBytes: l.cfg.MaxImport, MaxRows: l.cfg.MaxRows}
+	l.options.Name = q.Get("name")
 	var err error
+	if q.Has("hold") {
+		if l.options.Hold, err = time.ParseDuration(q.Get("hold")); err != nil || l.options.Hold <= 0 {
+			return refuseParam(codeValue, "hold", "must be a duration such as 10m.")
+		}
+	}
 	if l.options.Columns, err = lists.ParseColumns(q["column"]); err != nil {
 		return refuseParam(codeValue, "column", "must be FIELD=NAME, where FIELD is a parameter of an invitation, public_metadata.KEY, or ignore.")
 	}
@@ -301,7 +360,7 @@ func (l *list) preflight() *answer {
 // accept puts the good rows into the ledger. It goes on when the client has gone:
 // whatever was begun is brought to its end.
 func (l *list) accept(ctx context.Context) *answer {
-	result, err := l.Accept(ctx, l.cfg.Client, l.found, lists.Acceptance{ImportID: l.id, MaxWaiting: l.cfg.MaxWaiting})
+	result, err := l.Accept(ctx, l.cfg.Client, l.found, lists.Acceptance{ImportID: l.id, Owner: l.token.Name, MaxWaiting: l.cfg.MaxWaiting})
 	l.entry.Invites = result.Admitted + result.Known
 	if full, ok := errors.AsType[*lists.WaitingError](err); ok {
 		return refuse(http.StatusTooManyRequests, codeTooMany, "Too many invites wait", "The list was not accepted: "+full.Error()+".").after(time.Hour)

@@ -7,7 +7,6 @@ import (
 	"iter"
 	"maps"
 	"slices"
-	"time"
 
 	"github.com/inviteq/inviteq/enqueue"
 	"github.com/inviteq/inviteq/tasks"
@@ -19,9 +18,8 @@ type Acceptance struct {
 	// ImportID names the import. Defaults to List.ImportID.
 	ImportID string
 
-	// NotBefore holds the import: no row is sent earlier, so that it can still be
-	// taken back. The zero time means at once.
-	NotBefore time.Time
+	// Owner is enqueue.BulkOptions.Owner.
+	Owner string
 
 	// MaxWaiting is how many invites of the instance may wait, the list's
 	// included. Defaults to no limit.
@@ -79,7 +77,9 @@ func (l *List) Accept(ctx context.Context, c *enqueue.Client, found Survey, a Ac
 		return Accepted{}, err
 	}
 	ordinals := make([]uint32, 0, found.Good)
-	result, err := c.BulkInvite(ctx, l.invites(ctx, a, &ordinals), enqueue.BulkOptions{ImportID: a.ImportID, KeepLanes: true, Progress: a.Progress})
+	result, err := c.BulkInvite(ctx, l.invites(ctx, a, &ordinals), enqueue.BulkOptions{
+		ImportID: a.ImportID, Name: l.Name(), Owner: a.Owner, Hold: l.opts.Hold, KeepLanes: true, Progress: a.Progress,
+	})
 	done := Accepted{BulkResult: result}
 	for _, conflict := range result.Conflicts {
 		done.Conflicts = append(done.Conflicts, Conflict{l.seen.place(int(ordinals[conflict.Position])), conflict})
@@ -165,23 +165,10 @@ func (l *List) invites(ctx context.Context, a Acceptance, ordinals *[]uint32) it
 			}
 			if err == nil {
 				*ordinals = append(*ordinals, row.ordinal)
-				row.Invite.NotBefore = held(row.Invite, a.NotBefore)
 			}
 			if !yield(row.Invite, err) || err != nil {
 				return
 			}
 		}
 	}
-}
-
-// held is when an invite of an import that waits may go. A deadline before the end of
-// the wait stays one that can be kept.
-func held(i tasks.Invite, until time.Time) time.Time {
-	if i.NotBefore.After(until) {
-		return i.NotBefore
-	}
-	if !i.Deadline.IsZero() && i.Deadline.Before(until) {
-		return i.Deadline
-	}
-	return until
 }

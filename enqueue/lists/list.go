@@ -14,6 +14,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"golang.org/x/text/encoding/unicode"
 	"golang.org/x/text/transform"
@@ -51,6 +52,9 @@ type Options struct {
 
 	// Interactive puts rows that name no lane into the interactive lane.
 	Interactive bool
+
+	// Hold is enqueue.BulkOptions.Hold. A row whose deadline comes sooner is bad.
+	Hold time.Duration
 
 	// MaxRows and MaxBytes bound the list, unpacked. They default to
 	// DefaultMaxRows and DefaultMaxBytes.

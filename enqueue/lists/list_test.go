@@ -274,13 +274,25 @@ func TestCapitals(t *testing.T) {
 
 func TestHold(t *testing.T) {
 	c := newClient(t)
-	until := time.Now().Add(time.Hour).Truncate(time.Millisecond).UTC()
-	in := fmt.Sprintf("email,id,not_before,deadline\na@b.co,1,,\nb@b.co,2,%s,\nc@b.co,3,,%s\n", until.Add(time.Hour).Format(time.RFC3339Nano), until.Add(-time.Minute).Format(time.RFC3339Nano))
-	accept(t, c, open(t, in, lists.Options{GlobalIDs: true}), lists.Acceptance{NotBefore: until})
-	for id, want := range map[string]time.Time{"1": until, "2": until.Add(time.Hour), "3": until.Add(-time.Minute)} {
-		if got := status(t, c, id).NotBefore; !got.Equal(want) {
-			t.Errorf("row %s goes at %v, want %v", id, got, want)
-		}
+	soon := time.Now().Add(30 * time.Minute).UTC().Format(time.RFC3339)
+	list := open(t, "email,deadline\na@b.co,\nb@b.co,"+soon+"\n", lists.Options{Hold: time.Hour, Name: "folder/team.csv"})
+	var bad []string
+	_, err := list.Survey(t.Context(), func(err error) error {
+		bad = append(bad, err.Error())
+		return nil
+	})
+	if want := "row 3: deadline is sooner than the first row may go, because the import is held"; err != nil || len(bad) != 1 || bad[0] != want {
+		t.Errorf("got %q, %v; want %q", bad, err, want)
+	}
+	if got := accept(t, c, list, lists.Acceptance{ImportID: "i", Owner: "crm"}); !got.Held || got.Admitted != 1 {
+		t.Errorf("got %+v", got)
+	}
+	i, err := c.Import(t.Context(), "i")
+	if left := time.Until(i.HeldUntil); err != nil || i.State != tasks.ImportHeld || left < 59*time.Minute || left > time.Hour || i.Name != "team.csv" || i.Owner != "crm" {
+		t.Errorf("got %+v, %v", i, err)
+	}
+	if got := accept(t, c, list, lists.Acceptance{ImportID: "i"}); got.Held || got.Known != 1 {
+		t.Errorf("again: %+v", got)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"time"
 	"unicode/utf8"
 
 	"github.com/inviteq/inviteq/tasks"
@@ -117,6 +118,9 @@ func (d *draft) row(at Place, o *Options) (Row, error) {
 				d.problems = append(d.problems, p)
 			}
 		}
+	}
+	if o.Hold > 0 && !invite.Deadline.IsZero() && invite.Deadline.Before(time.Now().Add(o.Hold)) {
+		d.refuse("deadline", "is sooner than the first row may go, because the import is held")
 	}
 	if len(d.problems) > 0 {
 		return Row{Place: at}, &RowError{Place: at, Problems: d.problems}

@@ -84,7 +84,7 @@ func (t *auditor) audit(l *Ledger) map[string]Record {
 				want = "shelf"
 				i, err := l.Import(ctx, r.Invite.ImportID)
 				goesBack := l.rdb.HExists(ctx, l.keys.of("shelving"), r.Invite.ImportID).Val()
-				if err != nil || !i.stopped && !goesBack {
+				if err != nil || i.stopped == 0 && !goesBack {
 					t.Errorf("%s stands on the shelf, and its import is not stopped: %v", id, err)
 				}
 			} else if homes[id] != "later" {

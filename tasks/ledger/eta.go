@@ -112,7 +112,7 @@ func (l *Ledger) ETAs(ctx context.Context, now time.Time, records ...Record) ([]
 	}
 	for i, r := range records {
 		until, stops := stopped[r.Invite.ImportID]
-		if !o.Moves(r.Invite.Lane) || ranks[i] == nil || until >= forever {
+		if !o.Moves(r.Invite.Lane) || ranks[i] == nil || until >= whileRevoked {
 			continue
 		}
 		ahead, err := ranks[i].Result()
@@ -122,6 +122,7 @@ func (l *Ledger) ETAs(ctx context.Context, now time.Time, records ...Record) ([]
 		etas[i] = o.eta(r.Invite.Lane, r.Solo, ahead)
 		if stops {
 			etas[i] = etas[i].Add(max(0, heldUntil(until).Sub(o.At)))
+			r.ReadyAt = heldUntil(until)
 		}
 		if r.ReadyAt.After(etas[i]) {
 			etas[i] = r.ReadyAt
@@ -173,8 +174,8 @@ func (l *Ledger) ImportETA(ctx context.Context, now time.Time, i Import) (time.T
 	if i.States[tasks.Queued] == 0 {
 		return time.Time{}, nil
 	}
-	o, err := l.Overview(ctx, now)
-	if err != nil || !o.Moves(tasks.Import) || i.Standing() == Paused {
+	o, err := l.recent(ctx, now)
+	if err != nil || !o.Moves(tasks.Import) || i.stopped >= whileRevoked {
 		return time.Time{}, err
 	}
 	ids, err := l.Members(ctx, tasks.BulkCreate{ImportID: i.ID, From: int(i.Total) - 1, Count: 1})

@@ -114,7 +114,7 @@ type Import struct {
 	Owner     string    // Who asked: a token, or a tenant.
 	PausedAt  time.Time // Since when it is paused; zero if it is not.
 	HeldUntil time.Time // When its first row may go; zero if it is not held.
-	stopped   bool      // It is paused or held.
+	stopped   float64   // Until when it is stopped, as the scripts keep it; 0: it is not.
 }
 
 // Open returns how many of its invites have no outcome yet.
@@ -142,8 +142,8 @@ func (l *Ledger) Import(ctx context.Context, id string) (Import, error) {
 		ID: id, CreatedAt: number(h["created"]), Total: number(h["total"]), States: map[tasks.State]int64{},
 		Name: h["name"], Owner: h["owner"], PausedAt: timeOf(h["paused"]),
 	}
-	if i.stopped = stop.Err() == nil; i.stopped {
-		i.HeldUntil = heldUntil(stop.Val())
+	if i.stopped = stop.Val(); i.stopped > 0 {
+		i.HeldUntil = heldUntil(i.stopped)
 	}
 	for _, s := range tasks.States {
 		if n := number(h["n:"+s.String()]); n != 0 {
@@ -153,9 +153,13 @@ func (l *Ledger) Import(ctx context.Context, id string) (Import, error) {
 	return i, nil
 }
 
-// Imports returns the ids of the newest n imports, the newest first.
-func (l *Ledger) Imports(ctx context.Context, n int) ([]string, error) {
-	return l.rdb.ZRevRange(ctx, l.keys.of("imports"), 0, int64(n-1)).Result()
+// Imports returns the ids of n imports, the newest first, from an offset on, and how
+// many there are.
+func (l *Ledger) Imports(ctx context.Context, offset, n int) (ids []string, total int64, _ error) {
+	pipe := l.rdb.Pipeline()
+	found, all := pipe.ZRevRange(ctx, l.keys.of("imports"), int64(offset), int64(offset+n-1)), pipe.ZCard(ctx, l.keys.of("imports"))
+	err := execute(ctx, pipe)
+	return found.Val(), all.Val(), err
 }
 
 // Page is a part of a list.

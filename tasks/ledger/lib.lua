@@ -89,8 +89,8 @@ local function pairsof(flat)
   return t
 end
 
--- FOREVER is the time until which an import is stopped that a person has to resume.
-local FOREVER = 9e15
+-- Until when an import is stopped that a person has to resume; and one that stands still while it is revoked.
+local FOREVER, WHILE_REVOKED = 9e15, 8e15
 
 -- stopped tells whether the import of an invite is paused, or held: then it stands on the shelf.
 local function stopped(r) return r.import ~= '' and redis.call('ZSCORE', K.stopped, r.import) end

@@ -10,18 +10,11 @@ import (
 	"github.com/inviteq/inviteq/tasks"
 )
 
-// Standing says how an import stands.
-type Standing string
-
+// forever and whileRevoked are FOREVER and WHILE_REVOKED of lib.lua.
 const (
-	Running Standing = "running"
-	Paused  Standing = "paused" // A person paused it, and has to resume it.
-	Held    Standing = "held"   // It waits for the time at which its first row may go.
-	Done    Standing = "done"   // None of its invites is open.
+	forever      = 9e15
+	whileRevoked = 8e15
 )
-
-// forever is FOREVER of lib.lua.
-const forever = 9e15
 
 // PauseImport stops an import until ResumeImport: from now on no row of it is sent,
 // and nobody else waits for it. Calls that are under way are finished. The error is
@@ -55,23 +48,30 @@ func placeOnShelf(r Record) string {
 // heldUntil reads the score of a stopped import: the zero time if a person has to
 // resume it.
 func heldUntil(score float64) time.Time {
-	if score >= forever {
+	if score >= whileRevoked {
 		return time.Time{}
 	}
 	return time.UnixMilli(int64(score))
 }
 
-// Standing says how the import stands.
-func (i Import) Standing() Standing {
+// Standing says whether the import goes.
+func (i Import) Standing() tasks.ImportState {
 	switch {
 	case i.Open() == 0:
-		return Done
+		return tasks.ImportDone
+	case i.stopped == whileRevoked:
+		return tasks.ImportRevoking
 	case !i.HeldUntil.IsZero():
-		return Held
-	case i.stopped:
-		return Paused
+		return tasks.ImportHeld
+	case i.stopped > 0:
+		return tasks.ImportPaused
 	}
-	return Running
+	return tasks.ImportRunning
+}
+
+// NameImport keeps the name of the file that an import came from, unless it has one.
+func (l *Ledger) NameImport(ctx context.Context, id, name string) error {
+	return l.rdb.HSetNX(ctx, l.keys.importInfo(id), "name", name).Err()
 }
 
 // stops reads which of the imports that some records belong to are stopped, and how

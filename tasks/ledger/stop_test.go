@@ -61,7 +61,7 @@ func TestPausedImportStandsStill(t *testing.T) {
 		t.Errorf("got %d on the shelf, %d stopped, %v waiting, %d queued: %v", o.Shelved, o.Stopped, o.Waiting, o.States[tasks.Queued], err)
 	}
 	i, err := l.Import(t.Context(), "long")
-	if err != nil || i.Standing() != Paused || !i.PausedAt.Equal(now) {
+	if err != nil || i.Standing() != tasks.ImportPaused || !i.PausedAt.Equal(now) {
 		t.Errorf("it is %s since %v, %v", i.Standing(), i.PausedAt, err)
 	}
 	if eta, err := l.ImportETA(t.Context(), now, i); err != nil || !eta.IsZero() {
@@ -163,7 +163,7 @@ func TestHeldImport(t *testing.T) {
 			audit(t, l)
 			i, err := l.Import(t.Context(), "list")
 			until := now.Add(10 * time.Minute)
-			if err != nil || i.Standing() != Held || !i.HeldUntil.Equal(until) {
+			if err != nil || i.Standing() != tasks.ImportHeld || !i.HeldUntil.Equal(until) {
 				t.Errorf("it is %s until %v, %v", i.Standing(), i.HeldUntil, err)
 			}
 			if eta, err := l.ImportETA(t.Context(), now, i); err != nil || eta.Before(until) || eta.After(until.Add(time.Minute)) {

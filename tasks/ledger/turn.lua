@@ -171,7 +171,7 @@ s.ArrivedAt, s.Every, s.GroupTat, s.ImportAt = newest, every, num(pace['group.ta
 
 -- What shall wake the worker besides a token: an invite that comes due, a claim that runs out.
 local wake = num(redis.call('ZRANGE', K.stopped, 0, 0, 'WITHSCORES')[2])
-if wake == 0 then wake = Never end
+if wake == 0 or wake >= WHILE_REVOKED then wake = Never end
 for _, key in ipairs({K.later, K.state .. 'sending'}) do
   local head = redis.call('ZRANGE', key, 0, 0, 'WITHSCORES')
   if head[2] then wake = math.min(wake, num(head[2])) end

@@ -39,6 +39,8 @@ var (
 	descInvites  = desc("invites", "Invites in each state.", "state")
 	descWaiting  = desc("waiting_invites", "Invites that wait for their turn.", "lane")
 	descLater    = desc("delayed_invites", "Queued invites that may not go yet: not before, or backoff.")
+	descShelved  = desc("stopped_invites", "Queued invites of imports that are paused or held.")
+	descStopped  = desc("stopped_imports", "Imports that are paused or held.")
 	descOldest   = desc("oldest_waiting_seconds", "Age of the invite at the head of a lane; 0 if none waits.", "lane")
 	descDrain    = desc("drain_seconds", "Until everything that waits now will have been sent, at the current rate.")
 	descPaused   = desc("lane_paused", "1 if the lane is paused.", "lane")
@@ -146,6 +148,8 @@ func (c *collector) ledger(ctx context.Context, s scrape) error {
 		s.gauge(descPaused, truth(paused), lane.String())
 	}
 	s.gauge(descLater, float64(o.Later))
+	s.gauge(descShelved, float64(o.Shelved))
+	s.gauge(descStopped, float64(o.Stopped))
 	if at := o.Drain(); !at.IsZero() { // Nobody knows when while nothing can move.
 		s.gauge(descDrain, until(now, at))
 	}

@@ -20,7 +20,7 @@ type importView struct {
 	ledger.Import
 	Now  time.Time
 	ETA  time.Time // When its last invite will be sent, at the current rate; zero when none waits.
-	Held bool      // Its lane is paused: there is no ETA until it is resumed.
+	Halt string    // What is paused, so that there is no ETA: "the import", or "the import lane".
 }
 
 // Created is when the import was begun.
@@ -68,7 +68,7 @@ func (i importView) Shares() []share {
 // imports returns the newest imports, at most show of the newest read: those that
 // run come first.
 func (h *Handler) imports(ctx context.Context, o ledger.Overview, read, show int) ([]importView, error) {
-	ids, err := h.cfg.Ledger.Imports(ctx, read)
+	ids, _, err := h.cfg.Ledger.Imports(ctx, 0, read)
 	if err != nil {
 		return nil, err
 	}
@@ -96,8 +96,13 @@ func (h *Handler) loadImport(ctx context.Context, o ledger.Overview, id string) 
 		return importView{}, err
 	}
 	eta, err := h.cfg.Ledger.ImportETA(ctx, o.At, i)
-	_, held := o.Paused[tasks.Import]
-	return importView{Import: i, Now: o.At, ETA: eta, Held: held && i.States[tasks.Queued] > 0}, err
+	v := importView{Import: i, Now: o.At, ETA: eta}
+	if _, paused := o.Paused[tasks.Import]; i.Standing() == tasks.ImportPaused {
+		v.Halt = "the import"
+	} else if paused && i.States[tasks.Queued] > 0 {
+		v.Halt = "the import lane"
+	}
+	return v, err
 }
 
 // rowsPage is a part of an import's rows.
