@@ -22,9 +22,10 @@ type sender struct {
 }
 
 // newSender starts the simulated Clerk, whose hour takes four seconds.
-func newSender(t *testing.T, faults ...string) *sender {
+func newSender(t *testing.T, path string, faults ...string) *sender {
 	t.Helper()
 	s := &sender{binary: buildBinary(t)}
+	s.env = append(s.env, "PATH="+path)
 	s.env = append(s.env, "XDG_STATE_HOME="+shortFolder(t), "CLERK_SECRET_KEY="+clerksim.DefaultSecretKey,
 		"INVITEQ_LIMIT_SINGLE=100/4s", "INVITEQ_LIMIT_BULK=25/4s", "INVITEQ_LIMIT_OTHER=1000/1s", "INVITEQ_REQUEST_TIMEOUT=1s")
 	args := []string{"clerksim", "--addr", "127.0.0.1:0", "--limits", "single=100/4s,bulk=25/4s,other=1000/1s", "--latency", "100ms/300ms"}
@@ -81,14 +82,25 @@ func TestSendKilled(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes a minute")
 	}
+	withAndWithoutRedis(t, func(t *testing.T, path string) { killSend(t, path, "email", 0, 3*time.Minute) })
+}
+
+// withAndWithoutRedis runs a test with a redis-server on the PATH, and with none.
+func withAndWithoutRedis(t *testing.T, f func(t *testing.T, path string)) {
+	t.Helper()
 	t.Parallel()
-	killSend(t, "email", 0, 3*time.Minute)
+	for name, path := range map[string]string{"redis-server": os.Getenv("PATH"), "embedded": t.TempDir()} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f(t, path)
+		})
+	}
 }
 
 // killSend sends a list of 700 people, of whom some have ignore_existing.
-func killSend(t *testing.T, header string, again int, within time.Duration) {
+func killSend(t *testing.T, path, header string, again int, within time.Duration) {
 	t.Helper()
-	s := newSender(t, "bulk_create/drop-after:8%", "create/drop-after:4%")
+	s := newSender(t, path, "bulk_create/drop-after:8%", "create/drop-after:4%")
 	const people = 700
 	var list strings.Builder
 	fmt.Fprintf(&list, "%s\n", header)
@@ -99,11 +111,11 @@ func killSend(t *testing.T, header string, again int, within time.Duration) {
 		}
 		list.WriteString("\n")
 	}
-	path, outcomes := file(t, "team.csv", list.String()), filepath.Join(t.TempDir(), "outcomes.csv")
+	team, outcomes := file(t, "team.csv", list.String()), filepath.Join(t.TempDir(), "outcomes.csv")
 	for _, mails := range []int{150, 350} {
-		run := s.start("send", path, "--yes")
+		run := s.start("send", team, "--yes")
 		eventually(t, fmt.Sprintf("%d are invited", mails), func() bool { return len(s.invited(t)) >= mails })
-		second := s.start("send", path, "--yes")
+		second := s.start("send", team, "--yes")
 		if err := second.Wait(); err == nil || !strings.Contains(second.log.String(), "another inviteq send is running with this key") {
 			t.Errorf("a second run beside the first: %v\n%s", err, second.log)
 		}
@@ -112,7 +124,7 @@ func killSend(t *testing.T, header string, again int, within time.Duration) {
 	if done := len(s.invited(t)); done == people {
 		t.Error("it was not killed in the middle")
 	}
-	run := s.start("send", path, "--report", outcomes, "--yes")
+	run := s.start("send", team, "--report", outcomes, "--yes")
 	run.good(t, within)
 	wants(t, run.log.String(), "team.csv was begun before: ", "of 700 are settled", "pending      700")
 
@@ -138,7 +150,7 @@ func killSend(t *testing.T, header string, again int, within time.Duration) {
 	}
 
 	// The same again is known, and sends nothing.
-	run = s.start("send", path, "--yes")
+	run = s.start("send", team, "--yes")
 	run.good(t, 20*time.Second)
 	wants(t, run.log.String(), "700 of 700 are settled")
 	s.sim.end(syscall.SIGTERM)
@@ -152,8 +164,7 @@ func TestSoakSend(t *testing.T) {
 	if os.Getenv("INVITEQ_SOAK") != "1" {
 		t.Skip("takes up to twenty minutes: make soak")
 	}
-	t.Parallel()
-	killSend(t, "email,ignore_existing", 300, 40*time.Minute)
+	withAndWithoutRedis(t, func(t *testing.T, path string) { killSend(t, path, "email,ignore_existing", 300, 40*time.Minute) })
 }
 
 // TestSendInterrupted ends it with Ctrl-C twice, while answers are lost to people who
@@ -162,16 +173,20 @@ func TestSendInterrupted(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes a quarter of a minute")
 	}
-	t.Parallel()
-	s := newSender(t, "bulk_create/drop-after:8%")
+	withAndWithoutRedis(t, interruptSend)
+}
+
+func interruptSend(t *testing.T, path string) {
+	t.Helper()
+	s := newSender(t, path, "bulk_create/drop-after:8%")
 	var list strings.Builder
 	list.WriteString("email;ignore_existing\n")
 	for n := range 300 {
 		fmt.Fprintf(&list, "person.%d@example.com;ja\n", n)
 	}
-	path := file(t, "Gäste.csv", list.String())
+	team := file(t, "Gäste.csv", list.String())
 	for _, mails := range []int{50, 150} {
-		run := s.start("send", path, "--yes")
+		run := s.start("send", team, "--yes")
 		eventually(t, fmt.Sprintf("%d are invited", mails), func() bool { return len(s.invited(t)) >= mails })
 		if err := run.Process.Signal(os.Interrupt); err != nil {
 			t.Fatal(err)
@@ -179,9 +194,9 @@ func TestSendInterrupted(t *testing.T) {
 		if err := run.Wait(); err == nil || run.ProcessState.ExitCode() != exitFailed {
 			t.Errorf("it ended with %v", err)
 		}
-		wants(t, run.log.String(), "Stopping; calls to Clerk that are under way are finished first", "of 300 are settled. To go on: `inviteq send "+path+"`", "interrupted")
+		wants(t, run.log.String(), "Stopping; calls to Clerk that are under way are finished first", "of 300 are settled. To go on: `inviteq send "+team+"`", "interrupted")
 	}
-	run := s.start("send", path, "--yes", "--json")
+	run := s.start("send", team, "--yes", "--json")
 	run.good(t, time.Minute)
 	for address, n := range s.invited(t) {
 		if n != 1 {

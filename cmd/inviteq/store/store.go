@@ -1,6 +1,6 @@
 // Package store keeps the ledger of one process in one folder, for people who have no
-// Redis. It runs a private redis-server if there is one on the PATH, whose every write
-// is on disk before it is answered.
+// Redis. It runs a private redis-server if there is one on the PATH, and keeps a journal
+// of an embedded one otherwise. In both every write is on disk before it is answered.
 //
 // The folder belongs to one process at a time: a lock sees to that, which ends with the
 // process however it ends. What a process leaves behind that was killed is complete up
@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 
 	"github.com/gofrs/flock"
@@ -29,9 +30,17 @@ type Store struct {
 	// none: then nothing can have been forgotten.
 	Orderly bool
 
-	dir    string
-	lock   *flock.Flock
-	server *server
+	dir     string
+	lock    *flock.Flock
+	backend backend
+}
+
+// backend is what holds the ledger.
+type backend interface {
+	connect(o *redis.UniversalOptions) // makes the options lead to it
+	done() <-chan struct{}             // closed when it has ended before it was told to
+	err() error                        // why that was
+	stop() error                       // ends it; the error is also one that ended it before
 }
 
 // closed is the file that tells of an orderly end. It is there only while nobody has
@@ -60,8 +69,7 @@ func Open(ctx context.Context, dir string) (_ *Store, err error) {
 			_ = s.lock.Close() // the process that failed has written nothing
 		}
 	}()
-	isNew := !exists(dir, appendOnly...)
-	s.Orderly = isNew || exists(dir, closed)
+	s.Orderly = !exists(dir, journalName) && !exists(dir, appendOnly...) || exists(dir, closed)
 	if err := os.Remove(filepath.Join(dir, closed)); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, err
 	}
@@ -69,8 +77,25 @@ func Open(ctx context.Context, dir string) (_ *Store, err error) {
 	if err := syncFolder(dir); err != nil {
 		return nil, err
 	}
-	s.server, err = startServer(ctx, dir)
-	return s, err
+	return s, s.start(ctx)
+}
+
+// start starts what has begun the folder, or the better one if it is new.
+func (s *Store) start(ctx context.Context) error {
+	_, err := exec.LookPath("redis-server")
+	usable := err == nil && len(socketIn(s.dir)) <= longestSocket
+	switch {
+	case exists(s.dir, appendOnly...):
+		if !usable {
+			return errors.New("it was begun with a redis-server: put that on the PATH again")
+		}
+	case exists(s.dir, journalName), !usable:
+		e, whole, err := openEmbedded(s.dir)
+		s.backend, s.Orderly = e, s.Orderly && whole
+		return err
+	}
+	s.backend, err = startServer(ctx, s.dir)
+	return err
 }
 
 // exists reports whether the folder has one of the files.
@@ -99,20 +124,20 @@ func (s *Store) Options() (*redis.UniversalOptions, error) {
 	if err != nil {
 		return nil, err
 	}
-	o.Addrs = []string{s.server.socket}
+	s.backend.connect(o)
 	o.ClientName = "inviteq"
 	return o, nil
 }
 
 // Done is closed when the store has ended before it was told to.
-func (s *Store) Done() <-chan struct{} { return s.server.done }
+func (s *Store) Done() <-chan struct{} { return s.backend.done() }
 
 // Err says why that was.
-func (s *Store) Err() error { return s.server.err() }
+func (s *Store) Err() error { return s.backend.err() }
 
 // Close puts everything on disk, and gives the folder back.
 func (s *Store) Close() error {
-	err := s.server.stop()
+	err := s.backend.stop()
 	if err == nil {
 		err = os.WriteFile(filepath.Join(s.dir, closed), nil, 0o600)
 	}

@@ -13,12 +13,17 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// server is a redis-server of our own, on a unix socket in the folder.
-type server struct {
+// redisServer is a redis-server of our own, on a unix socket in the folder.
+type redisServer struct {
 	socket string
-	done   chan struct{} // closed when the process has ended
+	ended  chan struct{} // closed when the process has ended
 	log    string
 }
+
+// longestSocket is how long the path of a unix socket may be on every system.
+const longestSocket = 100
+
+func socketIn(dir string) string { return filepath.Join(dir, "redis.sock") }
 
 // appendOnly are the names of what a redis-server leaves in the folder, since version
 // 7 and before.
@@ -32,8 +37,8 @@ const (
 )
 
 // startServer starts one, and waits until it answers.
-func startServer(ctx context.Context, dir string) (*server, error) {
-	s := &server{socket: filepath.Join(dir, "redis.sock"), done: make(chan struct{}), log: filepath.Join(dir, "redis.log")}
+func startServer(ctx context.Context, dir string) (*redisServer, error) {
+	s := &redisServer{socket: socketIn(dir), ended: make(chan struct{}), log: filepath.Join(dir, "redis.log")}
 	if err := s.endLeftOver(ctx); err != nil {
 		return nil, err
 	}
@@ -46,7 +51,7 @@ func startServer(ctx context.Context, dir string) (*server, error) {
 	}
 	go func() {
 		_ = command.Wait() // its log says why
-		close(s.done)
+		close(s.ended)
 	}()
 	rdb := s.client()
 	defer rdb.Close()
@@ -55,7 +60,7 @@ func startServer(ctx context.Context, dir string) (*server, error) {
 	for rdb.Ping(ctx).Err() != nil {
 		select {
 		case <-time.After(askEvery):
-		case <-s.done:
+		case <-s.ended:
 			return nil, s.err()
 		case <-ctx.Done():
 			return nil, errors.Join(context.Cause(ctx), s.stop())
@@ -64,13 +69,17 @@ func startServer(ctx context.Context, dir string) (*server, error) {
 	return s, nil
 }
 
-func (s *server) client() *redis.Client {
-	return redis.NewClient(&redis.Options{Network: "unix", Addr: s.socket, MaxRetries: -1, DisableIdentity: true})
+func (s *redisServer) connect(o *redis.UniversalOptions) { o.Addrs = []string{s.socket} }
+
+func (s *redisServer) done() <-chan struct{} { return s.ended }
+
+func (s *redisServer) client() *redis.Client {
+	return redis.NewClient(&redis.Options{Network: "unix", Addr: s.socket, MaxRetries: -1, DialerRetries: 1, DisableIdentity: true})
 }
 
 // endLeftOver ends the server of a process that was killed, where the system has not
 // done so. Two servers on the same files would spoil them.
-func (s *server) endLeftOver(ctx context.Context) error {
+func (s *redisServer) endLeftOver(ctx context.Context) error {
 	rdb := s.client()
 	defer rdb.Close()
 	ctx, cancel := context.WithTimeout(ctx, stopsAtMost)
@@ -94,9 +103,9 @@ func shutdown(ctx context.Context, rdb *redis.Client) bool {
 }
 
 // stop ends it. The error is what ended it before.
-func (s *server) stop() error {
+func (s *redisServer) stop() error {
 	select {
-	case <-s.done:
+	case <-s.ended:
 		return s.err()
 	default:
 	}
@@ -112,7 +121,7 @@ func (s *server) stop() error {
 		}
 	}
 	select {
-	case <-s.done:
+	case <-s.ended:
 		return nil
 	case <-ctx.Done():
 		return errors.New("redis-server does not end")
@@ -120,7 +129,7 @@ func (s *server) stop() error {
 }
 
 // err says why the server has ended, as it said itself.
-func (s *server) err() error {
+func (s *redisServer) err() error {
 	text, _ := os.ReadFile(s.log)
 	lines := strings.Split(strings.TrimSpace(string(text)), "\n")
 	return fmt.Errorf("redis-server has ended; the end of its log (%s): %s", s.log, strings.Join(lines[max(0, len(lines)-3):], " / "))
