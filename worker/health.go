@@ -6,12 +6,14 @@ import (
 	"errors"
 	"maps"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/rs/zerolog"
 
 	"github.com/inviteq/inviteq/tasks"
+	"github.com/inviteq/inviteq/tasks/ledger"
 	"github.com/inviteq/inviteq/tasks/redisconn"
 )
 
@@ -25,6 +27,24 @@ type health struct {
 	failed   time.Time                      // when Redis last failed
 	kind     redisconn.Kind                 // what was last said of it
 	said     time.Time                      // when
+	fellows  []ledger.Fellow                // the workers that are there, this one included
+	differ   string                         // how they are configured differently
+}
+
+// fellowsAre notes which workers are there, and says so when their settings differ.
+func (h *health) fellowsAre(all []ledger.Fellow) {
+	differ := ledger.Disagreement(all)
+	h.mu.Lock()
+	before := h.differ
+	h.fellows, h.differ = all, differ
+	h.mu.Unlock()
+	switch {
+	case differ == before:
+	case differ == "":
+		h.log.Info().Msg("all workers have the same limits again")
+	default:
+		h.log.Warn().Str("workers", differ).Msg("workers have different limits")
+	}
 }
 
 func (h *health) set(what tasks.HealthProblem, advice string) {
@@ -112,8 +132,16 @@ func (w *Worker) Problems() map[tasks.HealthProblem]string {
 	return p
 }
 
+// Fellows returns the workers of the ledger that are there, and what is to be said if
+// they are configured differently.
+func (w *Worker) Fellows() (all []ledger.Fellow, differ string) {
+	w.health.mu.Lock()
+	defer w.health.mu.Unlock()
+	return slices.Clone(w.health.fellows), w.health.differ
+}
+
 // Handler serves /healthz (the process lives) and /readyz (it can deliver; if
-// not, what to do).
+// not, what to do; and which workers there are).
 func (w *Worker) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(rw http.ResponseWriter, _ *http.Request) {
@@ -122,6 +150,11 @@ func (w *Worker) Handler() http.Handler {
 	})
 	mux.HandleFunc("GET /readyz", func(rw http.ResponseWriter, _ *http.Request) {
 		problems := w.Problems()
+		fellows, differ := w.Fellows()
+		workers := make([]string, len(fellows))
+		for i, f := range fellows {
+			workers[i] = f.String()
+		}
 		rw.Header().Set("Content-Type", "application/json")
 		if len(problems) > 0 {
 			rw.WriteHeader(http.StatusServiceUnavailable)
@@ -129,7 +162,9 @@ func (w *Worker) Handler() http.Handler {
 		_ = json.NewEncoder(rw).Encode(struct {
 			Ready    bool                           `json:"ready"`
 			Problems map[tasks.HealthProblem]string `json:"problems,omitzero"`
-		}{len(problems) == 0, problems})
+			Notice   string                         `json:"notice,omitzero"` // no reason to be unready
+			Workers  []string                       `json:"workers,omitzero"`
+		}{len(problems) == 0, problems, differ, workers})
 	})
 	return mux
 }

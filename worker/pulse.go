@@ -3,6 +3,7 @@ package worker
 import (
 	"context"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -39,6 +40,10 @@ type pulse struct {
 	last      ledger.Pulse
 	markSince time.Time
 	unchecked bool // it has been said that Redis does not tell who it is
+
+	name      string // of this worker, as its fellows read it
+	started   time.Time
+	announced time.Time
 
 	// A new connection may lead to another server, so nothing is believed before the
 	// next beat.
@@ -106,6 +111,9 @@ func (p *pulse) beat(ctx context.Context) error {
 	p.last = now
 	p.mu.Unlock()
 	p.compareClocks()
+	if err := p.announce(ctx); err != nil {
+		return err
+	}
 	if now.Began {
 		e := now.Epochs[len(now.Epochs)-1]
 		p.log.Warn().Str("why", e.Why).Time("gap_start", e.Start).Time("gap_end", e.End).
@@ -120,6 +128,44 @@ func (p *pulse) beat(ctx context.Context) error {
 		p.health.set(tasks.ProblemEpoch, tasks.ProblemEpoch.Entry().Do)
 	}
 	return nil
+}
+
+// announceEvery is how often a worker tells its fellows that it is there.
+const announceEvery = 10 * time.Second
+
+// announce tells the other workers how this one is configured, and says when they
+// disagree. That is worth a warning, not a standstill: it happens in every deploy that
+// changes a limit.
+func (p *pulse) announce(ctx context.Context) error {
+	now := p.ledger.Time()
+	p.mu.Lock()
+	if p.started.IsZero() {
+		p.started = now
+	}
+	due, started := now.Sub(p.announced) >= announceEvery, p.started
+	p.mu.Unlock()
+	if !due {
+		return nil
+	}
+	fellows, err := p.ledger.Announce(ctx, ledger.Now, p.name, started)
+	if err != nil {
+		return err
+	}
+	p.mu.Lock()
+	p.announced = now
+	p.mu.Unlock()
+	p.health.fellowsAre(fellows)
+	return nil
+}
+
+// workerName tells this process from others, also on one machine.
+func workerName() string {
+	host, err := os.Hostname()
+	if err != nil || tasks.CheckID(host) != nil {
+		host = "worker"
+	}
+	id := tasks.NewID("w")
+	return host + "-" + id[len(id)-6:]
 }
 
 func aside(ids []string) string {

@@ -19,13 +19,15 @@ type healthCommand struct {
 	AdminAddr string `default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Where the worker's admin listener is."`
 	TLS       string `name:"admin-tls-cert-file" placeholder:"FILE" help:"The admin listener's certificate, if it speaks TLS."`
 
+	Verbose bool `short:"v" help:"Name the workers, and what each is configured with."`
+
 	API     bool   `name:"api" help:"Ask inviteq api instead whether it reaches Redis."`
 	APIAddr string `name:"api-addr" default:"127.0.0.1:8081" placeholder:"HOST:PORT" help:"Where the API is."`
 	APITLS  string `name:"api-tls-cert-file" placeholder:"FILE" help:"The API's certificate, if it speaks TLS."`
 }
 
 func (healthCommand) Help() string {
-	return `Asks the worker's /readyz; give it the variables that the worker was started with. The exit code is 0 if the worker can deliver. Otherwise it is 1, and the command prints what to do. It is made for containers without curl.
+	return `Asks the worker's /readyz; give it the variables that the worker was started with. The exit code is 0 if the worker can deliver. Otherwise it is 1, and the command prints what to do. It is made for containers without curl. Workers that are configured with different limits deliver all the same, so it only says so.
 
 Examples:
 
@@ -69,13 +71,26 @@ func (c *healthCommand) Run(ctx context.Context, p *program) error {
 		return fmt.Errorf("no answer from %s: %w", url, innermost(err))
 	}
 	defer response.Body.Close()
-	var ready struct{ Problems map[string]string }
+	var ready struct {
+		Problems map[string]string
+		Notice   string
+		Workers  []string
+	}
 	body, err := io.ReadAll(io.LimitReader(response.Body, 1<<16))
 	switch {
 	case err != nil:
 		return fmt.Errorf("%s: the answer broke off: %w", url, innermost(err))
 	case response.StatusCode == http.StatusOK:
+		_ = json.Unmarshal(body, &ready) // The API answers in plain text.
 		_, err := fmt.Fprintln(p.console.out, "ready")
+		if ready.Notice != "" {
+			p.console.note("workers have different limits: %s", ready.Notice)
+		}
+		for _, worker := range ready.Workers {
+			if c.Verbose {
+				_, err = fmt.Fprintln(p.console.out, "worker "+worker)
+			}
+		}
 		return err
 	case json.Unmarshal(body, &ready) != nil || len(ready.Problems) == 0:
 		return fmt.Errorf("not ready: %s answers %s", url, response.Status)

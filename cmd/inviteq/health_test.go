@@ -6,8 +6,11 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/inviteq/inviteq/clerk/clerksim"
+	"github.com/inviteq/inviteq/tasks/ledger"
+	"github.com/inviteq/inviteq/tasks/ledger/redistest"
 )
 
 func TestHealth(t *testing.T) {
@@ -26,6 +29,30 @@ func TestHealth(t *testing.T) {
 	}
 	if r := w.run("health", "--admin-addr", "127.0.0.1:"+port); r.code != exitFailed || !strings.Contains(r.stderr, "no answer from") {
 		t.Errorf("after it has left: exit code %d, %s", r.code, r.stderr)
+	}
+}
+
+// TestHealthNamesWorkersThatDisagree runs a worker beside one with other limits: it is
+// ready, and says so.
+func TestHealthNamesWorkersThatDisagree(t *testing.T) {
+	w := newWorld(t).withClerk(clerksim.Config{})
+	other, err := ledger.Open(t.Context(), redistest.Shared(t), ledger.Config{Instance: w.instance, Limits: ledger.Limits{Single: ledger.Limit{Calls: 50, Window: time.Hour}}})
+	must(t, err)
+	_, err = other.Announce(t.Context(), ledger.Now, "another", time.Now())
+	must(t, err)
+	worker := w.startWorker()
+	addr := worker.adminAddr(t)
+	var r ran
+	eventually(t, "it says that they disagree", func() bool {
+		r = w.run("health", "-v", "--admin-addr", addr)
+		return strings.Contains(r.stderr, "different limits")
+	})
+	if r.code != exitDone || !strings.Contains(r.stdout, "ready\nworker another (single 50/1h") || !strings.Contains(r.stderr, "up to the highest: single 100/1h, bulk none") {
+		t.Errorf("exit code %d, stdout %q, stderr %s", r.code, r.stdout, r.stderr)
+	}
+	worker.stop()
+	if !strings.Contains(worker.log.String(), "workers have different limits") {
+		t.Errorf("the worker's log does not say it: %s", worker.log.String())
 	}
 }
 

@@ -43,6 +43,7 @@ var keyNames = []struct{ lua, redis, holds string }{
 	{"calls", "calls", "hash id → the calls that got no clear answer, sent:bound (ms) each, while they may matter"},
 	{"watch", "watch", "zset of settled invites for whose address such a call may still arrive, by when to look (ms)"},
 	{"owner", "owner", "hash id → who asked, if it is not the import's owner: a token or a tenant"},
+	{"workers", "workers", "hash name → how a worker is configured, and when it was there last"},
 	{"aside", "aside", "set of ids whose record cannot be read: of a later version, or damaged"},
 	{"tries", "tries", "hash id of an invite or a revoke request → how often Clerk has refused to revoke what it is about, and how"},
 	{"events", "events", "stream of state changes, without addresses"},

@@ -1,10 +1,10 @@
 package admin
 
 import (
+	"cmp"
+	"context"
 	"errors"
 	"slices"
-
-	"context"
 	"time"
 
 	"github.com/hibiken/asynq"
@@ -42,6 +42,10 @@ var (
 	descShelved  = desc("stopped_invites", "Queued invites of imports that are paused or held.")
 	descStopped  = desc("stopped_imports", "Imports that are paused or held.")
 	descOldest   = desc("oldest_waiting_seconds", "Age of the invite at the head of a lane; 0 if none waits.", "lane")
+	descDepth    = desc("asker_waiting_invites", "Queued invites of the ten deepest queues of each lane, by who asked; owner is other for the rest, and none where nobody was named.", "lane", "owner", "import")
+	descAge      = desc("asker_oldest_seconds", "Age of the oldest waiting invite of such a queue.", "lane", "owner", "import")
+	descWorkers  = desc("workers", "Workers of the ledger that are there.")
+	descDiffer   = desc("worker_limits_differ", "1 if they are configured with different limits.")
 	descDrain    = desc("drain_seconds", "Until everything that waits now will have been sent, at the current rate.")
 	descPaused   = desc("lane_paused", "1 if the lane is paused.", "lane")
 	descLimit    = desc("quota_limit_calls", "Calls that Clerk allows in a window, as configured; absent without a limit.", "endpoint")
@@ -147,6 +151,9 @@ func (c *collector) ledger(ctx context.Context, s scrape) error {
 		s.gauge(descOldest, ageOf(now, heads[lane]), lane.String())
 		s.gauge(descPaused, truth(paused), lane.String())
 	}
+	if err := c.askers(ctx, s, now); err != nil {
+		return err
+	}
 	s.gauge(descLater, float64(o.Later))
 	s.gauge(descShelved, float64(o.Shelved))
 	s.gauge(descStopped, float64(o.Stopped))
@@ -180,11 +187,39 @@ func (c *collector) ledger(ctx context.Context, s scrape) error {
 	return c.reports(ctx, s)
 }
 
+// askersShown bounds the series by lane: an owner is a name that the operator, or a
+// producer, has chosen.
+const askersShown = 10
+
+// askers tells what waits by who asked, and whether the workers agree.
+func (c *collector) askers(ctx context.Context, s scrape, now time.Time) error {
+	queues, err := c.h.cfg.Ledger.Queues(ctx, askersShown)
+	if err != nil {
+		return err
+	}
+	for _, q := range queues.Deepest {
+		owner := cmp.Or(q.Owner, "none")
+		s.gauge(descDepth, float64(q.Waiting), q.Lane.String(), owner, q.Import)
+		s.gauge(descAge, age(now, q.Since), q.Lane.String(), owner, q.Import)
+	}
+	for lane, n := range queues.Others {
+		s.gauge(descDepth, float64(n), lane.String(), "other", "")
+	}
+	fellows, err := c.h.cfg.Ledger.Fellows(ctx, ledger.Now)
+	s.gauge(descWorkers, float64(len(fellows)))
+	s.gauge(descDiffer, truth(ledger.Disagreement(fellows) != ""))
+	return err
+}
+
 func ageOf(now time.Time, head ledger.Record) float64 {
-	if head.CreatedAt.IsZero() {
+	return age(now, head.CreatedAt)
+}
+
+func age(now, since time.Time) float64 {
+	if since.IsZero() {
 		return 0
 	}
-	return max(0, now.Sub(head.CreatedAt).Seconds())
+	return max(0, now.Sub(since).Seconds())
 }
 
 // oldest reads the invite at the head of each lane that has one.

@@ -45,6 +45,9 @@ func (h *Handler) concerns(v view, err error) []concern {
 	if o.Closed.Closed() && v.Problems[tasks.ProblemClerkKey] == "" {
 		add(concern{Grave: true, What: "Nothing can be sent.", Advice: o.Closed.Why.Entry().String() + " The next try is " + show.In(v.Now, o.Closed.Until) + "."})
 	}
+	if v.Differ != "" {
+		add(concern{What: "Workers have different limits.", Advice: v.Differ})
+	}
 	if v.Breaker.State == clerk.Open {
 		add(concern{What: "Clerk does not answer, so this worker does not call it.", Advice: "The next try is " + show.In(v.Now, v.Breaker.RetryAt) + ". Waiting costs nothing; see status.clerk.com."})
 	}

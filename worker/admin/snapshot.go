@@ -19,6 +19,8 @@ type view struct {
 	Totals   ledger.Totals
 	Hours    []ledger.Hour // the last hoursShown, the oldest first
 	Oldest   map[tasks.Lane]ledger.Record
+	Queues   ledger.Queues
+	Differ   string       // how workers are configured differently
 	Imports  []importView // the newest, those that run first
 	Reports  map[string]reconcile.Report
 	Parked   []ledger.Record  // some of them
@@ -91,6 +93,14 @@ func (h *Handler) read(ctx context.Context) (v view, err error) {
 	if v.Oldest, err = oldest(ctx, l, v.Overview); err != nil {
 		return v, err
 	}
+	if v.Queues, err = l.Queues(ctx, askersShown); err != nil {
+		return v, err
+	}
+	fellows, err := l.Fellows(ctx, ledger.Now)
+	if err != nil {
+		return v, err
+	}
+	v.Differ = ledger.Disagreement(fellows)
 	if v.Imports, err = h.imports(ctx, v.Overview, importsRead, importsShown); err != nil {
 		return v, err
 	}

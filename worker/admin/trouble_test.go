@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -133,6 +134,81 @@ func TestSmallerBulksArrivalsAndRefusedRevokesAreShown(t *testing.T) {
 		t.Fatal(err)
 	}
 	check("/", "inviteq_late_arrivals_total{} 1", "inviteq_revokes_refused{} 1", "Clerk refuses 1 revoke.", `data-figure="arrived">1<`)
+}
+
+// TestWhoWaitsIsShown by who asked, in the metrics and on the page: the deepest, and all
+// others together. And so are workers that disagree.
+func TestWhoWaitsIsShown(t *testing.T) {
+	rdb, instance := redistest.Shared(t), redistest.Instance()
+	l, err := ledger.Open(t.Context(), rdb, ledger.Config{Instance: instance, Limits: ledger.ClerkLimits})
+	if err != nil {
+		t.Fatal(err)
+	}
+	admit := func(n int, owner, importID string) {
+		var all []tasks.Invite
+		for range n {
+			i := tasks.Invite{ID: tasks.NewID("inq"), EmailAddress: email(t, tasks.NewID("canary")+"@example.com"), Owner: owner, ImportID: importID}
+			if importID != "" {
+				i.Lane = tasks.Import
+			}
+			all = append(all, i)
+		}
+		if _, _, err := l.Admit(t.Context(), time.Now().Add(-time.Hour), all); err != nil {
+			t.Fatal(err)
+		}
+	}
+	admit(40, "", "")
+	admit(30, "sales", "spring")
+	for n := range askersShown + 4 {
+		admit(2, fmt.Sprintf("shop-%02d", n), "")
+	}
+	h := handlerWith(t, func(c *Config) { c.Ledger = l })
+	_, metrics := h.look(t, "/metrics")
+	_, status := h.look(t, "/")
+	name := func(lane, owner, importID string) string {
+		return fmt.Sprintf("{import=%q,lane=%q,ledger=%q,owner=%q}", importID, lane, instance, owner)
+	}
+	for _, want := range []string{
+		"inviteq_asker_waiting_invites" + name("interactive", "none", "") + " 40\n",
+		"inviteq_asker_waiting_invites" + name("import", "sales", "spring") + " 30\n",
+		"inviteq_asker_waiting_invites" + name("interactive", "shop-00", "") + " 2\n",
+		"inviteq_asker_waiting_invites" + name("interactive", "other", "") + " 10\n",
+		"inviteq_asker_oldest_seconds" + name("import", "sales", "spring") + " 3600.",
+		"inviteq_worker_limits_differ{ledger=" + strconv.Quote(instance) + "} 0\n",
+	} {
+		if !strings.Contains(metrics, want) {
+			t.Errorf("the metrics lack %s", want)
+		}
+	}
+	if n := strings.Count(metrics, "inviteq_asker_waiting_invites{"); n != askersShown+3 {
+		t.Errorf("got %d series, want those of %d people, an import, and two for all others", n, askersShown)
+	}
+	for _, want := range []string{`data-asker="spring">30<`, `</a> of sales`, "people, no owner named", `data-asker="shop-00">2<`, "others, interactive"} {
+		if !strings.Contains(status, want) {
+			t.Errorf("the page lacks %s", want)
+		}
+	}
+	if strings.Contains(status, "different limits") {
+		t.Error("no workers, and yet they disagree")
+	}
+
+	// A second worker, with other limits.
+	other, err := ledger.Open(t.Context(), rdb, ledger.Config{Instance: instance, Limits: ledger.Limits{Single: ledger.Limit{Calls: 50, Window: time.Hour}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, l := range map[string]*ledger.Ledger{"one": l, "two": other} {
+		if _, err := l.Announce(t.Context(), ledger.Now, name, time.Now()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	h.snapshot.at = time.Time{}
+	if _, metrics = h.look(t, "/metrics"); !strings.Contains(metrics, "inviteq_worker_limits_differ{ledger="+strconv.Quote(instance)+"} 1\n") {
+		t.Error("the metrics do not tell that workers disagree")
+	}
+	if _, status = h.look(t, "/"); !strings.Contains(status, "Workers have different limits.") || !strings.Contains(status, "two (single 50/1h") {
+		t.Error("the page does not tell that workers disagree")
+	}
 }
 
 func TestLabelsAreBounded(t *testing.T) {
