@@ -23,7 +23,7 @@ const followEvery = time.Second
 // follow shows how an import goes until every invite is settled, and returns
 // its last counts. On a terminal it draws a bar; elsewhere it writes a line now
 // and then. A Redis that restarts is waited for. trouble is asked for what else
-// should be told, each once; nil is nothing.
+// should be told, each once; nil is nothing, and the pace.
 func (p *program) follow(ctx context.Context, conn *connection, id string, trouble func(enqueue.Import) []string) (enqueue.Import, error) {
 	screen := newLive(p.console)
 	defer screen.clear()
@@ -45,7 +45,9 @@ func (p *program) follow(ctx context.Context, conn *connection, id string, troub
 		default:
 			moved := !maps.Equal(i.States, last.States)
 			last = i
-			pace.see(time.Now(), i)
+			if trouble == nil {
+				pace.see(time.Now(), i)
+			}
 			p.tellOnce(screen, said, trouble, i)
 			if screen != nil {
 				screen.draw(importBar(screen.width(), screen.paint, i), importLine(i)+pace.String())

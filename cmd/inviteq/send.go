@@ -166,7 +166,7 @@ func (r *sendRun) send(ctx context.Context) error {
 	if err != nil && !isNew {
 		return err
 	}
-	if err := r.othersWait(ctx); err != nil {
+	if err := r.onlyThis(ctx); err != nil {
 		return err
 	}
 	if r.worker.Mark, err = r.mark(ctx); err != nil {
@@ -195,21 +195,25 @@ func (r *sendRun) send(ctx context.Context) error {
 	return r.told(ctx, now)
 }
 
-// othersWait refuses to begin while a list before this one is not finished: its people
-// would be mailed, too.
-func (r *sendRun) othersWait(ctx context.Context) error {
+// onlyThis lets every other list wait that was not finished, until its own command is
+// given again: it may have been the wrong list.
+func (r *sendRun) onlyThis(ctx context.Context) error {
 	const looked = 1000
-	ids, _, err := r.conn.ledger.Imports(ctx, 0, looked)
+	all, _, err := r.conn.client.Imports(ctx, 0, looked)
 	if err != nil {
 		return err
 	}
-	for _, id := range ids {
-		other, err := r.conn.ledger.Import(ctx, id)
-		if err == nil && id != r.ImportID && other.Open() > 0 {
-			return fmt.Errorf("another list was not finished: %s of it wait, since %s; finish it first, with the command that began it",
-				show.Count(other.Open(), "row"), show.Time(time.UnixMilli(other.CreatedAt)))
+	for _, i := range all {
+		switch {
+		case i.State == tasks.ImportDone:
+		case i.ID == r.ImportID:
+			_, err = r.conn.client.ResumeImport(ctx, i.ID)
+		default:
+			r.p.console.note("%s was not finished: %s of %s wait until it is sent again.", cmp.Or(i.Name, "The list of "+show.Time(i.CreatedAt)),
+				show.Thousands(i.Open), show.Count(i.Total, "row"))
+			_, err = r.conn.client.PauseImport(ctx, i.ID)
 		}
-		if err != nil && !errors.Is(err, ledger.ErrNotFound) {
+		if err != nil {
 			return err
 		}
 	}

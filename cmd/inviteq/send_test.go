@@ -206,3 +206,44 @@ func interruptSend(t *testing.T, path string) {
 	s.sim.end(syscall.SIGTERM)
 	wants(t, s.sim.log.String(), " 300 e-mails", "at most 1 for one address")
 }
+
+// TestSendOtherList: a list that was not finished waits while another is sent, and goes
+// on when it is sent again.
+func TestSendOtherList(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes a quarter of a minute")
+	}
+	t.Parallel()
+	s := newSender(t, t.TempDir())
+	list := func(name string, people int) string {
+		var list strings.Builder
+		list.WriteString("Work mail\n")
+		for n := range people {
+			fmt.Fprintf(&list, "%s.%d@example.com\n", name, n)
+		}
+		return file(t, name+".csv", list.String())
+	}
+	column := "--column=email_address=Work mail"
+	wrong, right := list("wrong", 300), list("right", 40)
+	run := s.start("send", wrong, "--yes", column)
+	eventually(t, "it has begun", func() bool { return len(s.invited(t)) >= 20 })
+	if err := run.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	_ = run.Wait()
+	wants(t, run.log.String(), "wrong.csv --column 'email_address=Work mail'`")
+	before := len(s.invited(t))
+
+	run = s.start("send", right, "--yes", column)
+	run.good(t, 30*time.Second)
+	wants(t, run.log.String(), "wrong.csv was not finished: ", " of 300 rows wait until it is sent again", "pending       40")
+	if got := len(s.invited(t)); got != before+40 || before == 300 {
+		t.Errorf("%d invitations, want 40 more than %d", got, before)
+	}
+
+	run = s.start("send", wrong, "--yes", column)
+	run.good(t, time.Minute)
+	if got := len(s.invited(t)); got != 340 {
+		t.Errorf("%d invitations in the end, want 340", got)
+	}
+}

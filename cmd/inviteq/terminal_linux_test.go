@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -13,8 +14,9 @@ import (
 	"github.com/inviteq/inviteq/enqueue"
 )
 
-// openTerminal returns the two ends of a pseudo-terminal of 100 columns.
-func openTerminal(t *testing.T) (screen *safeBuffer, tty *os.File) {
+// openTerminal returns the two ends of a pseudo-terminal of 100 columns, and what it
+// shows. What is written to keys is typed.
+func openTerminal(t *testing.T) (screen *safeBuffer, tty, keys *os.File) {
 	t.Helper()
 	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
 	if err != nil {
@@ -48,7 +50,7 @@ func openTerminal(t *testing.T) (screen *safeBuffer, tty *os.File) {
 		}
 	}()
 	t.Cleanup(func() { tty.Close(); <-ended; master.Close() })
-	return screen, tty
+	return screen, tty, master
 }
 
 // TestTerminal follows an import on a terminal: a bar that is drawn again in its
@@ -60,7 +62,7 @@ func TestTerminal(t *testing.T) {
 	for n := range 40 {
 		fmt.Fprintf(&list, "p%d@example.com\n", n)
 	}
-	screen, tty := openTerminal(t)
+	screen, tty, _ := openTerminal(t)
 	w.startWorker("--limit-single", "none", "--limit-bulk", "none")
 	args := []string{"import", file(t, "list.csv", list.String()), "--wait"}
 	if code := run(t.Context(), args, append(w.env, "TERM=xterm"), strings.NewReader(""), tty, tty); code != exitDone {
@@ -75,7 +77,7 @@ func TestTerminal(t *testing.T) {
 	}
 
 	// Somebody who wants no colour gets none.
-	screen, tty = openTerminal(t)
+	screen, tty, _ = openTerminal(t)
 	if code := run(t.Context(), []string{"list"}, append(w.env, "TERM=xterm", "NO_COLOR=1"), strings.NewReader(""), tty, tty); code != exitDone {
 		t.Errorf("exit code %d", code)
 	}
@@ -83,6 +85,36 @@ func TestTerminal(t *testing.T) {
 	if strings.Contains(screen.String(), "\x1b") {
 		t.Errorf("colours in spite of NO_COLOR: %q", screen)
 	}
+}
+
+// TestSendAsks: without a yes nothing is sent, and with one it is.
+func TestSendAsks(t *testing.T) {
+	w := newWorld(t, "XDG_STATE_HOME="+t.TempDir(), "TERM=xterm").withClerk(clerksim.Config{})
+	t.Setenv("PATH", "") // no redis-server
+	path := file(t, "list.csv", "email\nada@example.com\ngrace@example.com\n")
+	for _, answer := range []struct {
+		typed string
+		sent  int
+	}{{"n\n", 0}, {"\n", 0}, {"\x04", 0}, {"Yes\n", 2}} {
+		screen, tty, keys := openTerminal(t)
+		var running sync.WaitGroup
+		running.Go(func() {
+			eventually(t, "it asks", func() bool { return strings.Contains(screen.String(), "Send 2 invitations now?") })
+			_, _ = keys.WriteString(answer.typed)
+		})
+		if code := run(t.Context(), []string{"send", path}, w.env, tty, tty, tty); code != exitDone {
+			t.Errorf("%q: exit code %d", answer.typed, code)
+		}
+		running.Wait()
+		if n := len(w.sim.Invitations()); n != answer.sent {
+			t.Errorf("%q: %d invitations, want %d", answer.typed, n, answer.sent)
+		}
+	}
+	r := w.run("send", path)
+	if r.code != exitUsage {
+		t.Errorf("without a terminal: exit code %d", r.code)
+	}
+	wants(t, r.stderr, "there is no terminal", "--yes")
 }
 
 func TestPace(t *testing.T) {
