@@ -1,9 +1,12 @@
 package bench
 
 import (
+	"fmt"
 	"math"
 	"slices"
+	"time"
 
+	"github.com/inviteq/inviteq/tasks"
 	"github.com/inviteq/inviteq/tasks/ledger"
 )
 
@@ -12,6 +15,7 @@ import (
 type Ideal struct {
 	Mean  float64   // A bound (s): no strategy has a smaller mean wait.
 	Waits []float64 // How the waits of such a schedule are distributed (s, sorted).
+	Each  []float64 // What each arrival waits in it (s), in the order of arrival.
 }
 
 const (
@@ -31,17 +35,70 @@ func Optimum(arrivals []Arrival, limits ledger.Limits) Ideal {
 		return Ideal{}
 	}
 	p := newPricing(arrivals, limits)
-	best := Ideal{}
+	best := Ideal{Each: make([]float64, len(arrivals))}
 	for round := range priceRounds {
 		p.plan()
 		best.Mean = math.Max(best.Mean, p.bound/float64(len(arrivals)))
 		for i := round % 16; i < len(p.waits) && round >= priceRounds/2; i += 16 { // some of them, each as often
 			best.Waits = append(best.Waits, p.waits[i])
 		}
+		for i := range p.waits {
+			if round >= priceRounds/2 {
+				best.Each[i] += p.waits[i] / (priceRounds - priceRounds/2)
+			}
+		}
 		p.ascend()
 	}
 	slices.Sort(best.Waits)
 	return best
+}
+
+// Optimal is what somebody who knows the future could reach of a figure, with calls
+// that take no time. It is a bound for means, for what is granted and for lists; for
+// percentiles it is that of the schedule with the least mean. Where rows of an import
+// wait too, people are served first and rows fill the rest.
+func Optimal(s *Scenario, f Floor, seed uint64) (float64, bool) {
+	arrivals := s.Arrivals(seed)
+	people := slices.DeleteFunc(slices.Clone(arrivals), func(a Arrival) bool { return a.Lane != tasks.Interactive })
+	within := func(from, to time.Duration) []float64 {
+		best := Optimum(people, s.Quota())
+		var waits []float64
+		for i, a := range people {
+			if a.At >= from && a.At <= to {
+				waits = append(waits, best.Each[i])
+			}
+		}
+		slices.Sort(waits)
+		return waits
+	}
+	var row int
+	switch _, isRow := fmt.Sscanf(f.Name, "row %d after", &row); {
+	case f.Name == "of 350/h":
+		return 1, true
+	case isRow == nil:
+		return leaves(row, s.Quota()), true
+	case f.Name == "done in":
+		return leaves(len(arrivals), s.Quota()), true
+	case f.Name == "hours":
+		return leaves(len(arrivals), s.Quota()) / 3600, true
+	case len(people) == 0:
+		return 0, false
+	case f.Name == "mean wait":
+		return Optimum(people, s.Quota()).Mean, true
+	case f.Name == "p99 wait":
+		return Percentile(Optimum(people, s.Quota()).Waits, 0.99), true
+	case f.Name == "p99 wait after the first hour":
+		return Percentile(within(time.Hour, s.Length), 0.99), true
+	case f.Name == "p99 wait in the first two hours":
+		return Percentile(within(0, 2*time.Hour), 0.99), true
+	}
+	return 0, false
+}
+
+// leaves is when the n-th row of a list leaves, at best (s).
+func leaves(n int, limits ledger.Limits) float64 {
+	span := ledger.Config{Limits: limits}.Policy().Single.Span / 1000
+	return float64((n-1)/(limits.Single.Calls+ledger.BulkSize*limits.Bulk.Calls)) * span
 }
 
 // pricing is the state of the ascent. Index 0 is single, 1 is bulk.

@@ -3,6 +3,7 @@ package bench
 import (
 	"math"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/inviteq/inviteq/tasks/ledger/policy"
@@ -49,7 +50,7 @@ func rival(s *Scenario, setup Setup, c contestant) Result {
 	for _, a := range arrivals {
 		g.events.at(g.base+ms(a.At), func(now float64) { c.arrive(g, now, a) })
 	}
-	g.events.run(g.base+ms(s.Length), func() bool { return s.Drain && len(g.Deliveries) == len(arrivals) })
+	g.events.run(g.base+ms(s.Length), func() bool { return s.Drain && len(g.Deliveries)+g.Rejected == len(arrivals) })
 	g.end(arrivals, g.since(g.events.now))
 	return g.Result
 }
@@ -59,7 +60,8 @@ func (g *game) since(now float64) time.Duration {
 }
 
 // call sends people and tells how it ended: retry is the Retry-After of a
-// refusal, and negative if Clerk has taken them.
+// refusal, and negative if Clerk has taken them. Should Clerk not have one of several,
+// it takes none: they are sent again one by one.
 func (g *game) call(now float64, action policy.Action, people []Arrival, then func(now, retry float64)) {
 	took := latency(g.random)
 	g.events.at(now+took, func(later float64) {
@@ -70,10 +72,30 @@ func (g *game) call(now float64, action policy.Action, people []Arrival, then fu
 			return
 		}
 		g.Calls++
+		if slices.ContainsFunc(people, func(a Arrival) bool { return a.Blocked }) {
+			if len(people) == 1 {
+				g.Rejected++
+			} else {
+				for _, a := range people {
+					g.alone(later, action, a)
+				}
+			}
+			then(later, -1)
+			return
+		}
 		for _, a := range people {
 			g.Deliveries = append(g.Deliveries, Delivery{a, g.since(now)})
 		}
 		then(later, -1)
+	})
+}
+
+// alone sends one person until Clerk has answered with something else than 429.
+func (g *game) alone(now float64, action policy.Action, a Arrival) {
+	g.call(now, action, []Arrival{a}, func(now, retry float64) {
+		if retry >= 0 {
+			g.events.at(now+retry, func(now float64) { g.alone(now, action, a) })
+		}
 	})
 }
 

@@ -2,16 +2,19 @@ package ledger
 
 import (
 	"fmt"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/inviteq/inviteq/cmd/bench/report"
 	"github.com/inviteq/inviteq/tasks"
 )
 
 // sentInOrder takes turns without limits until nothing waits, and returns which
 // queue each invite came from, in the order in which they were claimed.
-func sentInOrder(t *testing.T, l *Ledger, now time.Time, most int, of func(Record) string) []string {
+func sentInOrder(t testing.TB, l *Ledger, now time.Time, most int, of func(Record) string) []string {
 	t.Helper()
 	var order []string
 	for len(order) < most {
@@ -29,7 +32,7 @@ func sentInOrder(t *testing.T, l *Ledger, now time.Time, most int, of func(Recor
 	return order
 }
 
-func admitList(t *testing.T, l *Ledger, now time.Time, id string, n int) {
+func admitList(t testing.TB, l *Ledger, now time.Time, id string, n int) {
 	t.Helper()
 	invites := make([]tasks.Invite, n)
 	for i := range invites {
@@ -81,16 +84,53 @@ func TestTenListsTakeTurns(t *testing.T) {
 	for i := range 10 {
 		admitList(t, l, now, fmt.Sprintf("list%d", i), 40+60*i)
 	}
+	index, lists := jain(sentInOrder(t, l, now, 400, listOf)) // while the shortest, of 40, waits
+	if index < 0.95 || lists != 10 {
+		t.Errorf("Jain's index of %d lists is %.3f, want 0.95", lists, index)
+	}
+}
+
+// jain is Jain's index of what was sent of ten lists, and of how many anything was.
+func jain(order []string) (index float64, lists int) {
 	sent := map[string]float64{}
-	for _, from := range sentInOrder(t, l, now, 400, listOf) { // while the shortest, of 40, waits
+	for _, from := range order {
 		sent[from]++
 	}
 	sum, squares := 0.0, 0.0
 	for _, n := range sent {
 		sum, squares = sum+n, squares+n*n
 	}
-	if jain := sum * sum / (10 * squares); jain < 0.95 || len(sent) != 10 {
-		t.Errorf("Jain's index of %d lists is %.3f, want 0.95: %v", len(sent), jain, sent)
+	return sum * sum / (10 * squares), len(sent)
+}
+
+// BenchmarkFairness puts the figures of lists side by side into the table of `make
+// bench`. All rivals send in the order of arrival, which knows no lists: of ten the
+// first is sent, and twenty rows behind 10,000 wait for all of these.
+func BenchmarkFairness(b *testing.B) {
+	for b.Loop() {
+		ten, l := open(b, Config{Bulk: 10}), open(b, Config{Bulk: 10})
+		for i := range 10 {
+			admitList(b, ten, start, fmt.Sprintf("list%d", i), 40+60*i)
+		}
+		index, _ := jain(sentInOrder(b, ten, start, 400, listOf))
+		admitList(b, l, start, "long", 10_000)
+		sentInOrder(b, l, start, 300, listOf)
+		admitList(b, l, start, "short", 20)
+		order := sentInOrder(b, l, start, 300, listOf)
+		slices.Reverse(order)
+		last := len(order) - slices.Index(order, "short")
+		b.ReportMetric(index, "Jain")
+		b.ReportMetric(0, "ns/op")
+		beside := func(optimum, rivals string) []report.Reference {
+			return []report.Reference{{Name: "optimum", Value: optimum}, {Name: "in order of arrival", Value: rivals}}
+		}
+		const part = "fairness of lists (real Redis, no limits)"
+		if err := report.Add(
+			report.Row{Part: part, What: "ten lists of 40 to 580 rows, Jain's index while all wait", Ours: fmt.Sprintf("%.3f", index), Beside: beside("1.000", "0.100")}.AtLeast(index, 0.95, "%.2f"),
+			report.Row{Part: part, What: "the last of 20 rows beside 10,000 leaves as number", Ours: strconv.Itoa(last), Ratio: fmt.Sprintf("%.2f× alone", float64(last)/20), Beside: beside("20", "9720")}.AtMost(float64(last), 40, "%.0f"),
+		); err != nil {
+			b.Fatal(err)
+		}
 	}
 }
 

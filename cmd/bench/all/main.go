@@ -43,8 +43,8 @@ var parts = []part{
 		args: []string{"test", "-count=1", "-timeout=60m", "-run=^$", "-bench=^BenchmarkPipeline$", "-benchtime=3x", "./cmd/bench"},
 	},
 	{
-		name: "scale", about: "a turn at a million waiting, and their memory",
-		args: []string{"test", "-count=1", "-timeout=60m", "-run=^$", "-bench=^Benchmark(Scale|Memory)$", "-benchtime=1x", "./tasks/ledger"},
+		name: "scale", about: "lists side by side, a turn at a million waiting, and their memory",
+		args: []string{"test", "-count=1", "-timeout=60m", "-run=^$", "-bench=^Benchmark(Fairness|Scale|Memory)$", "-benchtime=1x", "./tasks/ledger"},
 	},
 	{
 		name: "idle", about: "the real binary when there is little to do",
