@@ -59,7 +59,13 @@ func TestScenarios(t *testing.T) {
 		for _, workers := range workers {
 			t.Run(fmt.Sprintf("%s with %d", s.Name, workers), func(t *testing.T) {
 				t.Parallel()
-				r := playScenario(t, s, workers, clerksim.Switches{}, nil)
+				r := playScenario(t, s, workers, clerksim.Switches{BulkUserNaming: clerksim.Unnamed}, func(w *world) {
+					for n, a := range s.Arrivals(1) {
+						if a.Blocked {
+							w.sim.AddUser(person(n).EmailAddress.Raw())
+						}
+					}
+				})
 				alone := bench.Run(&s, bench.Setup{Seed: 1, Workers: workers})
 				if r.Refused > 0 {
 					t.Errorf("Clerk answered %d calls with 429", r.Refused)
@@ -88,7 +94,12 @@ func scenarioRow(s *bench.Scenario, f bench.Floor, got, alone float64) benchrepo
 	}
 	row := benchreport.Row{
 		Part: shippedPart, What: s.Name + ", " + f.Name, Ours: f.Show(got), Floor: sign + " " + f.Show(f.Bound), Missed: !f.Kept(got),
-		Beside: []benchreport.Reference{{Name: "policy alone", Value: f.Show(alone)}},
+		Beside: []benchreport.Reference{{Name: "policy alone", Value: f.Show(alone)}, {Name: "optimum", Value: "–"}},
+	}
+	if scenarioMode == "bench" {
+		if best, ok := bench.Optimal(s, f, 1); ok {
+			row.Beside[1].Value = f.Show(best)
+		}
 	}
 	if alone >= 0.05 { // what is next to nothing is no measure
 		row.Ratio = fmt.Sprintf("%.2f× the policy alone", got/alone)
@@ -201,7 +212,7 @@ func TestUnwelcome(t *testing.T) {
 			}
 			if err := benchreport.Add(benchreport.Row{
 				Part: shippedPart, What: fmt.Sprintf("2 %% users, 1 %% invited, unnamed (%s): good invites", answer), Ours: strconv.Itoa(len(r.Deliveries)),
-				Ratio: fmt.Sprintf("%.3f× without them", got), Beside: []benchreport.Reference{{Name: "policy alone", Value: "–"}},
+				Ratio: fmt.Sprintf("%.3f× without them", got), Beside: []benchreport.Reference{{Name: "policy alone", Value: "–"}, {Name: "optimum", Value: strconv.Itoa(clean)}},
 			}.AtLeast(100*got, 100*bound, "%.0f %%")); err != nil {
 				t.Fatal(err)
 			}

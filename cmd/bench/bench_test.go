@@ -112,3 +112,20 @@ func TestRivals(t *testing.T) {
 		}
 	}
 }
+
+// Nobody has a refused address taken, and nobody loses its neighbours by it.
+func TestRefusedAddresses(t *testing.T) {
+	s := Scenario{Name: "poisoned", Arrivals: fixed(Poison(List(tasks.Import, 200, 0), 33)), Length: 100 * time.Hour, Drain: true, Reserve: ledger.AutoReserve}
+	for _, strategy := range Strategies {
+		r := strategy.Run(&s, Setup{Seed: 1})
+		for _, d := range r.Deliveries {
+			if d.Blocked {
+				t.Errorf("%s: Clerk took an address that it refuses", strategy.Name)
+			}
+		}
+		never := strategy.Name != "inviteq" && len(r.Deliveries) < 100 // asynq archives what it has tried too often
+		if len(r.Deliveries)+r.Rejected != 200 && !never {
+			t.Errorf("%s: %d were delivered and %d refused, want 200 in all", strategy.Name, len(r.Deliveries), r.Rejected)
+		}
+	}
+}

@@ -35,3 +35,24 @@ func byBulk(perHour, hours float64) float64 {
 	size := together / (25 * hours)
 	return together / all * (size - 1) / 2 * 3600 / perHour
 }
+
+// TestOptimalLists: rows leave at once up to what one window grants, and the next ones
+// when it is over.
+func TestOptimalLists(t *testing.T) {
+	s := Scenario{Arrivals: fixed(List(tasks.Import, 1050, 0)), Length: day}
+	const span = 3601.5
+	for name, want := range map[string]float64{
+		"done in": 2 * span, "hours": 2 * span / 3600, "row 350 after": 0, "row 351 after": span, "of 350/h": 1,
+	} {
+		if got, ok := Optimal(&s, Floor{Name: name}, 1); got != want || !ok {
+			t.Errorf("%s: got %v, %t; want %v", name, got, ok, want)
+		}
+	}
+	// People go first.
+	s.Arrivals = fixed(Merge(List(tasks.Import, 12000, 0), Uniform(tasks.Interactive, 60, day)))
+	for _, name := range []string{"mean wait", "p99 wait", "p99 wait after the first hour", "p99 wait in the first two hours"} {
+		if got, ok := Optimal(&s, Floor{Name: name}, 1); got > 0.01 || !ok {
+			t.Errorf("%s beside an import: got %v, %t; want that nobody waits", name, got, ok)
+		}
+	}
+}

@@ -49,7 +49,6 @@ type Scenario struct {
 	Limits   *ledger.Limits              // nil: those that Clerk publishes
 	Reserve  int
 	Random   bool          // the arrivals differ by seed
-	Shipped  bool          // the shipped worker plays it, too
 	Answer   time.Duration // how long Clerk takes there for every call; 0: as it does, with a long tail
 	Aim      float64       // how near to the optimum its waits should come; the table says where they do not. 0: no aim
 	Floors   []Floor
@@ -119,20 +118,20 @@ func imports() []Scenario {
 	list := func(n int) func(uint64) []Arrival { return fixed(List(tasks.Import, n, 0)) }
 	hours := 200 * time.Hour
 	return []Scenario{
-		{Name: "import only", Arrivals: list(12000), Length: day, Reserve: ledger.AutoReserve, Shipped: true,
+		{Name: "import only", Arrivals: list(12000), Length: day, Reserve: ledger.AutoReserve,
 			Floors: []Floor{atLeast("of 350/h", Throughput, 0.993, "")}},
-		{Name: "import only, reserve 0", Arrivals: list(12000), Length: day, Shipped: true, Floors: []Floor{atLeast("of 350/h", Throughput, 0.9995, "")}},
-		{Name: "10,000 drained", Arrivals: list(10000), Length: hours, Drain: true, Reserve: ledger.AutoReserve, Shipped: true,
+		{Name: "import only, reserve 0", Arrivals: list(12000), Length: day, Floors: []Floor{atLeast("of 350/h", Throughput, 0.9995, "")}},
+		{Name: "10,000 drained", Arrivals: list(10000), Length: hours, Drain: true, Reserve: ledger.AutoReserve,
 			Floors: []Floor{atMost("hours", Hours, 28.15, "h")}},
 		{Name: "10,000 drained, reserve 0", Arrivals: list(10000), Length: hours, Drain: true, Floors: []Floor{atMost("hours", Hours, 28.05, "h")}},
 		{Name: "1,050 drained, reserve 0", Arrivals: list(1050), Length: hours, Drain: true, Floors: []Floor{atMost("hours", Hours, 2.05, "h")}},
-		{Name: "list of 350, reserve 0", Arrivals: list(350), Length: hours, Drain: true, Shipped: true, Floors: []Floor{atMost("done in", LastWait, 30, "s")}},
+		{Name: "list of 350, reserve 0", Arrivals: list(350), Length: hours, Drain: true, Floors: []Floor{atMost("done in", LastWait, 30, "s")}},
 		// With a reserve the last hundred of such a list are paced, so that people who click
 		// meanwhile find tokens: see "350 and clicks".
 		{Name: "list of 350", Arrivals: list(350), Length: hours, Drain: true, Reserve: ledger.AutoReserve, Floors: []Floor{
 			atMost("row 250 after", Row(250), 6, "s"), atMost("row 340 after", Row(340), 3700, "s"), atMost("done in", LastWait, 3*3600, "s"),
 		}},
-		{Name: "list of 250", Arrivals: fixed(List(tasks.Import, 250, time.Minute)), Length: 2 * time.Hour, Drain: true, Reserve: ledger.AutoReserve, Shipped: true,
+		{Name: "list of 250", Arrivals: fixed(List(tasks.Import, 250, time.Minute)), Length: 2 * time.Hour, Drain: true, Reserve: ledger.AutoReserve,
 			Answer: 200 * time.Millisecond, Floors: []Floor{atMost("done in", LastWait, 6, "s")}},
 	}
 }
@@ -144,16 +143,16 @@ func steady(load float64) []Scenario {
 	return []Scenario{
 		{Name: "uniform 120/h", Arrivals: fixed(Uniform(tasks.Interactive, 120*min(load, 1), day)), Length: day, Reserve: ledger.AutoReserve,
 			Floors: []Floor{atMost("p99 wait", P99Wait, clickBound, "s")}},
-		{Name: "uniform 200/h", Arrivals: fixed(Uniform(tasks.Interactive, 200*load, day)), Length: day, Reserve: ledger.AutoReserve, Shipped: true,
+		{Name: "uniform 200/h", Arrivals: fixed(Uniform(tasks.Interactive, 200*load, day)), Length: day, Reserve: ledger.AutoReserve,
 			Floors: []Floor{atMost("mean wait", MeanWait, 18, "s")}},
-		{Name: "uniform 330/h", Arrivals: fixed(Uniform(tasks.Interactive, 330*min(load, 1.02), day)), Length: day, Reserve: ledger.AutoReserve, Shipped: true,
+		{Name: "uniform 330/h", Arrivals: fixed(Uniform(tasks.Interactive, 330*min(load, 1.02), day)), Length: day, Reserve: ledger.AutoReserve,
 			Floors: []Floor{atMost("mean wait", MeanWait, 45, "s")}},
 		{Name: "Poisson 100/h", Random: true, Arrivals: poisson(100), Length: day, Reserve: ledger.AutoReserve,
 			Floors: []Floor{atMost("mean wait", MeanWait, 4, "s"), atMost("p99 wait", P99Wait, 60, "s")}},
-		{Name: "Poisson 200/h", Random: true, Arrivals: poisson(200), Length: day, Reserve: ledger.AutoReserve, Shipped: true,
+		{Name: "Poisson 200/h", Random: true, Arrivals: poisson(200), Length: day, Reserve: ledger.AutoReserve,
 			Floors: []Floor{atMost("mean wait", MeanWait, 23, "s"), atMost("p99 wait", P99Wait, 130, "s")}},
 		{Name: "7 every 3 min", Arrivals: fixed(Bursts(tasks.Interactive, 7, time.Duration(3*float64(time.Minute)/load), day)), Length: day,
-			Reserve: ledger.AutoReserve, Shipped: true, Floors: []Floor{atMost("mean wait", MeanWait, 3, "s")}},
+			Reserve: ledger.AutoReserve, Floors: []Floor{atMost("mean wait", MeanWait, 3, "s")}},
 	}
 }
 
@@ -173,7 +172,7 @@ func bursts() (all []Scenario) {
 		{"60 in ten minutes", Within(tasks.Interactive, 60, 0, 10*time.Minute)},
 		{"90 in a minute, then 30/h", Merge(Within(tasks.Interactive, 90, 0, time.Minute), Within(tasks.Interactive, 60, 2*time.Minute, 2*time.Hour))},
 	} {
-		all = append(all, Scenario{Name: b.name, Arrivals: fixed(b.load), Length: 3 * time.Hour, Drain: true, Reserve: ledger.AutoReserve, Shipped: true,
+		all = append(all, Scenario{Name: b.name, Arrivals: fixed(b.load), Length: 3 * time.Hour, Drain: true, Reserve: ledger.AutoReserve,
 			Floors: []Floor{atMost("p99 wait", P99Wait, clickBound, "s")}})
 	}
 	return all
@@ -225,12 +224,12 @@ func beside(load float64) []Scenario {
 	}
 	many := List(tasks.Import, 12000, 0)
 	return []Scenario{
-		{Name: "60/h beside an import", Random: true, Arrivals: people(60, many), Length: day, Reserve: ledger.AutoReserve, Shipped: true,
+		{Name: "60/h beside an import", Random: true, Arrivals: people(60, many), Length: day, Reserve: ledger.AutoReserve,
 			Floors: []Floor{atMost("p99 wait", P99Wait, 1, "s"), atLeast("of 350/h", Throughput, 0.955, "")}},
 		{Name: "60/h beside a poisoned import", Random: true, Arrivals: people(60, Poison(many, 33)), Length: day, Reserve: ledger.AutoReserve,
 			Floors: []Floor{atMost("p99 wait", P99Wait, 1, "s")}},
 		// Nobody knows in the first hour that so many will come, and the import has taken its bulks.
-		{Name: "200/h beside an import", Random: true, Arrivals: people(200, many), Length: day, Reserve: ledger.AutoReserve, Shipped: true,
+		{Name: "200/h beside an import", Random: true, Arrivals: people(200, many), Length: day, Reserve: ledger.AutoReserve,
 			Floors: []Floor{atMost("p99 wait", P99Wait, 1300, "s"), atMost("p99 wait after the first hour", P99WaitLater, 145, "s"), atLeast("of 350/h", Throughput, 0.98, "")}},
 		{Name: "350 and clicks, 30/h", Random: true, Arrivals: people(30, List(tasks.Import, 350, 0)), Length: day, Reserve: ledger.AutoReserve,
 			Floors: []Floor{atMost("p99 wait in the first two hours", P99WaitAtFirst, 1, "s")}},
