@@ -45,7 +45,8 @@ var addressNames = [][]string{
 		"mail", "mail address", "email addr", "email id", "emails", "email addresses", "user email", "user mail", "contact email", "member email",
 		"customer email", "subscriber email", "subscriber", "invitee email", "attendee email", "participant email", "recipient email", "recipient",
 		"account email", "login email", "sign in email", "profile email", "registration email", "billing email", "person email",
-		"E-Mail-Adresse", "E-Mail Adressen", "Mailadresse", "adresse e-mail", "adresse mail", "adresse électronique", "adresse de messagerie", "courriel",
+		"E-Mail-Adresse", "E-Mail Adressen", "Mailadresse", "adresse e-mail", "adresse mail", "adresse électronique", "adresse de messagerie", "courriel", "adresse de courriel", "adresse courriel",
+		"courrier électronique", "adresse de courrier électronique",
 		"correo electrónico", "correo", "dirección de correo electrónico", "dirección de correo", "endereço de email", "endereço de e-mail",
 		"endereço de correio eletrónico", "correio eletrónico", "indirizzo email", "indirizzo e-mail", "indirizzo di posta elettronica", "posta elettronica",
 		"e-mailadres", "e-mail-adresse", "e-postadress", "e-post", "e-postadresse", "sähköposti", "sähköpostiosoite", "adres e-mail", "e-mailová adresa", //nolint:misspell // Polish

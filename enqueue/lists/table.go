@@ -12,6 +12,8 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"golang.org/x/text/encoding/charmap"
+
 	"github.com/inviteq/inviteq/tasks"
 )
 
@@ -239,9 +241,15 @@ type namesError struct {
 
 func (e *namesError) Error() string { return e.Place.String() + ": " + e.err.Error() }
 
+// texts are the names in a row. What is not UTF-8 is read as Windows-1252, in which
+// spreadsheets of Western Europe write by default; for what is in the rows below, see
+// notText.
 func texts(cells [][]byte) []string {
 	out := make([]string, len(cells))
 	for n, c := range cells {
+		if !utf8.Valid(c) {
+			c, _ = charmap.Windows1252.NewDecoder().Bytes(c) // it has a letter, or U+FFFD, for every byte
+		}
 		out[n] = string(c)
 	}
 	return out
