@@ -172,6 +172,11 @@ func (r *sendRun) send(ctx context.Context) error {
 	if r.worker.Mark, err = r.mark(ctx); err != nil {
 		return err
 	}
+	// No call without the mark leaves from now on: there is no other worker.
+	l := r.conn.ledger
+	if _, err := l.PublishMark(ctx, l.Time().Add(-ledger.MarkSettles), r.worker.Mark); err != nil {
+		return err
+	}
 	if isNew {
 		if goes, err := r.announce(ctx); err != nil || !goes {
 			return err
@@ -347,8 +352,7 @@ func (r *sendRun) trouble(ctx context.Context) func(enqueue.Import) []string {
 			return words
 		}
 		if at, err := r.conn.ledger.NextLook(ctx); err == nil && time.Until(at) > time.Minute {
-			words = append(words, fmt.Sprintf("Whether Clerk has carried out %s is certain at %s only; until then nothing more is sent.",
-				show.Count(n, "call that got no answer"), show.Time(at)))
+			words = append(words, fmt.Sprintf("Clerk gave no clear answer about %s; at %s it is certain what became of them.", show.Count(n, "invitation"), show.Time(at)))
 		}
 		return words
 	}

@@ -2,15 +2,19 @@ package main
 
 import (
 	"encoding/csv"
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/inviteq/inviteq/clerk/clerksim"
+	"github.com/inviteq/inviteq/cmd/inviteq/store"
+	"github.com/inviteq/inviteq/tasks/ledger"
 )
 
 // sender is the real program on a machine with a list and no Redis, and a simulated
@@ -245,5 +249,67 @@ func TestSendOtherList(t *testing.T) {
 	run.good(t, time.Minute)
 	if got := len(s.invited(t)); got != 340 {
 		t.Errorf("%d invitations in the end, want 340", got)
+	}
+}
+
+// TestSendMark: there is no other worker, so that every call carries the mark from the
+// first one on; and it is there only for a list that needs it, or by request.
+func TestSendMark(t *testing.T) {
+	state := t.TempDir()
+	w := newWorld(t, "XDG_STATE_HOME="+state).withClerk(clerksim.Config{Limits: clerksim.Limits{Single: clerksim.Unlimited, Bulk: clerksim.Unlimited}})
+	t.Setenv("PATH", "") // no redis-server
+	for n, c := range []struct {
+		header, row string
+		flags       []string
+		key         string
+	}{
+		{"email", "", nil, ""},
+		{"email,ignore_existing", ",true", nil, "inviteq_id"},
+		{"email,ignore_existing", ",no", nil, ""},
+		{"email,ignore_existing", ",true", []string{"--mark", "ours"}, "ours"},
+		{"email,ignore_existing", ",true", []string{"--mark", "none"}, ""},
+	} {
+		address := fmt.Sprintf("ada.%d@example.com", n)
+		path := file(t, "list.csv", c.header+"\n"+address+c.row+"\n")
+		w.ok(append([]string{"send", path, "--yes", "--limit-single", "none", "--limit-bulk", "none"}, c.flags...)...)
+		i := slices.IndexFunc(w.sim.Invitations(), func(i clerksim.Invitation) bool { return i.EmailAddress == address })
+		if i < 0 {
+			t.Fatalf("%s is not invited", address)
+		}
+		var metadata map[string]string
+		if raw := w.sim.Invitations()[i].PublicMetadata; len(raw) > 0 {
+			if err := json.Unmarshal(raw, &metadata); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if id := metadata[c.key]; len(metadata) != min(len(c.key), 1) || c.key != "" && !strings.HasPrefix(id, "inq_") {
+			t.Errorf("%q %q %q: the metadata is %v", c.header, c.row, c.flags, metadata)
+		}
+		if c.key == "" {
+			continue
+		}
+		folders, err := filepath.Glob(filepath.Join(state, "inviteq", "*"))
+		if err != nil || len(folders) != 1 {
+			t.Fatalf("%q, %v", folders, err)
+		}
+		s, err := store.Open(t.Context(), folders[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		o, err := s.Options()
+		if err != nil {
+			t.Fatal(err)
+		}
+		conn, err := open(t.Context(), o, ledger.Config{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if since, err := conn.ledger.PublishMark(t.Context(), ledger.Now, c.key); err != nil || since.After(w.sim.Invitations()[i].CreatedAt.Add(time.Second)) {
+			t.Errorf("the mark counts since %s, %v", since, err)
+		}
+		conn.Close()
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
