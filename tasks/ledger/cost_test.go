@@ -48,8 +48,14 @@ func manyInvites(t testing.TB, n int, lane tasks.Lane, importID string) []tasks.
 // The address index spreads over a fixed number of hashes, which weigh more when
 // they hold little: so a test of 20,000 has some slack, and the benchmark of
 // 100,000 has none.
+//
+// An interactive invite should take 1.2 times of a bare task, and takes 1.5: record (450
+// of the 891 bytes of a bare task), asynq task (486), place in the lane (120), hint that the
+// task may be missing (120, until a handler has seen it) and address index (57). Record and
+// task alone are more than a bare task.
 const (
 	importFloor, interactiveFloor = 0.8, 1.6
+	interactiveAim                = 1.2
 	slackOfFew                    = 0.1
 )
 
@@ -77,7 +83,7 @@ func BenchmarkMemory(b *testing.B) {
 				Beside: []report.Reference{{Name: "bare asynq task", Value: fmt.Sprintf("%.0f B", bare)}},
 			}.AtMost(got/bare, most, "%.1f×")
 		}
-		if err := report.Add(row("import", imported, importFloor), row("interactive", interactive, interactiveFloor)); err != nil {
+		if err := report.Add(row("import", imported, importFloor), row("interactive", interactive, interactiveAim)); err != nil {
 			b.Fatal(err)
 		}
 	}
