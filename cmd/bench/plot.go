@@ -45,8 +45,12 @@ func (p Plot) SVG() string {
 		fmt.Fprintf(&b, `<line x1="%d" y1="%.1f" x2="%d" y2="%.1f" stroke="#d8dee4"/>`+"\n", plotLeft, at, plotWidth-plotRight, at)
 		text(float64(plotLeft)-8, at+4, "end", "", p.label(y))
 	}
-	for i := range 6 {
-		x := p.MaxX * float64(i) / 5
+	steps := 5.0
+	if math.Mod(p.MaxX, 6) == 0 { // hours
+		steps = 6
+	}
+	for i := range int(steps) + 1 {
+		x := p.MaxX * float64(i) / steps
 		text(p.x(x), bottom+18, "middle", "", fmt.Sprintf("%g", x))
 	}
 	text((float64(plotLeft)+float64(plotWidth-plotRight))/2, bottom+38, "middle", "", p.X)
