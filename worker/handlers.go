@@ -180,7 +180,8 @@ func (h *handlers) revoke(ctx context.Context, task *asynq.Task) error {
 	if err != nil {
 		return err
 	}
-	h.wakeChores() // What is with Clerk is theirs to revoke.
+	h.wakeChores()     // What is with Clerk is theirs to revoke.
+	h.wakeDispatcher() // It may have made invites anew.
 	if !done {
 		return &snooze{time.Now().Add(minSnooze), "the invitation is being revoked"}
 	}

@@ -68,6 +68,9 @@ func (v *revokes) carry(ctx context.Context, p tasks.Revoke) (done bool, result 
 	} else if err != nil {
 		return false, nil, err
 	}
+	if w.Many != nil {
+		return v.many(ctx, w.ID)
+	}
 	records, err := v.meant(ctx, p, w)
 	if err != nil {
 		return false, nil, err
@@ -97,6 +100,37 @@ func (v *revokes) carry(ctx context.Context, p tasks.Revoke) (done bool, result 
 		err = v.ledger.CloseRevokeRequest(ctx, w.ID, end)
 	}
 	return done, result, err
+}
+
+// manyFor is how long a task is at a wish about many invites before it lets others run.
+const manyFor = 15 * time.Second
+
+// many carries on a wish about many invites: it begins with each of them, and looks
+// once at those that wait for Clerk. How far it is stands in the ledger, so that it goes
+// on from there, whatever becomes of this process.
+func (v *revokes) many(ctx context.Context, id string) (done bool, result map[string]string, _ error) {
+	start, looks := time.Now(), 0
+	for {
+		r, err := v.ledger.SweepRequest(ctx, ledger.Now, id)
+		if errors.Is(err, ledger.ErrNotFound) {
+			return true, map[string]string{id: "done before"}, nil
+		}
+		if err != nil {
+			return false, nil, err
+		}
+		m := r.Many
+		if m.Waiting == 0 {
+			end := r.Done(nil, nil)
+			end.At = v.ledger.Time()
+			return true, map[string]string{id: "done"}, v.ledger.CloseRevokeRequest(ctx, id, end)
+		}
+		if m.Begun() {
+			looks++
+		}
+		if looks*ledger.SweepAtOnce > m.Waiting || time.Since(start) > manyFor {
+			return false, nil, nil
+		}
+	}
 }
 
 // endedBefore reports whether there is nothing to take back any more. A failed

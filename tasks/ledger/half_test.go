@@ -21,6 +21,7 @@ type busyLedger struct {
 	*Ledger
 	flying                              Turn // a bulk turn that has not ended
 	queued, pending, rejected, settling string
+	wish                                string // to invite somebody anew
 	doubtful                            string // settled, and a call of it may still arrive
 }
 
@@ -93,6 +94,11 @@ func newBusyLedger(t *testing.T, admin *redis.Client, what string) busyLedger {
 	later.NotBefore = at.Add(time.Minute)
 	admit(t, l, at, later)
 	b.queued = give(12, "")[0]
+	wish, err := l.RequestMany(t.Context(), at, "", []tasks.State{tasks.Pending, tasks.Expired}, true, b.pending)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.wish = wish.ID
 	if what == "recover" {
 		recovering()
 	}
@@ -171,7 +177,10 @@ var work = map[string]func(t *testing.T, l *Ledger, b busyLedger) error{
 	"wish": func(t *testing.T, l *Ledger, b busyLedger) error {
 		return second(l.RequestRevoke(t.Context(), start, "inv_theirs"))
 	},
-	"stop":    func(t *testing.T, l *Ledger, b busyLedger) error { return l.PauseImport(t.Context(), start, "imp_new") },
+	"stop": func(t *testing.T, l *Ledger, b busyLedger) error { return l.PauseImport(t.Context(), start, "imp_new") },
+	"sweep": func(t *testing.T, l *Ledger, b busyLedger) error {
+		return second(l.SweepRequest(t.Context(), start, b.wish))
+	},
 	"reindex": func(t *testing.T, l *Ledger, b busyLedger) error { return second(l.Reindex(t.Context())) },
 	"note":    func(t *testing.T, l *Ledger, b busyLedger) error { return l.Pause(t.Context(), start, tasks.Import) },
 }

@@ -125,6 +125,15 @@ local function enqueue(r, now, anew)
   redis.call('ZADD', K[(r.solo == '1' and 'solo' or 'wait') .. lane], place, r.id)
 end
 
+-- bucket_of is the key of the address index in which an address key stands: what its first two bytes (base64) say, as in
+-- salt.go.
+local DIGITS = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
+local function bucket_of(addr)
+  local n = {}
+  for c = 1, 3 do n[c] = (string.find(DIGITS, string.sub(addr, c, c), 1, true) or 1) - 1 end
+  return K.addr .. string.format('%d', (n[1] * 1024 + n[2] * 16 + math.floor(n[3] / 4)) % 8192)
+end
+
 -- tally counts a change of state: the totals for ever, what settles an invite also
 -- by the hour, in one hash a day (UTC) that goes by itself.
 local DAY, HOUR, DAYS_KEPT = 86400000, 3600000, 40

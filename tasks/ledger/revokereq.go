@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -19,7 +21,27 @@ type RevokeRequest struct {
 	Target    string // Clerk's id or an address: never logged.
 	CreatedAt time.Time
 	Position  int64 // Its place in the order of admission: who comes later is not meant. 0: not known.
+	Many      *Many // What has been done so far, if it is about many invites; then there is no target.
 }
+
+// Many is a wish about the invites of a list, those that an import had when it was
+// asked for or those that were named: to revoke them, or to invite them anew.
+type Many struct {
+	ImportID string `json:"import"`
+	Rows     int    `json:"rows"`     // Invites on the list.
+	From     int    `json:"from"`     // Of those, how many have been begun with.
+	Waiting  int    `json:"waiting"`  // Not begun with, or to be revoked by a worker.
+	Canceled int    `json:"canceled"` // Before they were sent.
+	Revoked  int    `json:"revoked"`
+	TooLate  int    `json:"too_late"` // Accepted, or run out, before the revoke came.
+	Renewed  int    `json:"renewed"`
+	Skipped  int    `json:"skipped"` // Not invited anew: they have been, or there is a newer invite for the address.
+	List     string `json:"list"`
+	Found    string `json:"invitations"` // Clerk's ids of what was revoked, the first hundred, each with a space behind it.
+}
+
+// Begun reports whether every invite of the list has been begun with.
+func (m Many) Begun() bool { return m.From >= m.Rows }
 
 // Means reports whether the request is about an invite, if its target is.
 func (r RevokeRequest) Means(invite Record) bool {
@@ -42,6 +64,7 @@ type revokeRequestJSON struct {
 	Target   string `json:"target"`
 	Created  int64  `json:"created"` // Unix milliseconds
 	Position int64  `json:"pos"`
+	Many
 }
 
 // RequestRevoke writes a revoke request, together with the hint that its task
@@ -77,7 +100,84 @@ func parseRevokeRequest(id, s string) (RevokeRequest, error) {
 	if json.Unmarshal([]byte(s), &j) != nil { // Its own error may quote the target.
 		return RevokeRequest{}, fmt.Errorf("%w: %s", errRecord, id)
 	}
-	return RevokeRequest{ID: id, Target: j.Target, CreatedAt: time.UnixMilli(j.Created), Position: j.Position}, nil
+	r := RevokeRequest{ID: id, Target: j.Target, CreatedAt: time.UnixMilli(j.Created), Position: j.Position}
+	if j.List != "" {
+		r.Many = &j.Many
+	}
+	return r, nil
+}
+
+// RequestMany writes the wish to revoke all invites of an import that are in one of
+// the states, or, with renew, to invite those people anew: what is pending is revoked
+// first. Without an import it is about the invites that ids names, of which there is
+// at least one. SweepRequest carries it on. While the queued invites of an import are
+// canceled, it stands still.
+func (l *Ledger) RequestMany(ctx context.Context, now time.Time, importID string, states []tasks.State, renew bool, ids ...string) (RevokeRequest, error) {
+	id, list, again := tasks.NewID("rvk"), importID, ""
+	if importID == "" {
+		list = id + namedIDs
+		for some := range slices.Chunk(ids, 1000) {
+			pipe := l.rdb.Pipeline()
+			pipe.RPush(ctx, l.keys.importIDs(list), toAny(some)...)
+			pipe.Expire(ctx, l.keys.importIDs(list), doneKept) // should this end before the wish is written
+			if _, err := pipe.Exec(ctx); err != nil {
+				return RevokeRequest{}, err
+			}
+		}
+	}
+	if renew {
+		again = "1"
+	}
+	names := make([]string, len(states))
+	for n, s := range states {
+		names[n] = s.String()
+	}
+	if _, err := l.run(ctx, "wish", millis(now), id, "", list, strings.Join(names, ","), again, importID).StringSlice(); err != nil {
+		return RevokeRequest{}, err
+	}
+	if importID == "" {
+		if err := l.rdb.Persist(ctx, l.keys.importIDs(list)).Err(); err != nil {
+			return RevokeRequest{}, err
+		}
+	}
+	return l.RevokeRequest(ctx, id)
+}
+
+// namedIDs is the end of the name of a list of ids that a wish names.
+const namedIDs = ":named"
+
+func toAny(ids []string) []any {
+	all := make([]any, len(ids))
+	for n, id := range ids {
+		all[n] = id
+	}
+	return all
+}
+
+// SweepRequest carries a wish about many invites on, by at most some hundred of them.
+// Any number of processes may do so at once. It is done when none waits. The error is
+// ErrNotFound when it has been closed.
+func (l *Ledger) SweepRequest(ctx context.Context, now time.Time, id string) (RevokeRequest, error) {
+	s, err := l.run(ctx, "sweep", millis(now), id, SweepAtOnce).Text()
+	if err != nil {
+		return RevokeRequest{}, err
+	}
+	if s == "" {
+		return RevokeRequest{}, ErrNotFound
+	}
+	return parseRevokeRequest(id, s)
+}
+
+// SweepAtOnce is how many invites SweepRequest takes.
+const SweepAtOnce = 200
+
+// ManyLeft returns the first n invites that such a wish still waits for.
+func (l *Ledger) ManyLeft(ctx context.Context, id string, n int) ([]Record, error) {
+	ids, err := l.rdb.LRange(ctx, l.keys.importIDs(id), 0, int64(n-1)).Result()
+	if err != nil {
+		return nil, err
+	}
+	return l.Get(ctx, ids...)
 }
 
 // RevokeRequestsFor returns the requests for an address that are not closed yet.
@@ -106,6 +206,7 @@ func (l *Ledger) CloseRevokeRequest(ctx context.Context, id string, done RevokeD
 	pipe := l.rdb.Pipeline()
 	pipe.SetNX(ctx, l.keys.of("done")+id, b, doneKept)
 	pipe.HDel(ctx, l.keys.of("revreq"), id)
+	pipe.Del(ctx, l.keys.importIDs(id), l.keys.importIDs(id+namedIDs))
 	pipe.HDel(ctx, l.keys.of("tries"), id)
 	pipe.ZRem(ctx, l.keys.of("untasked"), revokeHint(id))
 	_, err = pipe.Exec(ctx)
@@ -121,6 +222,11 @@ type RevokeDone struct {
 	Foreign  int       `json:"foreign"`  // invitations of others that Clerk has revoked
 	TooLate  int       `json:"too_late"` // accepted, or run out, before the revoke came
 
+	ImportID string `json:"import,omitzero"` // of a wish about many, as what follows
+	Rows     int    `json:"rows,omitzero"`
+	Renewed  int    `json:"renewed,omitzero"`
+	Skipped  int    `json:"skipped,omitzero"`
+
 	// Invitations are Clerk's ids of what was revoked, the first hundred.
 	Invitations []string `json:"invitations"`
 }
@@ -129,6 +235,11 @@ type RevokeDone struct {
 // means, foreign the invitations of others that Clerk has revoked for it.
 func (r RevokeRequest) Done(records []Record, foreign []string) RevokeDone {
 	d := RevokeDone{Asked: r.CreatedAt, Foreign: len(foreign)}
+	if m := r.Many; m != nil {
+		d.Canceled, d.Revoked, d.TooLate, d.Invitations = m.Canceled, m.Revoked, m.TooLate, strings.Fields(m.Found)
+		d.ImportID, d.Rows, d.Renewed, d.Skipped = m.ImportID, m.Rows, m.Renewed, m.Skipped
+		return d
+	}
 	for _, one := range records {
 		if one.UpdatedAt.Before(r.CreatedAt) {
 			continue // It had ended before.

@@ -11,14 +11,10 @@
 local before, keep, most = num(ARGV[1]), num(ARGV[2]), num(ARGV[3])
 local gone = 0
 
--- unfind takes an invite out of the address index. A bucket is what the first two bytes of the key (base64) say,
--- as in salt.go.
-local DIGITS = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
+-- unfind takes an invite out of the address index.
 local function unfind(r)
   if redis.call('LREM', K.more .. r.addr, 1, r.id) == 1 then return end
-  local n = {}
-  for c = 1, 3 do n[c] = (string.find(DIGITS, string.sub(r.addr, c, c), 1, true) or 1) - 1 end
-  local bucket = K.addr .. string.format('%d', (n[1] * 1024 + n[2] * 16 + math.floor(n[3] / 4)) % 8192)
+  local bucket = bucket_of(r.addr)
   local left = {}
   for id in string.gmatch(redis.call('HGET', bucket, r.addr) or '', '[^ ]+') do
     if id ~= r.id then left[#left + 1] = id end
