@@ -24,6 +24,12 @@ type RevokeStatus struct {
 	TooLate  int `json:"too_late"` // Invites that had been accepted, or had expired, before the revoke came.
 	Waiting  int `json:"waiting"`  // Invites that still have to be revoked.
 
+	// Of RevokeImport and Renew.
+	ImportID string `json:"import_id"` // "": invites were named
+	Rows     int    `json:"rows"`      // Invites that the request looks at.
+	Renewed  int    `json:"renewed"`   // Invited anew.
+	Skipped  int    `json:"skipped"`   // Not invited anew: they have been before, or the person has a newer invite.
+
 	Invitations []string        `json:"invitations"` // Clerk's ids of what was revoked, the first hundred.
 	Refusals    []RevokeRefusal `json:"refusals"`    // Revokes that Clerk has refused so far.
 }
@@ -68,6 +74,9 @@ func revokeStatus(ctx context.Context, l *ledger.Ledger, id string) (RevokeStatu
 	if err != nil {
 		return RevokeStatus{}, err
 	}
+	if request.Many != nil {
+		return manyStatus(ctx, l, request)
+	}
 	records, err := find(ctx, l, request.Target)
 	if err != nil {
 		return RevokeStatus{}, err
@@ -110,6 +119,7 @@ func refusalOf(ctx context.Context, l *ledger.Ledger, id, invitationID string) (
 func statusOf(id string, d ledger.RevokeDone) RevokeStatus {
 	return RevokeStatus{
 		RequestID: id, AskedAt: utc(d.Asked), DoneAt: known(utc(d.At)), Canceled: d.Canceled, Revoked: d.Revoked, Foreign: d.Foreign, TooLate: d.TooLate,
+		ImportID: d.ImportID, Rows: d.Rows, Renewed: d.Renewed, Skipped: d.Skipped,
 		Invitations: append([]string{}, d.Invitations...), Refusals: []RevokeRefusal{},
 	}
 }

@@ -3,6 +3,8 @@ package worker
 import (
 	"context"
 	"errors"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -15,7 +17,8 @@ import (
 
 const (
 	revokeLease  = 30 * time.Second
-	revokeAtOnce = 20
+	revokeAtOnce = 100
+	revokeCalls  = 8           // of them at the same time
 	refusedFirst = time.Minute // after Clerk has refused a revoke; twice as long each time
 	refusedMost  = 2 * time.Hour
 )
@@ -34,13 +37,24 @@ type revokes struct {
 // It returns how many there were.
 func (v *revokes) carryOut(ctx context.Context) (int, error) {
 	due, err := v.ledger.DueRevokes(ctx, ledger.Now, revokeLease, revokeAtOnce)
+	var calls sync.WaitGroup
+	var failed atomic.Pointer[error] // The others would fail as well.
+	slots := make(chan struct{}, revokeCalls)
 	for _, r := range due {
-		if ctx.Err() != nil {
+		slots <- struct{}{}
+		if ctx.Err() != nil || failed.Load() != nil {
 			break
 		}
-		if e := v.one(ctx, r); e != nil {
-			err = e
-		}
+		calls.Go(func() {
+			defer func() { <-slots }()
+			if err := v.one(ctx, r); err != nil {
+				failed.Store(&err)
+			}
+		})
+	}
+	calls.Wait()
+	if e := failed.Load(); e != nil {
+		err = *e
 	}
 	return len(due), err
 }

@@ -2,6 +2,8 @@ package main
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -63,5 +65,82 @@ func TestPausedImport(t *testing.T) {
 	}
 	if r := w.run("pause", "--import-id", "still", "--lane", "import"); r.code != exitUsage {
 		t.Errorf("both: exit code %d", r.code)
+	}
+}
+
+// TestRevokeImport takes back a list of which a part has left, says what it would do and
+// what it did, and writes the outcome of each row.
+func TestRevokeImport(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "INVITEQ_LIMIT_BULK=1/1h", "INVITEQ_LIMIT_SINGLE=1/1h").withClerk(clerksim.Config{})
+	w.ok("import", people(t, "wrong.csv", 40), "--import-id", "wrong")
+	w.startWorker("--reserve", "0")
+	const gone = 11 // as many as the limits permit
+	eventually(t, "some have left", func() bool {
+		return objects(t, w.ok("status", "wrong", "--json"))[0]["states"].(map[string]any)["pending"] == float64(gone)
+	})
+	dry := objects(t, w.ok("revoke", "--import-id", "wrong", "--dry-run", "--json"))[0]
+	if dry["to_cancel"] != float64(40-gone) || dry["to_revoke"] != float64(gone) {
+		t.Errorf("%d have left: got %v", gone, dry)
+	}
+	outcomes := filepath.Join(t.TempDir(), "outcomes.csv")
+	out := w.ok("revoke", "--import-id", "wrong", "--wait", "--report", outcomes)
+	wants(t, out, ", done ", fmt.Sprintf("%d  invites canceled before they were sent", 40-gone), fmt.Sprintf("%d  invitations of inviteq revoked at Clerk", gone))
+	b, err := os.ReadFile(outcomes)
+	if err != nil || strings.Count(string(b), ",canceled,revoke_requested,")+strings.Count(string(b), ",revoked,revoke_requested,") != 40 {
+		t.Errorf("%v: got\n%s", err, b)
+	}
+	for _, i := range w.sim.Invitations() {
+		if i.Status != clerksim.StatusRevoked {
+			t.Errorf("%s is %s", i.ID, i.Status)
+		}
+	}
+	if got := objects(t, w.ok("status", "wrong", "--json"))[0]; got["open"] != 0.0 || got["state"] != "done" {
+		t.Errorf("got %v", got)
+	}
+	if r := w.run("revoke", "--import-id", "wrong", "--state", "accepted"); r.code != exitUsage {
+		t.Errorf("exit code %d", r.code)
+	}
+	if r := w.run("revoke", "--import-id", "nothing"); r.code != exitFailed {
+		t.Errorf("exit code %d", r.code)
+	}
+}
+
+// TestRenew: who still has an invitation gets another one once that is revoked, and who
+// is invited anew gets one mail for it.
+func TestRenew(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t).withClerk(clerksim.Config{})
+	w.startWorker("--reserve", "0")
+	w.ok("import", people(t, "team.csv", 12), "--import-id", "team", "--wait")
+	r := objects(t, w.ok("renew", "--import-id", "team", "--state", "pending", "--wait", "--json"))[0]
+	if r["renewed"] != 12.0 || r["revoked"] != 12.0 || r["done_at"] == nil {
+		t.Errorf("got %v", r)
+	}
+	eventually(t, "all have left", func() bool { return len(w.sim.Invitations()) == 24 })
+	again := objects(t, w.ok("renew", "team.3@example.com", "--wait", "--json"))[0]
+	if again["renewed"] != 1.0 {
+		t.Errorf("again: got %v", again)
+	}
+	eventually(t, "the last has left", func() bool { return len(w.sim.Invitations()) == 25 })
+	live := map[string]int{}
+	for _, i := range w.sim.Invitations() {
+		if i.Status == clerksim.StatusPending {
+			live[i.EmailAddress]++
+		}
+	}
+	if len(live) != 12 || w.sim.Mails("team.3@example.com") != 3 || w.sim.Mails("team.4@example.com") != 2 {
+		t.Errorf("%d live links, %d and %d mails", len(live), w.sim.Mails("team.3@example.com"), w.sim.Mails("team.4@example.com"))
+	}
+	for address, n := range live {
+		if n != 1 {
+			t.Errorf("%s has %d live links", address, n)
+		}
+	}
+	if r := w.run("renew", "--state", "expired"); r.code != exitDone || !strings.Contains(r.stderr, "no invites") {
+		t.Errorf("exit code %d: %s", r.code, r.stderr)
+	}
+	if r := w.run("renew"); r.code != exitUsage {
+		t.Errorf("exit code %d", r.code)
 	}
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"slices"
 
 	"github.com/inviteq/inviteq/enqueue"
 	"github.com/inviteq/inviteq/tasks"
@@ -71,6 +72,17 @@ func (p *program) states(names []string) []tasks.State {
 			p.complaints.add(usagef("--state: %w", err))
 		}
 		states = append(states, s)
+	}
+	return states
+}
+
+// statesAmong parses names of those states that can be dealt with so.
+func (p *program) statesAmong(names []string, allowed []tasks.State, verb string) []tasks.State {
+	states := p.states(names)
+	for _, s := range states {
+		if !slices.Contains(allowed, s) {
+			p.complaints.add(usagef("--state: %s invites cannot be %s, only those that are %s", s, verb, enqueue.StateNames(allowed)))
+		}
 	}
 	return states
 }

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/inviteq/inviteq/enqueue"
 	"github.com/inviteq/inviteq/enqueue/lists"
 	"github.com/inviteq/inviteq/tasks/ledger"
 	"github.com/inviteq/inviteq/tasks/show"
@@ -69,6 +70,11 @@ func (r *report) write(ctx context.Context, run *importRun) error {
 	if err := writeRows(ctx, out, run.conn.ledger, batch); err != nil {
 		return err
 	}
+	return r.complete(out)
+}
+
+// complete moves the report to its place.
+func (r *report) complete(out show.Outcomes) error {
 	if err := errors.Join(out.Flush(), r.file.Close()); err != nil {
 		return err
 	}
@@ -77,6 +83,26 @@ func (r *report) write(ctx context.Context, run *importRun) error {
 	}
 	r.file = nil
 	return nil
+}
+
+// writeImport writes what became of every invite of an import, in the order of its
+// list.
+func (r *report) writeImport(ctx context.Context, c *enqueue.Client, importID string) error {
+	out, row := show.NewOutcomes(r.file), 0
+	for s, err := range c.All(ctx, enqueue.ListOptions{ImportID: importID}) {
+		if err != nil {
+			return err
+		}
+		row++
+		one := show.Outcome{
+			Row: row, Address: s.EmailAddress.Raw(), Outcome: s.State.String(), Reason: string(s.Reason), ID: s.ID,
+			InvitationID: s.InvitationID, UpdatedAt: s.UpdatedAt,
+		}
+		if err := out.Write(one); err != nil {
+			return err
+		}
+	}
+	return r.complete(out)
 }
 
 func reportOf(row lists.Row, err error) (show.Outcome, error) {

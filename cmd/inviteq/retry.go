@@ -37,12 +37,7 @@ var retryable = []tasks.State{tasks.Failed, tasks.Parked, tasks.Rejected}
 
 // Run queues them again.
 func (c *retryCommand) Run(ctx context.Context, p *program) error {
-	states := p.states(c.State)
-	for _, s := range states {
-		if !slices.Contains(retryable, s) {
-			p.complaints.add(usagef("--state: only failed, parked and rejected invites can be retried, not %s ones", s))
-		}
-	}
+	states := p.statesAmong(c.State, retryable, "retried")
 	if len(c.What) == 0 && c.ImportID == "" && len(states) == 0 {
 		p.complaints.add(usagef("say what to retry: addresses or ids, --import-id, or --state"))
 	}

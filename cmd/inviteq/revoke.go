@@ -12,8 +12,12 @@ import (
 )
 
 type revokeCommand struct {
-	What []string `arg:"" help:"Addresses, or ids of inviteq (inq_…) or of Clerk (inv_…)."`
-	Wait bool     `help:"Wait until nothing is left to be revoked, or Clerk has refused, and say what was done."`
+	What     []string `arg:"" optional:"" help:"Addresses, or ids of inviteq (inq_…) or of Clerk (inv_…)."`
+	ImportID string   `placeholder:"ID" help:"Every invite that this import has now."`
+	State    []string `placeholder:"STATE" help:"Of the import, only invites in this state: queued, sending, unknown, pending, parked or failed. Repeatable. Defaults to all but failed."`
+	DryRun   bool     `help:"Of an import, say how many would be canceled and revoked, and change nothing."`
+	Report   string   `placeholder:"FILE" help:"Write the outcome of every row of the import to a CSV file, as it is when the command ends."`
+	Wait     bool     `help:"Wait until nothing is left to be revoked, or Clerk has refused, and say what was done."`
 	instanceFlag
 	jsonFlag
 }
@@ -21,12 +25,16 @@ type revokeCommand struct {
 func (revokeCommand) Help() string {
 	return `An invite that was not sent yet is canceled at once. An invitation at Clerk is revoked by a worker, even if another program made it. An address means what stands for it now: all of its invites and all of its pending invitations, and nothing that is asked for later.
 
+Of an import those are meant that it has now. From that moment none of them is sent; those that were not sent are canceled while the command runs, and a worker revokes the others, as fast as Clerk's limits permit. If the command is interrupted, a worker carries it on.
+
 The exit code is 1 if the person has signed up already, or if nothing is known of the argument. With --wait it is 0 once nothing is left to be revoked, and 1 also if Clerk refuses; a worker then tries again after a minute, then ever more rarely, every two hours in the end. A revoke of an address takes 15 seconds at least, since Clerk's list may lag.
 
 Examples:
 
   inviteq revoke ada@example.com
   inviteq revoke inv_2a7b4c --wait
+  inviteq revoke --import-id imp_0123456789abcdef --dry-run
+  inviteq revoke --import-id imp_0123456789abcdef --wait --report outcomes.csv
   inviteq status rvk_0123456789abcdefghjkmnpq`
 }
 
@@ -40,11 +48,29 @@ type revocationJSON struct {
 
 // Run revokes each, and says how that went.
 func (c *revokeCommand) Run(ctx context.Context, p *program) error {
+	if (c.ImportID == "") == (len(c.What) == 0) {
+		p.complaints.add(usagef("say what to revoke: addresses or ids, or --import-id"))
+	}
+	if c.ImportID == "" && (len(c.State) > 0 || c.DryRun || c.Report != "") {
+		p.complaints.add(usagef("--state, --dry-run and --report are about an import: give --import-id"))
+	}
+	w := manyRun{
+		p: p, options: enqueue.ManyOptions{ImportID: c.ImportID, States: p.statesAmong(c.State, enqueue.Revocable, "revoked")},
+		wait: c.Wait, dry: c.DryRun, json: c.JSON,
+	}
+	var err error
+	if w.report, err = newReport(c.Report); err != nil {
+		return err
+	}
+	defer w.report.discard()
 	conn, err := p.connect(ctx, c.Instance)
 	if err != nil {
 		return err
 	}
 	defer conn.Close()
+	if w.conn = conn; c.ImportID != "" {
+		return w.revoke(ctx)
+	}
 	failed, asked := false, false
 	for n, target := range c.What {
 		list, err := conn.client.Revoke(ctx, target)
@@ -165,6 +191,8 @@ func (p *program) printRevoke(s enqueue.RevokeStatus) error {
 	}{
 		{"invites canceled before they were sent", s.Canceled},
 		{"invitations of inviteq revoked at Clerk", s.Revoked},
+		{"people invited anew", s.Renewed},
+		{"not invited anew: done before, or the person has a newer invite", s.Skipped},
 		{"invitations of other programs revoked at Clerk", s.Foreign},
 		{"too late: accepted or expired before", s.TooLate},
 		{"invites still to be revoked", s.Waiting},

@@ -59,6 +59,8 @@ var routes = []route{
 	{"/v1/imports", http.MethodGet, nil, working, (*exchange).listImports},
 	{"/v1/imports/{id}", http.MethodGet, nil, working, (*exchange).importState},
 	{"/v1/imports/{id}/pause", http.MethodPost, nil, working, (*exchange).pauseImport},
+	{"/v1/imports/{id}/revoke", http.MethodPost, nil, importing, (*exchange).revokeImport},
+	{"/v1/imports/{id}/renew", http.MethodPost, nil, importing, (*exchange).renewImport},
 	{"/v1/imports/{id}/resume", http.MethodPost, nil, working, (*exchange).resumeImport},
 	{HealthPath, http.MethodGet, nil, nil, (*exchange).health},
 	{"/openapi.yaml", http.MethodGet, nil, nil, func(*exchange) *answer {

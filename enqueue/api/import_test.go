@@ -107,6 +107,43 @@ func TestStopImport(t *testing.T) {
 	}
 }
 
+// TestRevokeImport: without a worker what was not sent is canceled, and people whose
+// invitation was revoked are invited anew.
+func TestRevokeImport(t *testing.T) {
+	s := newStage(t)
+	s.do("POST", "/v1/imports?import_id=spring", csv, "email\na@example.com\nb@example.com\n")
+	var got struct {
+		ID       string     `json:"request_id"`
+		Canceled int        `json:"canceled"`
+		Rows     int        `json:"rows"`
+		Waiting  int        `json:"waiting"`
+		Renewed  int        `json:"renewed"`
+		Done     *time.Time `json:"done_at"`
+	}
+	s.do("POST", "/v1/imports/spring/revoke?state=pending&state=parked", "", "").into(t, &got)
+	if got.Canceled != 0 || got.Rows != 2 || got.Waiting != 0 {
+		t.Errorf("no queued ones: %+v", got)
+	}
+	s.do("POST", "/v1/imports/spring/revoke", "", "").into(t, &got)
+	if got.Canceled != 2 || got.Rows != 2 || got.Waiting != 0 || s.waiting() != 0 {
+		t.Errorf("got %+v, %d wait", got, s.waiting())
+	}
+	s.get("/v1/revokes/"+got.ID).into(t, &got)
+	if got.Canceled != 2 {
+		t.Errorf("its state: %+v", got)
+	}
+	s.do("POST", "/v1/imports/spring/renew?state=expired&state=pending", "", "").into(t, &got)
+	if got.Renewed != 0 || got.Rows != 2 {
+		t.Errorf("renewed: %+v", got)
+	}
+	defer s.wrong()()
+	for path, want := range map[string]int{"/v1/imports/nothing/revoke": 404, "/v1/imports/nothing/renew": 404, "/v1/imports/spring/revoke?state=expired": 422, "/v1/imports/spring/renew?state=queued": 422} {
+		if r := s.do("POST", path, "", ""); r.status != want {
+			t.Errorf("%s: %d, want %d", path, r.status, want)
+		}
+	}
+}
+
 // TestImportKey: the key of a list that is repeated, and of another one.
 func TestImportKey(t *testing.T) {
 	s := newStage(t)

@@ -134,7 +134,7 @@ func TestDocument(t *testing.T) {
 		}
 	}
 	slices.Sort(operations)
-	want := []string{"CreateBulkInvitations", "CreateImport", "CreateInvitation", "GetDocument", "GetHealth", "GetImport", "GetInvite", "GetRevoke", "ListImports", "ListInvitations", "PauseImport", "ResumeImport", "RevokeInvitation"}
+	want := []string{"CreateBulkInvitations", "CreateImport", "CreateInvitation", "GetDocument", "GetHealth", "GetImport", "GetInvite", "GetRevoke", "ListImports", "ListInvitations", "PauseImport", "RenewImport", "ResumeImport", "RevokeImport", "RevokeInvitation"}
 	if !slices.Equal(operations, want) {
 		t.Errorf("operations %v, want %v", operations, want)
 	}

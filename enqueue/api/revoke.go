@@ -1,8 +1,10 @@
 package api
 
 import (
+	"context"
 	"errors"
 	"net/http"
+	"slices"
 
 	"github.com/inviteq/inviteq/enqueue"
 	"github.com/inviteq/inviteq/tasks"
@@ -90,6 +92,44 @@ func (x *exchange) revokeState() *answer {
 	switch {
 	case errors.Is(err, enqueue.ErrNotFound):
 		return notFound("No revoke was found with the given id, or it was done more than a week ago.")
+	case err != nil:
+		return unavailable(err)
+	}
+	return ok(s)
+}
+
+// revokeImport is POST /v1/imports/{id}/revoke.
+func (x *exchange) revokeImport() *answer {
+	return x.many(x.cfg.Client.RevokeImport, enqueue.Revocable)
+}
+
+// renewImport is POST /v1/imports/{id}/renew.
+func (x *exchange) renewImport() *answer { return x.many(x.cfg.Client.Renew, enqueue.Renewable) }
+
+// many leaves a wish about the invites of an import, which goes on when the client has
+// gone.
+func (x *exchange) many(do func(context.Context, enqueue.ManyOptions) (enqueue.RevokeStatus, error), allowed []tasks.State) *answer {
+	q := x.r.URL.Query()
+	if refused := refuseUnknown(q, "state"); refused != nil {
+		return refused
+	}
+	if refused := x.checkID(); refused != nil {
+		return refused
+	}
+	o := enqueue.ManyOptions{ImportID: x.id}
+	for _, name := range q["state"] {
+		s, err := tasks.ParseState(name)
+		if err != nil || !slices.Contains(allowed, s) {
+			return refuseParam(codeValue, "state", "must be one of "+enqueue.StateNames(allowed)+".")
+		}
+		o.States = append(o.States, s)
+	}
+	ctx, cancel := x.toTheEnd(importFor)
+	defer cancel()
+	s, err := do(ctx, o)
+	switch {
+	case errors.Is(err, enqueue.ErrNotFound):
+		return notFound("No import was found with the given id.")
 	case err != nil:
 		return unavailable(err)
 	}

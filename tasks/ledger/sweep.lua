@@ -73,16 +73,16 @@ if w.from < w.rows then
     if r then ask(r) end
   end
   w.from = #ids > 0 and w.from + #ids or w.rows
-  if w.from >= w.rows and num(redis.call('ZSCORE', K.stopped, w.import)) == WHILE_REVOKED then
-    redis.call('ZREM', K.stopped, w.import)
-    redis.call('HSET', K.shelving, w.import, 0)
-  end
 else
   for _ = 1, math.min(most, redis.call('LLEN', todo)) do
     local one = redis.call('LPOP', todo)
     local r = load(one)
     if r and not ended(r) then redis.call('RPUSH', todo, one) end
   end
+end
+if w.from >= w.rows and num(redis.call('ZSCORE', K.stopped, w.import)) == WHILE_REVOKED then
+  redis.call('ZREM', K.stopped, w.import)
+  redis.call('HSET', K.shelving, w.import, 0)
 end
 w.waiting = w.rows - w.from + redis.call('LLEN', todo)
 local out = cjson.encode(w)

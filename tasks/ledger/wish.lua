@@ -19,6 +19,7 @@ local wish = {target = ARGV[3], created = now, pos = pos}
 if ARGV[4] then
   wish.list, wish.states, wish.renew, wish.import = ARGV[4], ARGV[5], ARGV[6], ARGV[7]
   wish.from, wish.rows = 0, redis.call('LLEN', K.ids .. wish.list)
+  wish.waiting = wish.rows
   if wish.import ~= '' and wish.renew == '' and string.find(',' .. wish.states .. ',', ',queued,', 1, true) then
     redis.call('ZADD', K.stopped, 'NX', WHILE_REVOKED, wish.import)
   end
