@@ -61,11 +61,15 @@ func TestLeastPrivilege(t *testing.T) {
 	eventually(t, "the list is done", func() bool { return strings.Contains(producer.run("status", "imp", "--json"), `"open":0`) })
 	for _, args := range [][]string{
 		{"status"}, {"status", "one"}, {"status", "imp"}, {"status", "grace@example.com"},
-		{"list"}, {"list", "--import-id", "imp"}, {"events"}, {"quota"},
+		{"list"}, {"list", "--import-id", "imp"}, {"imports"}, {"events"}, {"quota"},
 	} {
 		dashboard.run(args...)
 		producer.run(args...)
 	}
+	producer.run("renew", "--state", "pending")
+	producer.run("pause", "--import-id", "imp")
+	producer.run("resume", "--import-id", "imp")
+	producer.run("revoke", "--import-id", "imp", "--wait")
 	worker.run("pause")
 	worker.run("resume")
 	worker.run("retry", "--state", "failed")
