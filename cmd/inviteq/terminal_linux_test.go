@@ -115,6 +115,11 @@ func TestSendAsks(t *testing.T) {
 		t.Errorf("without a terminal: exit code %d", r.code)
 	}
 	wants(t, r.stderr, "there is no terminal", "--yes")
+	r = w.run("send", path, "--yes", "--mark", "a key", "--limit-bulk", "many")
+	if r.code != exitUsage {
+		t.Errorf("a bad mark: exit code %d", r.code)
+	}
+	wants(t, r.stderr, "Mark must have 1 to 64 letters", "--limit-bulk")
 }
 
 func TestPace(t *testing.T) {

@@ -61,8 +61,8 @@ func openEmbedded(dir string) (e *embedded, whole bool, err error) {
 	e.mini.ClockTTL(true)
 	replayer := server.NewPeer(bufio.NewWriter(io.Discard))
 	whole, err = readJournal(dir, func(s step) {
-		e.mini.SetTime(s.at)
-		for _, words := range s.commands {
+		e.mini.SetTime(s.At)
+		for _, words := range s.Commands {
 			e.mini.Server().Dispatch(replayer, words)
 		}
 	})
@@ -142,7 +142,7 @@ func (e *embedded) carryOut(c *server.Peer, cmd string, args []string) {
 		c.WriteError(e.failed.Error())
 		return
 	}
-	now := time.Now().Truncate(time.Microsecond)
+	now := time.Now()
 	e.mini.SetTime(now)
 	var answer bytes.Buffer
 	as := server.NewPeer(bufio.NewWriter(&answer))
@@ -170,10 +170,9 @@ func (e *embedded) carryOut(c *server.Peer, cmd string, args []string) {
 
 // renew writes a journal that is no longer than it must be.
 func (e *embedded) renew() error {
-	now := time.Now().Truncate(time.Microsecond)
 	var steps []step
-	for _, command := range e.dump() {
-		steps = append(steps, step{now, [][]string{command}})
+	for some := range slices.Chunk(e.dump(), dumpWords) {
+		steps = append(steps, step{time.Now(), some})
 	}
 	made, err := newJournal(e.dir, steps)
 	if err != nil {
@@ -186,7 +185,8 @@ func (e *embedded) renew() error {
 	return nil
 }
 
-// dumpWords is how many words a command of a dump has at most.
+// dumpWords is how many words a command of a dump has at most, and how many commands a
+// step.
 const dumpWords = 1000
 
 // dump returns commands that make what Redis holds now.

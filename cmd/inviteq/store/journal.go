@@ -2,19 +2,20 @@ package store
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/binary"
+	"encoding/gob"
 	"errors"
 	"fmt"
 	"hash/crc32"
 	"io"
 	"os"
 	"path/filepath"
-	"slices"
 	"time"
 )
 
 // A journal is a file of steps, each of which is there as a whole or not at all: the
-// length of what follows, its checksum, the time of the step and its commands.
+// length of what follows, its checksum, and the step (encoding/gob).
 type journal struct {
 	file *os.File
 	size int64
@@ -23,8 +24,8 @@ type journal struct {
 // step is what one command, or one script, has written: commands that change Redis,
 // and the time at which they did.
 type step struct {
-	at       time.Time // to the microsecond
-	commands [][]string
+	At       time.Time
+	Commands [][]string
 }
 
 const (
@@ -37,55 +38,32 @@ var checksums = crc32.MakeTable(crc32.Castagnoli)
 
 // encode returns the step as it stands in the file.
 func (s step) encode() []byte {
-	b := binary.AppendVarint(make([]byte, stepHead, 256), s.at.UnixMicro())
-	b = binary.AppendUvarint(b, uint64(len(s.commands)))
-	for _, words := range s.commands {
-		b = binary.AppendUvarint(b, uint64(len(words)))
-		for _, word := range words {
-			b = append(binary.AppendUvarint(b, uint64(len(word))), word...)
-		}
-	}
-	binary.LittleEndian.PutUint32(b, uint32(len(b)-stepHead))
-	binary.LittleEndian.PutUint32(b[4:], crc32.Checksum(b[stepHead:], checksums))
-	return b
+	var b bytes.Buffer
+	b.Write(make([]byte, stepHead))
+	_ = gob.NewEncoder(&b).Encode(s) // no step is too large for memory, in which it stands
+	binary.LittleEndian.PutUint32(b.Bytes(), uint32(b.Len()-stepHead))
+	binary.LittleEndian.PutUint32(b.Bytes()[4:], crc32.Checksum(b.Bytes()[stepHead:], checksums))
+	return b.Bytes()
 }
 
 // errTorn says that the file does not go on as it should: the last step was not
 // written to its end, or the disk is damaged.
 var errTorn = errors.New("the journal is torn")
 
-// readStep returns the next step and how long it is; io.EOF at the end of the file.
-func readStep(r *bufio.Reader, left int64) (s step, length int64, err error) {
+// readStep returns the next step, of at most so many bytes; io.EOF at the end of the
+// file.
+func readStep(r io.Reader, most int64) (s step, err error) {
 	head := make([]byte, stepHead)
 	if _, err := io.ReadFull(r, head); errors.Is(err, io.EOF) {
-		return s, 0, io.EOF
-	} else if err != nil {
-		return s, 0, errTorn
+		return s, io.EOF
+	} else if err != nil || int64(binary.LittleEndian.Uint32(head)) > most {
+		return s, errTorn
 	}
-	n := int64(binary.LittleEndian.Uint32(head))
-	if n > left-stepHead {
-		return s, 0, errTorn
-	}
-	b := make([]byte, n)
+	b := make([]byte, binary.LittleEndian.Uint32(head))
 	if _, err := io.ReadFull(r, b); err != nil || crc32.Checksum(b, checksums) != binary.LittleEndian.Uint32(head[4:]) {
-		return s, 0, errTorn
+		return s, errTorn
 	}
-	at, k := binary.Varint(b)
-	b, s.at = b[max(k, 0):], time.UnixMicro(at)
-	next := func() uint64 {
-		v, k := binary.Uvarint(b)
-		b = b[max(k, 0):]
-		return v
-	}
-	for range next() {
-		var words []string
-		for range next() {
-			length := min(next(), uint64(len(b)))
-			words, b = append(words, string(b[:length])), b[length:]
-		}
-		s.commands = append(s.commands, words)
-	}
-	return s, n + stepHead, nil
+	return s, gob.NewDecoder(bytes.NewReader(b)).Decode(&s)
 }
 
 // readJournal calls apply with every step of a folder's journal. whole is false if the
@@ -103,20 +81,16 @@ func readJournal(dir string, apply func(step)) (whole bool, _ error) {
 	if err != nil {
 		return false, err
 	}
-	r, left := bufio.NewReaderSize(f, 1<<20), info.Size()-int64(len(journalHead))
+	r := bufio.NewReaderSize(f, 1<<20)
 	if head, err := r.Peek(len(journalHead)); err != nil || string(head) != journalHead {
 		return false, fmt.Errorf("%s is no journal of this version of inviteq", f.Name())
 	}
 	_, _ = r.Discard(len(journalHead))
 	for {
-		s, length, err := readStep(r, left)
-		switch {
-		case errors.Is(err, io.EOF):
-			return true, nil
-		case err != nil:
-			return false, nil
+		s, err := readStep(r, info.Size())
+		if err != nil {
+			return errors.Is(err, io.EOF), nil // The caller is told.
 		}
-		left -= length
 		apply(s)
 	}
 }
@@ -131,8 +105,10 @@ func newJournal(dir string, steps []step) (_ *journal, err error) {
 	}
 	j := &journal{file: f}
 	w := bufio.NewWriterSize(f, 1<<20)
-	for _, b := range slices.Concat([][]byte{[]byte(journalHead)}, encodeAll(steps)) {
-		n, _ := w.Write(b) // Flush tells
+	n, _ := w.WriteString(journalHead) // Flush tells
+	j.size = int64(n)
+	for _, s := range steps {
+		n, _ := w.Write(s.encode())
 		j.size += int64(n)
 	}
 	err = errors.Join(w.Flush(), f.Sync())
@@ -146,14 +122,6 @@ func newJournal(dir string, steps []step) (_ *journal, err error) {
 		return nil, errors.Join(err, f.Close())
 	}
 	return j, nil
-}
-
-func encodeAll(steps []step) [][]byte {
-	all := make([][]byte, len(steps))
-	for i, s := range steps {
-		all[i] = s.encode()
-	}
-	return all
 }
 
 // add writes a step, which is on disk when add returns.

@@ -39,7 +39,11 @@ const (
 // startServer starts one, and waits until it answers.
 func startServer(ctx context.Context, dir string) (*redisServer, error) {
 	s := &redisServer{socket: socketIn(dir), ended: make(chan struct{}), log: filepath.Join(dir, "redis.log")}
-	if err := s.endLeftOver(ctx); err != nil {
+	ctx, cancel := context.WithTimeout(ctx, loadsAtMost)
+	defer cancel()
+	// The server of a process that was killed may be there still, and two on the same
+	// files would spoil them.
+	if err := s.end(ctx); err != nil {
 		return nil, err
 	}
 	_ = os.Remove(s.log)                                                                                                                           // of the last run
@@ -55,8 +59,6 @@ func startServer(ctx context.Context, dir string) (*redisServer, error) {
 	}()
 	rdb := s.client()
 	defer rdb.Close()
-	ctx, cancel := context.WithTimeout(ctx, loadsAtMost)
-	defer cancel()
 	for rdb.Ping(ctx).Err() != nil {
 		select {
 		case <-time.After(askEvery):
@@ -77,29 +79,22 @@ func (s *redisServer) client() *redis.Client {
 	return redis.NewClient(&redis.Options{Network: "unix", Addr: s.socket, MaxRetries: -1, DialerRetries: 1, DisableIdentity: true})
 }
 
-// endLeftOver ends the server of a process that was killed, where the system has not
-// done so. Two servers on the same files would spoil them.
-func (s *redisServer) endLeftOver(ctx context.Context) error {
+// end tells the server in the folder to end, if there is one, until it does not answer
+// any more. Every write is on disk already.
+func (s *redisServer) end(ctx context.Context) error {
 	rdb := s.client()
 	defer rdb.Close()
-	ctx, cancel := context.WithTimeout(ctx, stopsAtMost)
-	defer cancel()
-	for shutdown(ctx, rdb) {
+	for {
+		err := rdb.ShutdownNoSave(ctx).Err()
+		if _, answered := errors.AsType[redis.Error](err); !answered && rdb.Ping(ctx).Err() != nil {
+			return nil
+		}
 		select {
 		case <-time.After(askEvery):
 		case <-ctx.Done():
-			return fmt.Errorf("a redis-server of an earlier run does not end: %w", context.Cause(ctx))
+			return errors.New("redis-server does not end")
 		}
 	}
-	return nil
-}
-
-// shutdown tells a server to end, and reports whether there was one to hear it. Every
-// write is on disk already.
-func shutdown(ctx context.Context, rdb *redis.Client) bool {
-	err := rdb.ShutdownNoSave(ctx).Err()
-	_, answered := errors.AsType[redis.Error](err)
-	return answered || rdb.Ping(ctx).Err() == nil
 }
 
 // stop ends it. The error is what ended it before.
@@ -111,14 +106,8 @@ func (s *redisServer) stop() error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), stopsAtMost)
 	defer cancel()
-	rdb := s.client()
-	defer rdb.Close()
-	for shutdown(ctx, rdb) {
-		select {
-		case <-time.After(askEvery):
-		case <-ctx.Done():
-			return errors.New("redis-server does not end")
-		}
+	if err := s.end(ctx); err != nil {
+		return err
 	}
 	select {
 	case <-s.ended:

@@ -296,7 +296,7 @@ func TestTornJournal(t *testing.T) {
 		if err := os.WriteFile(filepath.Join(dir, journalName), text, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		whole, err := readJournal(dir, func(s step) { last = s.commands[0][2] })
+		whole, err := readJournal(dir, func(s step) { last = s.Commands[0][2] })
 		if err != nil {
 			t.Fatal(err)
 		}
