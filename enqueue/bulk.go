@@ -14,6 +14,7 @@ import (
 
 	"github.com/inviteq/inviteq/tasks"
 	"github.com/inviteq/inviteq/tasks/ledger"
+	"github.com/inviteq/inviteq/tasks/redisconn"
 )
 
 // BulkOptions say how BulkInvite treats a list. The zero value is ready to use.
@@ -180,6 +181,9 @@ func (in *importer) run(ctx context.Context, list iter.Seq2[tasks.Invite, error]
 			return err
 		}
 	}
+	if err := in.room(ctx); err != nil {
+		return err
+	}
 	in.chunks, in.written = make(chan encoded), make(chan written)
 	go in.write(ctx)
 	defer close(in.chunks)
@@ -198,10 +202,24 @@ func (in *importer) run(ctx context.Context, list iter.Seq2[tasks.Invite, error]
 			if err := in.hand(ctx, chunk); err != nil {
 				return err
 			}
+			if position%(roomEvery*tasks.ChunkSize) == 0 {
+				if err := in.room(ctx); err != nil {
+					return err
+				}
+			}
 			chunk = in.newChunk()
 		}
 	}
 	return in.hand(ctx, chunk)
+}
+
+// roomEvery is after how many chunks it is asked again whether Redis has room.
+const roomEvery = 10
+
+// room refuses to go on while Redis has little memory left: people who click, and the
+// deliveries of what is there, must not meet the wall.
+func (in *importer) room(ctx context.Context) error {
+	return redisconn.Room(ctx, in.client.rdb, in.ledger.Key())
 }
 
 func (*importer) newChunk() []tasks.Invite { return make([]tasks.Invite, 0, tasks.ChunkSize) }

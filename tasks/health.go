@@ -5,12 +5,13 @@ package tasks
 type HealthProblem string
 
 const (
-	ProblemRedis    HealthProblem = "redis"
-	ProblemClerkKey HealthProblem = "clerk_key"
-	ProblemClock    HealthProblem = "clock"
-	ProblemEpoch    HealthProblem = "epoch"
-	ProblemRecords  HealthProblem = "records"
-	ProblemDraining HealthProblem = "draining"
+	ProblemRedis      HealthProblem = "redis"
+	ProblemClerkKey   HealthProblem = "clerk_key"
+	ProblemClock      HealthProblem = "clock"
+	ProblemEpoch      HealthProblem = "epoch"
+	ProblemRecords    HealthProblem = "records"
+	ProblemDurability HealthProblem = "durability"
+	ProblemDraining   HealthProblem = "draining"
 )
 
 // healthProblems explains every problem.
@@ -20,6 +21,7 @@ var healthProblems = vocabulary[HealthProblem]{
 	{ProblemClock, Entry{"The clocks of this machine, of Redis and of Clerk are too far apart.", "Synchronise them (NTP). Beyond 30 s from Redis a worker sends nothing; beyond a minute from Clerk nothing is decided by time."}},
 	{ProblemEpoch, Entry{"Redis was restarted, failed over or set back, and may have forgotten calls. Nothing is sent until Clerk's list has been read.", "Nothing, unless it lasts longer than a minute: then see whether Clerk can be reached."}},
 	{ProblemRecords, Entry{"Some records in Redis cannot be read. They are set aside and hold up nobody else.", "If a newer version of inviteq has written them, run that version. Otherwise they are damaged: look at them with `redis-cli HGET inviteq:{INSTANCE}:rec ID`."}},
+	{ProblemDurability, Entry{"Redis does not fulfil what the promises rest on, and INVITEQ_REQUIRE_DURABLE is set. Invites are delivered all the same.", "Change what /readyz names, or do not require it."}},
 	{ProblemDraining, Entry{"The worker is shutting down.", "Nothing."}},
 }
 

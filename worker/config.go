@@ -49,6 +49,10 @@ type Config struct {
 	// the metadata is the caller's.
 	Mark string
 
+	// RequireDurable turns /readyz red while Redis does not fulfil what the promises rest
+	// on (tasks.Condition). Default: a warning.
+	RequireDurable bool
+
 	ResendUnknown bool // With ignore_existing: send again what reading cannot find. Default: park it.
 }
 

@@ -141,7 +141,8 @@ func (w *Worker) Fellows() (all []ledger.Fellow, differ string) {
 }
 
 // Handler serves /healthz (the process lives) and /readyz (it can deliver; if
-// not, what to do; and which workers there are).
+// not, what to do; under which conditions the promises do not hold; and which
+// workers there are).
 func (w *Worker) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(rw http.ResponseWriter, _ *http.Request) {
@@ -164,7 +165,8 @@ func (w *Worker) Handler() http.Handler {
 			Problems map[tasks.HealthProblem]string `json:"problems,omitzero"`
 			Notice   string                         `json:"notice,omitzero"` // no reason to be unready
 			Workers  []string                       `json:"workers,omitzero"`
-		}{len(problems) == 0, problems, differ, workers})
+			Warnings map[tasks.Condition]string     `json:"warnings,omitempty"`
+		}{len(problems) == 0, problems, differ, workers, w.Conditions()})
 	})
 	return mux
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/inviteq/inviteq/enqueue"
 	"github.com/inviteq/inviteq/tasks/ledger"
 	"github.com/inviteq/inviteq/tasks/ledger/redistest"
+	"github.com/inviteq/inviteq/tasks/redisconn"
 )
 
 // world is everything there is in one synctest bubble: a Redis, a Clerk, any
@@ -221,6 +222,7 @@ func (w *world) start() (*simWorker, error) {
 		return nil, err
 	}
 	s.Worker.tempo = w.tempo
+	s.Worker.conditions.inspect = func(context.Context) (redisconn.Findings, error) { return nil, nil } // miniredis has no configuration
 	// go-redis holds a lock while it connects a subscription again, and whoever
 	// waits for a lock stops the bubble's clock: this client has no slow lines.
 	_ = s.Worker.asynqRedis.Close()

@@ -40,6 +40,7 @@ type Worker struct {
 	watch      *watch
 	schedule   *schedule
 	relay      *relay
+	conditions *conditions
 
 	handlers *handlers
 }
@@ -112,6 +113,12 @@ func (w *Worker) wire() {
 		health: &w.health, observe: &cfg.Observe, log: log,
 	}
 	w.relay = &relay{w.ledger, w.client, w.queues.Control, cfg.Webhook, &w.health, log}
+	w.conditions = &conditions{
+		inspect: func(ctx context.Context) (redisconn.Findings, error) {
+			return redisconn.Inspect(ctx, w.rdb, w.ledger.Key())
+		},
+		health: &w.health, log: log, require: cfg.RequireDurable,
+	}
 	w.handlers = &handlers{w.ledger, revokes, &w.outcomes, w.dispatcher.wake.nudge, w.chores.wake.nudge}
 }
 
@@ -147,6 +154,7 @@ func (w *Worker) Run(ctx context.Context) (err error) {
 	}
 	for _, run := range []func(context.Context){
 		w.pulse.run, w.dispatcher.run, w.chores.run, w.sweep.run, w.trim.run, w.watch.run, w.schedule.run, w.relay.run,
+		w.conditions.run,
 	} {
 		parts.Go(func() { run(ctx) })
 	}

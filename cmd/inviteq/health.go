@@ -19,7 +19,7 @@ type healthCommand struct {
 	AdminAddr string `default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Where the worker's admin listener is."`
 	TLS       string `name:"admin-tls-cert-file" placeholder:"FILE" help:"The admin listener's certificate, if it speaks TLS."`
 
-	Verbose bool `short:"v" help:"Name the workers, and what each is configured with."`
+	Verbose bool `short:"v" help:"Say also what Redis does not fulfil, and name the workers with what each is configured with."`
 
 	API     bool   `name:"api" help:"Ask inviteq api instead whether it reaches Redis."`
 	APIAddr string `name:"api-addr" default:"127.0.0.1:8081" placeholder:"HOST:PORT" help:"Where the API is."`
@@ -72,9 +72,9 @@ func (c *healthCommand) Run(ctx context.Context, p *program) error {
 	}
 	defer response.Body.Close()
 	var ready struct {
-		Problems map[string]string
-		Notice   string
-		Workers  []string
+		Problems, Warnings map[string]string
+		Notice             string
+		Workers            []string
 	}
 	body, err := io.ReadAll(io.LimitReader(response.Body, 1<<16))
 	switch {
@@ -86,10 +86,14 @@ func (c *healthCommand) Run(ctx context.Context, p *program) error {
 		if ready.Notice != "" {
 			p.console.note("workers have different limits: %s", ready.Notice)
 		}
+		if !c.Verbose {
+			return err
+		}
+		for _, what := range slices.Sorted(maps.Keys(ready.Warnings)) {
+			_, err = fmt.Fprintf(p.console.out, "warning: %s: %s\n", what, ready.Warnings[what])
+		}
 		for _, worker := range ready.Workers {
-			if c.Verbose {
-				_, err = fmt.Fprintln(p.console.out, "worker "+worker)
-			}
+			_, err = fmt.Fprintln(p.console.out, "worker "+worker)
 		}
 		return err
 	case json.Unmarshal(body, &ready) != nil || len(ready.Problems) == 0:

@@ -4,6 +4,9 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -11,6 +14,7 @@ import (
 	"github.com/inviteq/inviteq/clerk/clerksim"
 	"github.com/inviteq/inviteq/tasks/ledger"
 	"github.com/inviteq/inviteq/tasks/ledger/redistest"
+	"github.com/inviteq/inviteq/tasks/redisconn"
 )
 
 func TestHealth(t *testing.T) {
@@ -47,7 +51,7 @@ func TestHealthNamesWorkersThatDisagree(t *testing.T) {
 		r = w.run("health", "-v", "--admin-addr", addr)
 		return strings.Contains(r.stderr, "different limits")
 	})
-	if r.code != exitDone || !strings.Contains(r.stdout, "ready\nworker another (single 50/1h") || !strings.Contains(r.stderr, "up to the highest: single 100/1h, bulk none") {
+	if r.code != exitDone || !strings.HasPrefix(r.stdout, "ready\n") || !strings.Contains(r.stdout, "\nworker another (single 50/1h") || !strings.Contains(r.stderr, "up to the highest: single 100/1h, bulk none") {
 		t.Errorf("exit code %d, stdout %q, stderr %s", r.code, r.stdout, r.stderr)
 	}
 	worker.stop()
@@ -91,4 +95,72 @@ func TestNearest(t *testing.T) {
 			t.Errorf("%q: got %s, want %s", host, got, want)
 		}
 	}
+}
+
+// TestHealthSaysWhatRedisLacks runs a worker on a Redis that keeps nothing: a warning,
+// which the operator can have turned red.
+func TestHealthSaysWhatRedisLacks(t *testing.T) {
+	server := redistest.Start(t)
+	w := newWorld(t).withClerk(clerksim.Config{})
+	w.env = append(w.env, "REDIS_URL="+server.URL())
+	worker := w.startWorker()
+	addr := worker.adminAddr(t)
+	var r ran
+	eventually(t, "the warning", func() bool {
+		r = w.run("health", "-v", "--admin-addr", addr)
+		return strings.Contains(r.stdout, "warning: nothing_on_disk: ")
+	})
+	if r.code != exitDone || !strings.HasPrefix(r.stdout, "ready\n") || !strings.Contains(r.stdout, "Set appendonly yes.") {
+		t.Errorf("exit code %d, %s", r.code, r.stdout)
+	}
+	if got := w.ok("health", "--admin-addr", addr); got != "ready\n" {
+		t.Errorf("without -v: %s", got)
+	}
+	if code := worker.stop(); code != exitDone {
+		t.Errorf("the worker left with exit code %d", code)
+	}
+	w.env = append(w.env, "INVITEQ_REQUIRE_DURABLE=true")
+	addr = w.startWorker().adminAddr(t)
+	eventually(t, "it is not ready", func() bool { r = w.run("health", "--admin-addr", addr); return r.code != exitDone })
+	if !strings.Contains(r.stderr, "not ready: durability: Redis keeps nothing on its disk") {
+		t.Errorf("exit code %d, %s", r.code, r.stderr)
+	}
+}
+
+// TestImportNeedsRoom: a Redis that is nearly full takes single invites and no import,
+// and the same import goes on once it has room.
+func TestImportNeedsRoom(t *testing.T) {
+	server := redistest.Start(t, "--appendonly", "yes", "--maxmemory", "100mb")
+	w := newWorld(t)
+	w.env = append(w.env, "REDIS_URL="+server.URL())
+	rdb := server.Client(t)
+	list := filepath.Join(t.TempDir(), "team.csv")
+	if err := os.WriteFile(list, []byte("email\nada@example.com\nbob@example.com\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	// By a script, so that no buffer holds it for a while, too.
+	if err := rdb.Eval(t.Context(), "return redis.call('SET', KEYS[1], string.rep('x', 20 * 1024 * 1024))", []string{"somebody-elses"}).Err(); err != nil {
+		t.Fatal(err)
+	}
+	used, err := rdb.Info(t.Context(), "memory").Result()
+	if err != nil {
+		t.Fatal(err)
+	}
+	limit := func(bytes string) {
+		if err := rdb.ConfigSet(t.Context(), "maxmemory", bytes).Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	n, err := strconv.Atoi(redisconn.Info(used)["used_memory"])
+	if err != nil {
+		t.Fatal(err)
+	}
+	limit(strconv.Itoa(n * 100 / 95))
+	r := w.run("import", list)
+	if r.code == exitDone || !strings.Contains(r.stderr, "of its maxmemory") || !strings.Contains(r.stderr, "nine tenths") {
+		t.Errorf("exit code %d, %s%s", r.code, r.stdout, r.stderr)
+	}
+	w.ok("invite", "second@example.com")
+	limit("100mb")
+	w.ok("import", list)
 }

@@ -35,7 +35,8 @@ func TestREADME(t *testing.T) {
 		"commands": commandTable(app), "worker": flagTable(app, "worker"), "alerts": alertTable(t),
 		"states": wordTable("state", tasks.States), "reasons": wordTable("reason", tasks.Reasons()),
 		"causes": wordTable("cause", tasks.GateCauses()), "problems": wordTable("problem", tasks.HealthProblems()),
-		"steps": stepTable(), "switches": switchTable(), "reads": controlTable(t, "GET"), "actions": controlTable(t, "POST"),
+		"conditions": wordTable("condition", tasks.Conditions()),
+		"steps":      stepTable(), "switches": switchTable(), "reads": controlTable(t, "GET"), "actions": controlTable(t, "POST"),
 	}
 	all := pages(t)
 	sources, known := testSources(t), variables(t, app)

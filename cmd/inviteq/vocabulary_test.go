@@ -27,6 +27,7 @@ var vocabularies = map[string][]string{
 	"Reason":        texts(tasks.Reasons()),
 	"GateCause":     texts(tasks.GateCauses()),
 	"HealthProblem": texts(tasks.HealthProblems()),
+	"Condition":     texts(tasks.Conditions()),
 }
 
 func texts[W ~string](words []W) []string {

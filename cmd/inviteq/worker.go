@@ -44,6 +44,7 @@ type workerCommand struct {
 	AdminAddr        string `default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Where to serve the status page, /monitoring, /metrics, /healthz and /readyz; off disables them. If other machines can reach it, all but the last two need INVITEQ_ADMIN_TOKEN or INVITEQ_ADMIN_TOKEN_FILE."`
 	AdminTLSCertFile string `name:"admin-tls-cert-file" placeholder:"FILE" help:"The certificate of the admin listener, for TLS: PEM, the whole chain. The worker reads it again when it has changed. Without one the listener speaks plain http, which needs a TLS proxy in front unless it stays on this machine."`
 	AdminTLSKeyFile  string `name:"admin-tls-key-file" placeholder:"FILE" help:"The certificate's key, PEM."`
+	RequireDurable   bool   `help:"Turn /readyz red while Redis is configured so that it may lose what it has accepted; otherwise that is a warning."`
 	AdminActions     bool   `help:"Let /monitoring pause queues, and run, archive and delete tasks."`
 	workerAPI
 	LogLevel  string `enum:"debug,info,warn,error" default:"info" placeholder:"LEVEL" help:"debug, info, warn or error."`
@@ -146,6 +147,7 @@ func (c *workerCommand) config(p *program, pages adminPages) worker.Config {
 		Concurrency:     setting(all, "concurrency", c.Concurrency, positive),
 		NoScreening:     !c.Screen,
 		ResendUnknown:   c.Unknown == "resend",
+		RequireDurable:  c.RequireDurable,
 		Mark:            c.Mark,
 		Log:             p.logger(c.LogLevel, c.LogFormat),
 

@@ -73,6 +73,7 @@ const (
 	Unreachable Kind = "unreachable"
 	IsReplica   Kind = "is_replica" // or a failover is under way
 	Full        Kind = "full"
+	NearlyFull  Kind = "nearly_full" // for an import
 	NoDisk      Kind = "disk"
 	Loading     Kind = "loading"
 	ClusterDown Kind = "cluster_down"
@@ -107,6 +108,8 @@ var words = map[Kind]struct{ cause, advice string }{
 	IsReplica:   {"is a replica, which takes no writes", "name the master, or its sentinels (redis-sentinel://…?master=NAME); while it fails over this passes by itself"},
 	Full: {"is full (maxmemory), so new invites are refused; those that it has are delivered",
 		"give it memory, and never an eviction policy other than noeviction"},
+	NearlyFull: {"has used %s of its maxmemory, and takes no new import above nine tenths",
+		"give it memory, or wait until what waits is delivered and forgotten; single invites are accepted, and the same import goes on where it was"},
 	NoDisk:      {"cannot write to its disk, and so refuses writes", "look at its log, and make room on the disk"},
 	Loading:     {"is loading its data from disk", "it answers again once that is done"},
 	ClusterDown: {"says that its Cluster is down", "a part of the keys has no master: start the nodes that are missing"},
@@ -123,7 +126,7 @@ func (k Kind) Permanent() bool {
 	return !slices.Contains(passing, k)
 }
 
-var passing = []Kind{Unreachable, IsReplica, Full, NoDisk, Loading, ClusterDown, MasterDown, NoReplicas, MaxClients, Busy, Other}
+var passing = []Kind{Unreachable, IsReplica, Full, NearlyFull, NoDisk, Loading, ClusterDown, MasterDown, NoReplicas, MaxClients, Busy, Other}
 
 // Missing explains that the user lacks rights, which are listed.
 func Missing(place, rights string) error {

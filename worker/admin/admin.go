@@ -15,11 +15,15 @@ import (
 
 // Config says what there is to show, and to whom. Ledger and Probes are required.
 type Config struct {
-	Ledger  *ledger.Ledger
-	Probes  http.Handler                          // Serves /healthz and /readyz.
-	Health  func() map[tasks.HealthProblem]string // What keeps the worker from delivering, and what to do. Defaults to nothing.
-	Clerk   *clerk.Client                         // For the state of its breaker. Defaults to none.
-	Metrics *Metrics                              // What this process has counted. Defaults to a new one.
+	Ledger *ledger.Ledger
+	Probes http.Handler                          // Serves /healthz and /readyz.
+	Health func() map[tasks.HealthProblem]string // What keeps the worker from delivering, and what to do. Defaults to nothing.
+
+	// Conditions are those of Redis that do not hold, in words. Defaults to none.
+	Conditions func() map[tasks.Condition]string
+
+	Clerk   *clerk.Client // For the state of its breaker. Defaults to none.
+	Metrics *Metrics      // What this process has counted. Defaults to a new one.
 	Access  Access
 	Actions bool // asynqmon may pause, run, archive and delete. Defaults to false.
 	Version string
@@ -53,6 +57,9 @@ func New(cfg Config) (*Handler, error) {
 	errs = append(errs, err)
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
+	}
+	if cfg.Conditions == nil {
+		cfg.Conditions = func() map[tasks.Condition]string { return nil }
 	}
 	if cfg.Health == nil {
 		cfg.Health = func() map[tasks.HealthProblem]string { return nil }

@@ -31,6 +31,12 @@ func (h *Handler) concerns(v view, err error) []concern {
 	for _, what := range slices.Sorted(maps.Keys(v.Problems)) {
 		add(concern{Grave: what != tasks.ProblemDraining, What: what.Entry().Means, Advice: v.Problems[what]})
 	}
+	conditions := h.cfg.Conditions()
+	for _, what := range slices.Sorted(maps.Keys(conditions)) {
+		if v.Problems[tasks.ProblemDurability] == "" || what == tasks.ConditionNearlyFull {
+			add(concern{Grave: what == tasks.ConditionEvicts || what == tasks.ConditionDiskFails, What: conditions[what]})
+		}
+	}
 	if err != nil {
 		if v.Problems[tasks.ProblemRedis] == "" {
 			add(concern{Grave: true, What: "The ledger cannot be read.", Advice: "Check REDIS_URL and the server. Nothing is lost: what waits stays in Redis."})
