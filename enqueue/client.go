@@ -33,6 +33,13 @@ type Config struct {
 	//	rdb := redisconn.New(opts)
 	Redis redis.UniversalClient
 
+	// Durability says when an invite, an import or a revoke counts as accepted: when
+	// Redis has it (redisconn.Local, the default), when a replica has it, too
+	// (redisconn.Replica), or when it is on Redis' disk (redisconn.Fsync). If that does
+	// not come within two seconds, the error is redisconn.ErrNotDurable: ask again under
+	// the same id. Fsync needs Redis 7.2, or appendfsync always.
+	Durability redisconn.Durability
+
 	// Instance names the Clerk instance (one secret key) whose worker shall
 	// send. Defaults to "default".
 	Instance string
@@ -47,6 +54,7 @@ type Client struct {
 	inOne    bool // One round trip can do both, record and task.
 	instance string
 	queues   tasks.Queues
+	durable  redisconn.Durability
 	opened   atomic.Pointer[ledger.Ledger]
 }
 
@@ -57,7 +65,8 @@ func New(cfg Config) (*Client, error) {
 	if cfg.Instance == "" {
 		cfg.Instance = tasks.DefaultInstance
 	}
-	errs := []error{tasks.CheckInstance(cfg.Instance)}
+	_, err := redisconn.ParseDurability(string(cfg.Durability))
+	errs := []error{tasks.CheckInstance(cfg.Instance), err}
 	rdb, owned := cfg.Redis, false
 	switch {
 	case rdb != nil && cfg.RedisURL != "":
@@ -75,7 +84,7 @@ func New(cfg Config) (*Client, error) {
 	if err := errors.Join(errs...); err != nil {
 		return nil, fmt.Errorf("enqueue: %w", err)
 	}
-	c := &Client{rdb: rdb, owned: owned, instance: cfg.Instance, queues: tasks.QueuesOf(cfg.Instance)}
+	c := &Client{rdb: rdb, owned: owned, instance: cfg.Instance, queues: tasks.QueuesOf(cfg.Instance), durable: cfg.Durability}
 	c.asynq, c.inOne = asynqClient(rdb)
 	return c, nil
 }
@@ -96,7 +105,7 @@ func (c *Client) open(ctx context.Context) (*ledger.Ledger, error) {
 	}
 	// The limits are those for estimates until a worker has told its own.
 	l, err := ledger.Open(ctx, c.rdb, ledger.Config{
-		Instance: c.instance, Limits: ledger.ClerkLimits, Reserve: ledger.AutoReserve, ForecastFor: time.Second,
+		Instance: c.instance, Durability: c.durable, Limits: ledger.ClerkLimits, Reserve: ledger.AutoReserve, ForecastFor: time.Second,
 	})
 	if err != nil {
 		return nil, err

@@ -23,7 +23,7 @@ var conditions = vocabulary[Condition]{
 	{ConditionSnapshots, Entry{"Redis writes snapshots only: what was accepted since the last one is lost when Redis is killed.", "Set appendonly yes."}},
 	{ConditionNoSync, Entry{"Redis leaves it to the operating system when to write: a power cut loses half a minute.", "Set appendfsync everysec, or always."}},
 	{ConditionDiskFails, Entry{"Redis cannot write to its disk.", "Look at its log, and make room on the disk."}},
-	{ConditionReplicas, Entry{"Redis has replicas and does not wait for them: what they have not seen yet is lost in a failover.", "Set min-replicas-to-write 1."}},
+	{ConditionReplicas, Entry{"Redis has replicas and does not wait for them: what they have not seen yet is lost in a failover.", "Set min-replicas-to-write 1, or INVITEQ_DURABILITY=replica where invites are accepted."}},
 	{ConditionNearlyFull, Entry{"Redis is nearly full (maxmemory). New imports are refused, so that single invites and deliveries have room.", "Give it memory, or wait until the waiting imports are delivered and forgotten."}},
 	{ConditionTooOld, Entry{"This version of Redis is older than inviteq is made for.", "Use Redis 6.2 or later."}},
 	{ConditionUnchecked, Entry{"Redis does not let inviteq see how it is configured.", "See to it that it keeps what it is told, on disk, and evicts nothing; or give the user +info and +config|get."}},

@@ -24,7 +24,7 @@ type connection struct {
 // configuration come back together, before anything is connected.
 func (p *program) connect(ctx context.Context, instance string) (*connection, error) {
 	opts := p.redisOptions()
-	cfg := ledger.Config{Instance: p.instance(instance), Limits: ledger.ClerkLimits, Reserve: ledger.AutoReserve}
+	cfg := ledger.Config{Instance: p.instance(instance), Limits: ledger.ClerkLimits, Reserve: ledger.AutoReserve, Durability: p.durability}
 	if err := p.complaints.usage(); err != nil {
 		return nil, err
 	}
@@ -41,7 +41,7 @@ func open(ctx context.Context, opts *redis.UniversalOptions, cfg ledger.Config) 
 		_ = rdb.Close() // nothing was written
 		return nil, err
 	}
-	client, err := enqueue.New(enqueue.Config{Redis: rdb, Instance: cfg.Instance})
+	client, err := enqueue.New(enqueue.Config{Redis: rdb, Instance: cfg.Instance, Durability: cfg.Durability})
 	if err != nil {
 		_ = rdb.Close() // nothing was written
 		return nil, err

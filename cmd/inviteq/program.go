@@ -66,6 +66,7 @@ type program struct {
 	args       []string
 	complaints complaints
 	redisFiles redisconn.Files
+	durability redisconn.Durability
 	redisAddr  string // Where Redis is, for error texts; without the password.
 }
 
@@ -107,6 +108,8 @@ func (p *program) parse(args []string) (func(context.Context) error, error) {
 	for _, f := range kctx.Flags() {
 		file, _ := kctx.FlagValue(f).(string)
 		switch f.Name {
+		case "durability":
+			p.durability = redisconn.Durability(file)
 		case "redis-ca-file":
 			p.redisFiles.CA = file
 		case "redis-cert-file":
@@ -162,6 +165,7 @@ type (
 		RedisCAFile   string `name:"redis-ca-file" variable:"REDIS_CA_FILE" placeholder:"FILE" help:"Trust this authority for Redis's certificate, and no other: PEM. Needs a rediss:// URL."`
 		RedisCertFile string `name:"redis-cert-file" variable:"REDIS_CERT_FILE" placeholder:"FILE" help:"Show Redis this client certificate: PEM, the whole chain."`
 		RedisKeyFile  string `name:"redis-key-file" variable:"REDIS_KEY_FILE" placeholder:"FILE" help:"Its key, PEM."`
+		Durability    string `enum:"local,replica,fsync" default:"local" placeholder:"WORD" help:"When an invite, an import or a revoke counts as accepted: local is when Redis has it, replica when a replica has it, too, fsync when it is on Redis's disk (Redis 7.2, or appendfsync always)."`
 	}
 	jsonFlag struct {
 		JSON bool `help:"Print JSON, one object per line."`

@@ -132,7 +132,7 @@ func TestUsage(t *testing.T) {
 		{w, "quota", exitDone, ""},
 		{w, "pause --lane fast", exitUsage, "--lane"},
 		{w, "retry", exitUsage, "say what to retry"},
-		{w, "retry --state pending", exitUsage, "only failed, parked and rejected"},
+		{w, "retry --state pending", exitUsage, "only those that are failed, parked, rejected"},
 		{w, "retry inq_x --state failed", exitUsage, "either addresses and ids"},
 		{w, "retry inq_x", exitFailed, "nothing is known"},
 		{w, "retry --state failed", exitDone, ""},

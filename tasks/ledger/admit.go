@@ -139,8 +139,12 @@ func (l *Ledger) AdmitEntry(ctx context.Context, now time.Time, e Entry) (_ []Ad
 // it is one of the connection, and AdmitEntry says what is really the matter.
 func (l *Ledger) QueueAdmit(ctx context.Context, pipe redis.Pipeliner, now time.Time, e Entry) (read func() ([]Admission, error)) {
 	cmd := l.code[e.script()].EvalSha(ctx, pipe, []string{l.keys.prefix}, append([]any{[]byte(e.salt)}, e.arguments(now)...)...)
+	confirmed := l.guarantee.Confirm(ctx, pipe)
 	return func() ([]Admission, error) {
 		admissions, _, err := e.read(cmd)
+		if err == nil {
+			err = confirmed()
+		}
 		return admissions, err
 	}
 }

@@ -18,7 +18,7 @@ var ErrNotFound = errors.New("not found in the ledger")
 // back says how far it got: Canceled (it was never sent), or RevokeWanted (a
 // worker will ask Clerk), or the state in which it had ended already.
 func (l *Ledger) Cancel(ctx context.Context, now time.Time, id string) (Record, error) {
-	s, err := l.run(ctx, "cancel", millis(now), id).Text()
+	s, err := l.accept(ctx, "cancel", millis(now), id).Text()
 	if err != nil {
 		return Record{}, err
 	}

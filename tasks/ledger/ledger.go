@@ -36,9 +36,13 @@ import (
 type Config struct {
 	Instance string // Defaults to "default". One for each Clerk secret key.
 
-	Limits   Limits        // Zero limits are no limits. A worker passes ClerkLimits unless told otherwise.
-	Bulk     int           // Invitations in a full bulk call, 1 to BulkSize. Defaults to BulkSize.
-	Reserve  int           // Single calls kept for interactive invites. AutoReserve follows the demand.
+	Limits  Limits // Zero limits are no limits. A worker passes ClerkLimits unless told otherwise.
+	Bulk    int    // Invitations in a full bulk call, 1 to BulkSize. Defaults to BulkSize.
+	Reserve int    // Single calls kept for interactive invites. AutoReserve follows the demand.
+	// Durability says when Admit, Cancel and RequestRevoke return. Defaults to
+	// redisconn.Local. If the server cannot fulfil it, Open fails.
+	Durability redisconn.Durability
+
 	ClaimTTL time.Duration // How long a worker may take between claim and settle. Defaults to 25 s.
 
 	// ForecastFor is how long ETAs are read from one forecast. It takes milliseconds
@@ -59,6 +63,8 @@ type Ledger struct {
 	keys keys
 	salt atomic.Pointer[salt]
 	code map[string]*redis.Script
+
+	guarantee redisconn.Guarantee
 
 	clock  clock
 	memory memory
@@ -99,6 +105,9 @@ func Open(ctx context.Context, rdb redis.UniversalClient, cfg Config) (*Ledger, 
 	}
 	l := &Ledger{rdb: rdb, cfg: cfg, keys: newKeys(cfg.Instance), code: map[string]*redis.Script{}}
 	l.flags = server.AtLeast(7, 0)
+	if l.guarantee, err = cfg.Durability.Guarantee(ctx, rdb, l.Key(), server); err != nil {
+		return nil, fmt.Errorf("open ledger: %w", err)
+	}
 	if err := l.loadScripts(); err != nil {
 		return nil, err
 	}

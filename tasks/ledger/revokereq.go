@@ -76,7 +76,7 @@ func (l *Ledger) RequestRevoke(ctx context.Context, now time.Time, target string
 // RequestRevokeAs is RequestRevoke under a given id. While a request stands, the same
 // again changes nothing, its place in the order of admission included.
 func (l *Ledger) RequestRevokeAs(ctx context.Context, now time.Time, id, target string) (RevokeRequest, error) {
-	reply, err := l.run(ctx, "wish", millis(now), id, target).StringSlice()
+	reply, err := l.accept(ctx, "wish", millis(now), id, target).StringSlice()
 	if err != nil || len(reply) != 2 {
 		return RevokeRequest{}, err
 	}
@@ -132,7 +132,7 @@ func (l *Ledger) RequestMany(ctx context.Context, now time.Time, importID string
 	for n, s := range states {
 		names[n] = s.String()
 	}
-	if _, err := l.run(ctx, "wish", millis(now), id, "", list, strings.Join(names, ","), again, importID).StringSlice(); err != nil {
+	if _, err := l.accept(ctx, "wish", millis(now), id, "", list, strings.Join(names, ","), again, importID).StringSlice(); err != nil {
 		return RevokeRequest{}, err
 	}
 	if importID == "" {

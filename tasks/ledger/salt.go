@@ -133,7 +133,7 @@ var errSalt = errors.New("the ledger keeps being emptied while it is written to"
 func (l *Ledger) runSalted(ctx context.Context, script string, args func(salt) []any) (*redis.Cmd, error) {
 	for range saltChanges {
 		s := l.currentSalt()
-		cmd := l.run(ctx, script, append([]any{[]byte(s)}, args(s)...)...)
+		cmd := l.accept(ctx, script, append([]any{[]byte(s)}, args(s)...)...)
 		if err := cmd.Err(); err == nil || !strings.HasPrefix(err.Error(), saltRefusal) {
 			return cmd, err
 		}
