@@ -19,6 +19,8 @@
 // A turn (ledger.Turn) is one Lua script. It decides from both quotas, the gates
 // and what waits in both lanes whether a call may be made now, takes the token,
 // and claims the invites to spend it on. If not, it says when to ask again.
+// The rows of an import that is paused or held stand on a shelf, where no turn looks
+// (stop.lua; a turn moves some hundred of them there, or back).
 // In a lane the imports, and those who ask for people, take turns (enqueue in lib.lua).
 // Nothing is put into a batch before its token is there, because an early batch
 // freezes a bad fill for ever.
@@ -96,6 +98,12 @@
 // as pending and that was created before, whoever made it; on nothing later. It ends
 // when there is none of that kind any more. A revoke that Clerk refuses is tried
 // again ever more rarely, and is told.
+//
+// A wish may be about all that an import has now: it stands still while its rows are
+// canceled, some hundred a step (sweep.lua), and those with Clerk are looked at until
+// none is left. How far it is stands in the wish, so any worker carries it on. To renew
+// is such a wish, too: the new invite is made, under an id that is made of the old one's,
+// in the step that sees that the old invitation is gone.
 //
 // # The ledger may go back
 //

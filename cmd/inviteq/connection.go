@@ -74,7 +74,7 @@ func (p *program) hint(ctx context.Context, conn *connection) {
 			p.console.note("The %s lane was paused %s; `inviteq resume --lane %s` resumes it.", lane, show.Ago(o.At, since), lane)
 		}
 	}
-	if o.Shelved > 0 {
+	if o.Stopped > 0 && o.Shelved > 0 {
 		p.console.note("%s of %s paused or held wait; `inviteq imports` lists them.", show.Count(o.Shelved, "invite"), show.Count(o.Stopped, "import"))
 	}
 	if o.Closed.Closed() {

@@ -143,6 +143,8 @@ func (p *program) printQuota(o ledger.Overview) error {
 	fmt.Fprintln(&b)
 	drained := o.Drain()
 	switch {
+	case o.Waiting[tasks.Interactive]+o.Waiting[tasks.Import] == 0 && o.Shelved > 0:
+		fmt.Fprintln(&b, "No invite waits for its turn, apart from those of stopped imports.")
 	case o.Waiting[tasks.Interactive]+o.Waiting[tasks.Import] == 0:
 		fmt.Fprintln(&b, "No invite is waiting.")
 	case drained.IsZero():
