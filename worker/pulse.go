@@ -32,6 +32,7 @@ type pulse struct {
 	reads  *reads
 	health *health
 	log    zerolog.Logger
+	wake   func()                                // tells the dispatcher that there may be something to do
 	server func(context.Context) (string, error) // the run id of the Redis server, or "" where it does not tell
 	mark   string
 	tempo  *tempo
@@ -108,8 +109,12 @@ func (p *pulse) beat(ctx context.Context) error {
 		return err
 	}
 	p.mu.Lock()
+	resumed := !now.Resumed.Equal(p.last.Resumed)
 	p.last = now
 	p.mu.Unlock()
+	if resumed {
+		p.wake() // The dispatcher may be idle.
+	}
 	p.compareClocks()
 	if err := p.announce(ctx); err != nil {
 		return err

@@ -279,3 +279,38 @@ func TestRedisTrouble(t *testing.T) {
 		})
 	}
 }
+
+// TestIdleWorkerHearsOfAResume: whoever lets a lane or an import go on does not wait
+// for a worker's next look.
+func TestIdleWorkerHearsOfAResume(t *testing.T) {
+	for name, c := range map[string]struct{ pause, resume func(*world) error }{
+		"lane": {
+			func(w *world) error { return w.calm.Pause(w.t.Context(), ledger.Now, tasks.Import) },
+			func(w *world) error { return w.calm.Resume(w.t.Context(), tasks.Import) },
+		},
+		"import": {
+			func(w *world) error { return w.calm.PauseImport(w.t.Context(), ledger.Now, "imp") },
+			func(w *world) error { _, err := w.calm.ResumeImport(w.t.Context(), ledger.Now, "imp"); return err },
+		},
+	} {
+		play(t, clerksim.Config{}, func(t *testing.T, w *world) {
+			w.tempo.beat, w.tempo.idle, w.tempo.tasks = time.Second, time.Hour, time.Hour
+			w.mustStart()
+			time.Sleep(time.Minute)
+			w.delivered(w.settle(time.Minute, w.give(people(0, 1)...)...))
+			if err := c.pause(w); err != nil {
+				t.Fatal(name, err)
+			}
+			ids := w.give(people(1, 5)...)
+			time.Sleep(5 * time.Minute)
+			if r := w.records(ids...)[0]; r.State != tasks.Queued {
+				t.Errorf("%s: it is %s although paused", name, r.State)
+			}
+			if err := c.resume(w); err != nil {
+				t.Fatal(name, err)
+			}
+			time.Sleep(5 * time.Second)
+			w.delivered(w.records(ids...))
+		})
+	}
+}

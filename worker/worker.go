@@ -105,6 +105,7 @@ func (w *Worker) wire() {
 		ledger: w.ledger, calls: calls, watch: w.watch, pulse: w.pulse, health: &w.health, tempo: &w.tempo,
 		slots: make(chan struct{}, cfg.Calls), wake: newNudges(),
 	}
+	w.pulse.wake = w.dispatcher.wake.nudge
 	w.sweep = &sweep{w.ledger, w.client, w.queues, &cfg.Observe, log, &w.tempo}
 	w.trim = &trim{w.ledger, log, cfg.Retention, cfg.Tombstones, &w.tempo}
 	w.schedule = &schedule{

@@ -5,13 +5,14 @@
 --          the ledger was founded as far as the caller knows (ms), for how long an epoch matters (ms), the epochs that the
 --          caller has heard of, as they were returned
 -- returns  now, sequence number, when the ledger was founded, '1' while an epoch has not been recovered from or '',
---          '1' if this beat began one or '', the epochs that matter (start:end:why, separated by spaces)
+--          '1' if this beat began one or '', the epochs that matter (start:end:why, separated by spaces), when a lane or
+--          an import was let go on last
 --
 -- Keeps: whoever has seen more than the ledger remembers, or another server under it, begins an epoch, whose gap
 -- begins no later than the last beat that is still there; no turn is given until somebody has recovered from it.
 -- Sequence numbers are times, so that after a loss they go on beyond all that anybody has seen.
 local now, run, seen, known, matters = clock(ARGV[1]), ARGV[2], num(ARGV[3]), num(ARGV[4]), num(ARGV[5])
-local m = redis.call('HMGET', K.meta, 'seq', 'founded', 'server', 'beat', 'epochs', 'recover', 'pos')
+local m = redis.call('HMGET', K.meta, 'seq', 'founded', 'server', 'beat', 'epochs', 'recover', 'pos', 'resumed')
 local seq, founded, server, beat = num(m[1]), num(m[2]), m[3] or '', num(m[4])
 local epochs, have = {}, {}
 local function remember(told)
@@ -52,4 +53,4 @@ told = table.concat(told, ' ')
 seq = math.max(seq + 1, now)
 redis.call('HSET', K.meta, 'seq', str(seq), 'beat', str(now), 'epochs', told)
 if run ~= '' then redis.call('HSET', K.meta, 'server', run) end
-return {str(now), str(seq), str(founded), m[6] or '', began and '1' or '', told}
+return {str(now), str(seq), str(founded), m[6] or '', began and '1' or '', told, m[8] or ''}

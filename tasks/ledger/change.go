@@ -76,7 +76,10 @@ func (l *Ledger) Pause(ctx context.Context, now time.Time, lane tasks.Lane) erro
 
 // Resume undoes Pause.
 func (l *Ledger) Resume(ctx context.Context, lane tasks.Lane) error {
-	return l.rdb.HDel(ctx, l.keys.of("paused"), lane.String()).Err()
+	if err := l.rdb.HDel(ctx, l.keys.of("paused"), lane.String()).Err(); err != nil {
+		return err
+	}
+	return l.note(ctx, "meta", "resumed", millis(l.Time()))
 }
 
 func rangeByScore(key string, until time.Time, n int) redis.ZRangeArgs {

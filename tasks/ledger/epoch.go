@@ -106,10 +106,11 @@ func (m *memory) forget() {
 
 // Pulse is what a beat has found.
 type Pulse struct {
-	Epochs   []Epoch  // those that still matter, the newest last
-	Recovery bool     // the newest has not been recovered from: no turn is given
-	Began    bool     // this beat has noticed it
-	Aside    []string // ids of records that cannot be read, ten at most
+	Epochs   []Epoch   // those that still matter, the newest last
+	Recovery bool      // the newest has not been recovered from: no turn is given
+	Began    bool      // this beat has noticed it
+	Resumed  time.Time // when a lane or an import was let go on last
+	Aside    []string  // ids of records that cannot be read, ten at most
 }
 
 // Beat writes that the ledger is alive and compares it with what this process, and
@@ -123,7 +124,7 @@ func (l *Ledger) Beat(ctx context.Context, now time.Time, server string) (Pulse,
 	if err != nil {
 		return Pulse{}, err
 	}
-	if len(reply) != 6 {
+	if len(reply) != 7 {
 		return Pulse{}, fmt.Errorf("beat answered %d values", len(reply))
 	}
 	if now.IsZero() {
@@ -136,6 +137,7 @@ func (l *Ledger) Beat(ctx context.Context, now time.Time, server string) (Pulse,
 	l.memory.saw(number(reply[1]), number(reply[2]))
 	p.Epochs = parseEpochs(reply[5])
 	l.memory.heardOf(reply[5])
+	p.Resumed = timeOf(reply[6])
 	aside, err := l.rdb.SMembers(ctx, l.keys.of("aside")).Result()
 	p.Aside = aside[:min(len(aside), asideShown)]
 	return p, err

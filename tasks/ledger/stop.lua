@@ -16,6 +16,7 @@ end
 if what == 'resume' then
   if redis.call('ZREM', K.stopped, import) == 0 then return 0 end
   redis.call('HDEL', K.imp .. import, 'paused')
+  redis.call('HSET', K.meta, 'resumed', str(now))
 elseif not known then
   return 0
 else
