@@ -18,9 +18,9 @@ import (
 // matter. The commands of our own scripts come from their text.
 var (
 	ledgerRights = []string{
-		"DEL", "EXISTS", "GET", "HDEL", "HEXISTS", "HGET", "HGETALL", "HLEN", "HMGET", "HSET", "HSETNX", "LRANGE", "SET",
+		"DEL", "EXISTS", "GET", "HDEL", "HEXISTS", "HGET", "HGETALL", "HLEN", "HMGET", "HSET", "HSETNX", "LRANGE", "PERSIST", "SET",
 		"XACK", "XAUTOCLAIM", "XGROUP CREATE KEY", "XGROUP DELCONSUMER KEY", "XINFO CONSUMERS KEY", "XRANGE", "XREAD STREAMS KEY 0",
-		"XREADGROUP GROUP g c STREAMS KEY >", "XREVRANGE", "ZADD", "ZCARD", "ZCOUNT", "ZRANGE", "ZRANK", "ZREM", "ZREVRANGE", "ZSCORE",
+		"XREADGROUP GROUP g c STREAMS KEY >", "XREVRANGE", "ZADD", "ZCARD", "ZCOUNT", "ZLEXCOUNT", "ZRANGE", "ZRANK", "ZREM", "ZREVRANGE", "ZSCORE",
 	}
 	asynqRights = []string{
 		"DEL", "EXISTS", "EXPIRE", "EXPIREAT", "GET", "HDEL", "HGET", "HMGET", "HSET", "HVALS", "INCR", "LLEN", "LPUSH", "LRANGE",
