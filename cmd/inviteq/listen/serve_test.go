@@ -79,7 +79,7 @@ func (s *stage) wantAccepted(n int64) {
 	s.Helper()
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
-	for deadline := time.Now().Add(5 * time.Second); s.asked.Load() <= n; <-tick.C {
+	for deadline := time.Now().Add(30 * time.Second); s.asked.Load() <= n; <-tick.C {
 		if time.Now().After(deadline) {
 			s.Fatalf("%d connections have their places, want %d", s.asked.Load()-1, n)
 		}
