@@ -202,8 +202,8 @@ func (r *importRun) dry() error {
 	if r.JSON {
 		return r.p.printJSON(r.json(enqueue.Import{ID: r.ImportID}))
 	}
-	_, err := fmt.Fprintf(r.p.console.out, "%s invites would be enqueued as %s%s. Nothing was done.\n",
-		show.Thousands(r.found.Good), r.ImportID, r.leftOut())
+	_, err := fmt.Fprintf(r.p.console.out, "%s would be enqueued as %s%s. Nothing was done.\n",
+		show.Count(r.found.Good, "invite"), r.ImportID, r.leftOut())
 	return err
 }
 
@@ -239,7 +239,7 @@ func (r *importRun) enqueue(ctx context.Context) error {
 		return err
 	}
 	p := r.p
-	words := show.Thousands(r.result.Admitted) + " invites enqueued"
+	words := show.Count(r.result.Admitted, "invite") + " enqueued"
 	if r.result.Known > 0 {
 		words += fmt.Sprintf(", %s known from an earlier run", show.Thousands(r.result.Known))
 	}

@@ -290,7 +290,7 @@ func (c *reconcileCommand) apply(ctx context.Context, p *program, conn *connecti
 			return err
 		}
 		p.warnTask(r.TaskErr)
-		p.console.note("%s invites enqueued as %s.", show.Thousands(r.Admitted), id)
+		p.console.note("%s enqueued as %s.", show.Count(r.Admitted, "invite"), id)
 	}
 	if !c.Revoke {
 		return nil

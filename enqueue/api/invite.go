@@ -14,15 +14,19 @@ type inviteJSON struct {
 	enqueue.StatusJSON
 }
 
-// invite is GET /v1/invites/{id}: everything that inviteq knows of an invite.
+// invite is GET /v1/invites/{id}: everything that inviteq knows of an invite. The
+// Idempotency-Key of the request that made it does as well, to whoever made it.
 func (x *exchange) invite() *answer {
 	if refused := x.plain(); refused != nil {
 		return refused
 	}
 	list, err := x.cfg.Client.Status(x.ctx, x.id)
+	if errors.Is(err, enqueue.ErrNotFound) {
+		list, err = x.cfg.Client.Status(x.ctx, idempotencyKey{x.id, x.token.Name}.invite())
+	}
 	switch {
 	case errors.Is(err, enqueue.ErrNotFound):
-		return notFound("No invite was found with the given id.")
+		return notFound("No invite was found with the given id, or made by a request of yours with that Idempotency-Key.")
 	case err != nil:
 		return unavailable(err)
 	}

@@ -222,3 +222,19 @@ func TestInvite(t *testing.T) {
 		}
 	}
 }
+
+// TestInviteByItsKey: whoever asks with an Idempotency-Key finds the invite by it, and
+// nobody else does.
+func TestInviteByItsKey(t *testing.T) {
+	s := newStage(t)
+	var made, got struct{ ID, Object string }
+	s.post("/v1/invitations", `{"email_address":"ada@example.com"}`, "Idempotency-Key", "order-1").into(t, &made)
+	s.get("/v1/invites/order-1").into(t, &got)
+	if got.Object != "invite" || got.ID != made.ID {
+		t.Errorf("got %+v, want %s", got, made.ID)
+	}
+	s.token = s.newToken("another")
+	if r := s.get("/v1/invites/order-1"); r.status != 404 {
+		t.Errorf("another token: %d %s", r.status, r.body)
+	}
+}
