@@ -274,8 +274,13 @@ func (r *reads) each(ctx context.Context, records []ledger.Record, calls map[str
 // byMark looks for an invite's mark on the list of the newest invitations, where
 // Clerk shows nothing for its address: it may keep that in another form.
 func (r *reads) byMark(ctx context.Context, rec ledger.Record, calls []ledger.Call) ([]clerk.Invitation, error) {
-	first := firstCall(calls)
-	if f := r.facts(); first.IsZero() || f.Mark == "" || !ownership.CanCarry(rec.Invite, f.Mark) {
+	f, first := r.facts(), firstCall(calls)
+	// Who has forgotten calls only is looked for where nothing else prevents a second
+	// mail, or where Clerk says that there is an invitation.
+	if first.IsZero() && (refusedForSomeone(rec) || rec.Invite.IgnoreExisting) {
+		first = ownership.ForgottenSince(rec, f)
+	}
+	if first.IsZero() || f.Mark == "" || !ownership.CanCarry(rec.Invite, f.Mark) {
 		return nil, nil
 	}
 	shown, _, err := r.since(ctx, first, fewPages)

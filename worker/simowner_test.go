@@ -53,7 +53,7 @@ func (o *oracle) owners() {
 		r, kept := o.records[id]
 		for _, inv := range made {
 			gone := r.State == tasks.Parked || r.State == tasks.Failed || r.State == tasks.Rejected // end judges those
-			if kept && inv.Status == clerksim.StatusPending && r.InvitationID != inv.ID && !gone && !o.unnoticed(inv) && !(o.byClerk[r.InvitationID].Foreign && o.notToBeTold(o.s.inviteBy(id), o.byClerk[r.InvitationID])) && !o.unseen(o.s.inviteBy(id), r, []clerksim.Invitation{inv}) {
+			if kept && inv.Status == clerksim.StatusPending && r.InvitationID != inv.ID && !gone && !o.unnoticed(inv) && !o.forgottenAgain(inv, o.s.inviteBy(id)) && !(o.byClerk[r.InvitationID].Foreign && o.notToBeTold(o.s.inviteBy(id), o.byClerk[r.InvitationID])) && !o.unseen(o.s.inviteBy(id), r, []clerksim.Invitation{inv}) {
 				o.complain(id, "%s is open at Clerk, and is nobody's: the ledger says %s, %s", inv.ID, r.State, r.InvitationID)
 			}
 		}
@@ -204,6 +204,13 @@ func (o *oracle) underWay(inv clerksim.Invitation, i *simInvite) bool {
 			return l.forgets(c.Arrived) && c.Time.After(waited)
 		})
 	})
+}
+
+// forgottenAgain reports whether an invitation with ignore_existing was made by a call
+// that Redis had forgotten, too late to be waited for, and Redis forgot that as well.
+func (o *oracle) forgottenAgain(inv clerksim.Invitation, i *simInvite) bool {
+	return i != nil && i.IgnoreExisting && (o.underWay(inv, i) || slices.ContainsFunc(o.made[i.ID], func(other clerksim.Invitation) bool { return o.underWay(other, i) })) &&
+		slices.ContainsFunc(o.s.losses, func(l loss) bool { return l.from.After(inv.Made) && l.from.Before(inv.Made.Add(ledger.ArrivalBound)) })
 }
 
 // unnoticed reports whether an invitation was made before Redis went back in a way

@@ -295,6 +295,7 @@ func (w *world) close() {
 	_ = w.redis.Close()
 	w.sim.Close()
 	w.mini.Close()
+	time.Sleep(time.Minute) // go-redis' subscriptions notice within a moment that they are closed; no time passes after this.
 }
 
 // logs returns what the workers logged.

@@ -133,6 +133,18 @@ func ForgottenAt(r ledger.Record, f Facts) time.Time {
 	return last
 }
 
+// ForgottenSince returns from when on a call of this invite may have been forgotten;
+// the zero time if there can be none.
+func ForgottenSince(r ledger.Record, f Facts) time.Time {
+	var first time.Time
+	for _, e := range f.Epochs {
+		if e.Concerns(r, f.Now) && (first.IsZero() || e.Start.Before(first)) {
+			first = e.Start
+		}
+	}
+	return first
+}
+
 // ForgottenUntil returns up to when a call of this invite which the ledger has
 // forgotten may be carried out; the zero time if there can be none.
 func ForgottenUntil(r ledger.Record, f Facts) time.Time {
