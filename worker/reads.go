@@ -275,9 +275,9 @@ func (r *reads) each(ctx context.Context, records []ledger.Record, calls map[str
 // Clerk shows nothing for its address: it may keep that in another form.
 func (r *reads) byMark(ctx context.Context, rec ledger.Record, calls []ledger.Call) ([]clerk.Invitation, error) {
 	f, first := r.facts(), firstCall(calls)
-	// Who has forgotten calls only is looked for where nothing else prevents a second
-	// mail, or where Clerk says that there is an invitation.
-	if first.IsZero() && (refusedForSomeone(rec) || rec.Invite.IgnoreExisting) {
+	// Who has forgotten calls only is looked for before the next call only where nothing
+	// else prevents a second mail.
+	if first.IsZero() && (rec.State != tasks.Sending || rec.Invite.IgnoreExisting) {
 		first = ownership.ForgottenSince(rec, f)
 	}
 	if first.IsZero() || f.Mark == "" || !ownership.CanCarry(rec.Invite, f.Mark) {
