@@ -110,17 +110,26 @@ func (b *browser) click(selector string) {
 
 // slowClick presses the pointer on an element and releases it when the live page
 // has had news to show. The times on it change every second.
-func (b *browser) slowClick(selector string) {
+func (b *browser) slowClick(selector, shown string) {
 	b.t.Helper()
-	at := ask(b, chromedp.Evaluate[[]float64](fmt.Sprintf(`(() => {
-		const e = document.querySelector(%q), r = (e.scrollIntoView({ block: "center" }), e.getBoundingClientRect());
-		return [r.x + r.width / 2, r.y + r.height / 2];
-	})()`, selector)))
-	mouse := input.DispatchMouseEventParams{X: at[0], Y: at[1], Button: input.MouseButtonLeft, ClickCount: 1, Type: input.DispatchMouseEventTypeMousePressed}
-	call(b, input.DispatchMouseEvent, mouse)
-	<-time.After(2500 * time.Millisecond)
-	mouse.Type = input.DispatchMouseEventTypeMouseReleased
-	call(b, input.DispatchMouseEvent, mouse)
+	for range 3 { // The page may move between the look at it and the press.
+		at := ask(b, chromedp.Evaluate[[]float64](fmt.Sprintf(`(() => {
+			const e = document.querySelector(%q), r = (e.scrollIntoView({ block: "center" }), e.getBoundingClientRect());
+			return [r.x + r.width / 2, r.y + r.height / 2];
+		})()`, selector)))
+		mouse := input.DispatchMouseEventParams{X: at[0], Y: at[1], Button: input.MouseButtonLeft, ClickCount: 1, Type: input.DispatchMouseEventTypeMousePressed}
+		call(b, input.DispatchMouseEvent, mouse)
+		<-time.After(2500 * time.Millisecond)
+		mouse.Type = input.DispatchMouseEventTypeMouseReleased
+		call(b, input.DispatchMouseEvent, mouse)
+		for range 50 {
+			if got, err := chromedp.Run(b.ctx, chromedp.Evaluate[string]("document.body.innerText")); err == nil && strings.Contains(got, shown) {
+				return
+			}
+			<-time.After(100 * time.Millisecond)
+		}
+	}
+	b.shows(shown) // Says what is there instead.
 }
 
 // shows waits until the page has the text. A page that is just being left answers
@@ -251,8 +260,7 @@ func TestImportPageInABrowser(t *testing.T) {
 	b.shoot("imports-" + looks[0].name)
 	b.click(`a[href="/imports/waitlist-may"]`)
 	b.shows("every row is settled")
-	b.slowClick(`.states a[href*="state=rejected"]`)
-	b.shows("Rows: rejected")
+	b.slowClick(`.states a[href*="state=rejected"]`, "Rows: rejected")
 	rows := ask(b, chromedp.Evaluate[[]string](`[...document.querySelectorAll(".rows tbody tr")].map((r) => r.innerText)`))
 	if len(rows) != 2 {
 		t.Errorf("got %d rejected rows, want 2: %q", len(rows), rows)
