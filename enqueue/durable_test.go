@@ -6,8 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
 
 	"github.com/inviteq/inviteq/enqueue"
 	"github.com/inviteq/inviteq/tasks"
@@ -92,5 +96,66 @@ func TestDurabilityThatTheServerCannotKeep(t *testing.T) {
 	}
 	if _, err := enqueue.New(enqueue.Config{Durability: "eternal"}); err == nil || !strings.Contains(err.Error(), "local, replica or fsync") {
 		t.Errorf("got %v", err)
+	}
+}
+
+// TestFailoverLosesNothingThatAReplicaHas: a replica lags, the master is killed, the
+// replica takes over. What was accepted with redisconn.Replica is there; the same with
+// redisconn.Local loses something, or the test would show nothing.
+func TestFailoverLosesNothingThatAReplicaHas(t *testing.T) {
+	t.Parallel()
+	for durability, loses := range map[redisconn.Durability]bool{redisconn.Local: true, redisconn.Replica: false} {
+		master := redistest.StartTCP(t)
+		link := redistest.StartProxy(t, master.Addr)
+		host, port, _ := strings.Cut(link.Addr, ":")
+		replica := redistest.StartTCP(t, "--replicaof", host, port)
+		c, err := enqueue.New(enqueue.Config{RedisURL: "redis://" + master.Addr, Durability: durability})
+		if err != nil {
+			t.Fatal(err)
+		}
+		rdb := redis.NewClient(&redis.Options{Addr: replica.Addr})
+		redistest.Await(t, "the replica", func(ctx context.Context) bool {
+			return strings.Contains(rdb.Info(ctx, "replication").Val(), "master_link_status:up")
+		})
+		ctx, stop := context.WithCancel(t.Context())
+		var accepted sync.Map
+		var producers sync.WaitGroup
+		for p := range 4 {
+			producers.Go(func() {
+				for n := 0; ctx.Err() == nil; n++ {
+					id := fmt.Sprintf("%d-%d", p, n)
+					if _, err := c.Invite(ctx, tasks.Invite{ID: id, EmailAddress: email(t, id+"@example.com")}); err == nil {
+						accepted.Store(id, true)
+					}
+				}
+			})
+		}
+		time.Sleep(300 * time.Millisecond)
+		link.Deafen(true)
+		time.Sleep(300 * time.Millisecond)
+		master.Kill()
+		stop()
+		producers.Wait()
+		if err := rdb.SlaveOf(t.Context(), "NO", "ONE").Err(); err != nil {
+			t.Fatal(err)
+		}
+		after, err := enqueue.New(enqueue.Config{RedisURL: "redis://" + replica.Addr})
+		if err != nil {
+			t.Fatal(err)
+		}
+		all, lost := 0, 0
+		for id := range accepted.Range {
+			all++
+			if _, err := after.Status(t.Context(), id.(string)); errors.Is(err, enqueue.ErrNotFound) {
+				lost++
+			} else if err != nil {
+				t.Fatal(err)
+			}
+		}
+		t.Logf("%s: %d accepted, %d lost", durability, all, lost)
+		if all < 20 || (lost > 0) != loses {
+			t.Errorf("%s: of %d that were accepted %d are lost", durability, all, lost)
+		}
+		_, _, _ = c.Close(), after.Close(), rdb.Close()
 	}
 }

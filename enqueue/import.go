@@ -76,7 +76,7 @@ func (c *Client) PauseImport(ctx context.Context, id string) (Import, error) {
 }
 
 // ResumeImport lets an import go on that was paused, or is held (BulkOptions.Hold). A
-// worker sees it within ten seconds. One that runs is left as it is.
+// worker sees it within two seconds. One that runs is left as it is.
 func (c *Client) ResumeImport(ctx context.Context, id string) (Import, error) {
 	l, err := c.open(ctx)
 	if err == nil {

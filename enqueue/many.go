@@ -11,10 +11,12 @@ import (
 	"github.com/inviteq/inviteq/tasks/ledger"
 )
 
-// Revocable are the states in which an invite can still be taken back, and Renewable
-// those from which a person can be invited anew.
+// Revocable are the states in which an invite can still be taken back, Live those of
+// them in which it may yet reach a person, and Renewable those from which a person can
+// be invited anew.
 var (
-	Revocable = []tasks.State{tasks.Queued, tasks.Sending, tasks.Unknown, tasks.Pending, tasks.Parked, tasks.Failed}
+	Live      = []tasks.State{tasks.Queued, tasks.Sending, tasks.Unknown, tasks.Pending, tasks.Parked}
+	Revocable = append(slices.Clone(Live), tasks.Failed)
 	Renewable = []tasks.State{tasks.Pending, tasks.Expired, tasks.Revoked}
 )
 
@@ -27,7 +29,7 @@ type ManyOptions struct {
 	// IDs names invites, of Renew only.
 	IDs []string
 
-	// States are those of Revocable (defaults to all but failed), or of Renewable
+	// States are those of Revocable (defaults to Live), or of Renewable
 	// (defaults to expired, and with IDs to all).
 	States []tasks.State
 
@@ -43,7 +45,7 @@ type ManyOptions struct {
 // the error is ErrNotFound.
 func (c *Client) RevokeImport(ctx context.Context, o ManyOptions) (RevokeStatus, error) {
 	if len(o.States) == 0 {
-		o.States = slices.DeleteFunc(slices.Clone(Revocable), func(s tasks.State) bool { return s == tasks.Failed })
+		o.States = Live
 	}
 	if o.ImportID == "" || len(o.IDs) > 0 {
 		return RevokeStatus{}, errors.New("an import must be named, and nothing else")

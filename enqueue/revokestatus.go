@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/inviteq/inviteq/tasks"
 	"github.com/inviteq/inviteq/tasks/ledger"
 )
 
@@ -118,7 +119,7 @@ func refusalOf(ctx context.Context, l *ledger.Ledger, id, invitationID string) (
 // statusOf is what a request has done, without what is left.
 func statusOf(id string, d ledger.RevokeDone) RevokeStatus {
 	return RevokeStatus{
-		RequestID: id, AskedAt: utc(d.Asked), DoneAt: known(utc(d.At)), Canceled: d.Canceled, Revoked: d.Revoked, Foreign: d.Foreign, TooLate: d.TooLate,
+		RequestID: id, AskedAt: utc(d.Asked), DoneAt: tasks.TimeOrNull(utc(d.At)), Canceled: d.Canceled, Revoked: d.Revoked, Foreign: d.Foreign, TooLate: d.TooLate,
 		ImportID: d.ImportID, Rows: d.Rows, Renewed: d.Renewed, Skipped: d.Skipped,
 		Invitations: append([]string{}, d.Invitations...), Refusals: []RevokeRefusal{},
 	}
@@ -141,7 +142,7 @@ func (c *Client) WaitRevoked(ctx context.Context, r Revocation) (RevokeStatus, e
 		}
 		if errors.Is(err, ErrNotFound) && last.RequestID != "" {
 			// A worker of an earlier version was last at it: it keeps no record of what it has done.
-			last.DoneAt, last.Waiting = known(utc(time.Now())), 0
+			last.DoneAt, last.Waiting = tasks.TimeOrNull(utc(time.Now())), 0
 			return last, nil
 		}
 		if last = now; err != nil || last.Done() || len(last.Refusals) > 0 {
@@ -169,7 +170,7 @@ func (c *Client) inviteRevoked(ctx context.Context, id string) (RevokeStatus, er
 	r := records[0]
 	s := statusOf("", ledger.RevokeRequest{}.Done(records, nil))
 	if !r.RevokeWanted {
-		s.DoneAt = known(utc(r.UpdatedAt))
+		s.DoneAt = tasks.TimeOrNull(utc(r.UpdatedAt))
 		return s, nil
 	}
 	s.Waiting = 1

@@ -56,16 +56,9 @@ func (s Status) JSON() StatusJSON {
 	return StatusJSON{
 		ID: s.ID, EmailAddress: s.EmailAddress.Raw(), Lane: s.Lane, State: s.State, Reason: s.Reason,
 		InvitationID: s.InvitationID, Attempts: s.Attempts, ImportID: s.ImportID,
-		CreatedAt: known(s.CreatedAt), UpdatedAt: known(s.UpdatedAt), NotBefore: known(s.NotBefore), ETA: known(s.ETA),
+		CreatedAt: tasks.TimeOrNull(s.CreatedAt), UpdatedAt: tasks.TimeOrNull(s.UpdatedAt), NotBefore: tasks.TimeOrNull(s.NotBefore), ETA: tasks.TimeOrNull(s.ETA),
 		Revoking: s.Revoking, Refusal: s.Refusal,
 	}
-}
-
-func known(t time.Time) *time.Time {
-	if t.IsZero() {
-		return nil
-	}
-	return &t
 }
 
 func newStatus(r ledger.Record) Status {

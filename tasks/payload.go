@@ -34,6 +34,14 @@ type InviteJSON struct {
 	Deadline       *time.Time      `json:"deadline,omitzero"`
 }
 
+// TimeOrNull is a time as JSON has it, where null stands for the zero time.
+func TimeOrNull(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
+}
+
 // String does not say whom the invite is for.
 func (j InviteJSON) String() string { return "invite " + j.ID }
 

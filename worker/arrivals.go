@@ -87,13 +87,8 @@ func (a *arrivals) mayBeAnothers(ctx context.Context, r ledger.Record, inv clerk
 
 // over reports whether nothing can arrive any more, and a list shows what has.
 func over(r ledger.Record, calls []ledger.Call, f ownership.Facts) bool {
-	last := ownership.ForgottenUntil(r, f)
-	for _, c := range calls {
-		if c.Bound.After(last) {
-			last = c.Bound
-		}
-	}
-	return !f.Now.Before(last.Add(watchLag))
+	known, forgotten := verdict.LastBound(calls), ownership.ForgottenUntil(r, f)
+	return !f.Now.Before(known.Add(watchLag)) && !f.Now.Before(forgotten.Add(watchLag))
 }
 
 // arrived deals with an invitation that a lost call has made after its invite had

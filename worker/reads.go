@@ -246,29 +246,37 @@ func (r *reads) each(ctx context.Context, records []ledger.Record, calls map[str
 	byID := map[string][]clerk.Invitation{}
 	var failed error
 	var mu sync.Mutex
+	together(atOnce, records, func(rec ledger.Record) {
+		shown, err := r.about(ctx, rec.Invite.EmailAddress, rec.Invite.ID)
+		if err != nil && refusesToSay(err) {
+			shown, err = r.aboutByList(ctx, rec)
+		} else if err == nil && len(shown) == 0 {
+			shown, err = r.byMark(ctx, rec, calls[rec.Invite.ID])
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		if err != nil {
+			failed = err
+			return
+		}
+		byID[rec.Invite.ID] = shown
+	})
+	return byID, failed
+}
+
+// together does something for each of a list, so many at a time, and returns when all
+// is done.
+func together[T any](most int, all []T, do func(T)) {
 	var running sync.WaitGroup
-	slots := make(chan struct{}, atOnce)
-	for _, rec := range records {
+	slots := make(chan struct{}, most)
+	for _, one := range all {
 		slots <- struct{}{}
 		running.Go(func() {
 			defer func() { <-slots }()
-			shown, err := r.about(ctx, rec.Invite.EmailAddress, rec.Invite.ID)
-			if err != nil && refusesToSay(err) {
-				shown, err = r.aboutByList(ctx, rec)
-			} else if err == nil && len(shown) == 0 {
-				shown, err = r.byMark(ctx, rec, calls[rec.Invite.ID])
-			}
-			mu.Lock()
-			defer mu.Unlock()
-			if err != nil {
-				failed = err
-				return
-			}
-			byID[rec.Invite.ID] = shown
+			do(one)
 		})
 	}
 	running.Wait()
-	return byID, failed
 }
 
 // byMark looks for an invite's mark on the list of the newest invitations, where

@@ -3,7 +3,6 @@ package worker
 import (
 	"context"
 	"errors"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -37,22 +36,15 @@ type revokes struct {
 // It returns how many there were.
 func (v *revokes) carryOut(ctx context.Context) (int, error) {
 	due, err := v.ledger.DueRevokes(ctx, ledger.Now, revokeLease, revokeAtOnce)
-	var calls sync.WaitGroup
 	var failed atomic.Pointer[error] // The others would fail as well.
-	slots := make(chan struct{}, revokeCalls)
-	for _, r := range due {
-		slots <- struct{}{}
+	together(revokeCalls, due, func(r ledger.Record) {
 		if ctx.Err() != nil || failed.Load() != nil {
-			break
+			return
 		}
-		calls.Go(func() {
-			defer func() { <-slots }()
-			if err := v.one(ctx, r); err != nil {
-				failed.Store(&err)
-			}
-		})
-	}
-	calls.Wait()
+		if err := v.one(ctx, r); err != nil {
+			failed.Store(&err)
+		}
+	})
 	if e := failed.Load(); e != nil {
 		err = *e
 	}

@@ -172,27 +172,22 @@ func (d *delivery) ruledOut(ctx context.Context, batch []ledger.Record) (map[str
 		return nil, err
 	}
 	out := map[string]ledger.Settlement{}
-	var mu sync.Mutex
-	var reads sync.WaitGroup
-	slots := make(chan struct{}, screensAtOnce)
+	unread := asked[:0]
 	for _, r := range asked {
 		if users.Has(r.Invite.EmailAddress.Raw()) {
-			mu.Lock()
 			out[r.Invite.ID] = verdict.Refusal(now, r, clerk.KindExists, "", d.policy)
-			mu.Unlock()
-			continue
+		} else {
+			unread = append(unread, r)
 		}
-		reads.Go(func() {
-			slots <- struct{}{}
-			defer func() { <-slots }()
-			shown, err := d.reads.about(ctx, r.Invite.EmailAddress)
-			if err == nil && slices.ContainsFunc(shown, verdict.IsPending) {
-				mu.Lock()
-				out[r.Invite.ID] = verdict.Refusal(now, r, clerk.KindDuplicate, "", d.policy)
-				mu.Unlock()
-			}
-		})
 	}
-	reads.Wait()
+	var mu sync.Mutex
+	together(screensAtOnce, unread, func(r ledger.Record) {
+		shown, err := d.reads.about(ctx, r.Invite.EmailAddress)
+		if err == nil && slices.ContainsFunc(shown, verdict.IsPending) {
+			mu.Lock()
+			defer mu.Unlock()
+			out[r.Invite.ID] = verdict.Refusal(now, r, clerk.KindDuplicate, "", d.policy)
+		}
+	})
 	return out, nil
 }

@@ -46,7 +46,7 @@ func (w *manyRun) rehearse(ctx context.Context) error {
 	}
 	states := w.options.States
 	if len(states) == 0 {
-		states = enqueue.Revocable[:len(enqueue.Revocable)-1] // all but failed
+		states = enqueue.Live
 	}
 	out := map[string]any{"import_id": i.ID, "dry_run": true}
 	var canceled, revoked int64

@@ -75,7 +75,7 @@ type resumeCommand struct {
 }
 
 func (resumeCommand) Help() string {
-	return `An import that is held (inviteq import --hold) goes at once. Workers see it within ten seconds.
+	return `An import that is held (inviteq import --hold) goes at once. Workers see it within two seconds.
 
 Examples:
 

@@ -105,20 +105,13 @@ type importJSON struct {
 
 func importOf(i enqueue.Import) importJSON {
 	j := importJSON{
-		ImportID: i.ID, Name: i.Name, Owner: i.Owner, State: string(i.State), PausedAt: known(i.PausedAt), HeldUntil: known(i.HeldUntil),
-		Total: i.Total, Open: i.Open, States: map[string]int64{}, CreatedAt: known(i.CreatedAt), ETA: known(i.ETA),
+		ImportID: i.ID, Name: i.Name, Owner: i.Owner, State: string(i.State), PausedAt: tasks.TimeOrNull(i.PausedAt), HeldUntil: tasks.TimeOrNull(i.HeldUntil),
+		Total: i.Total, Open: i.Open, States: map[string]int64{}, CreatedAt: tasks.TimeOrNull(i.CreatedAt), ETA: tasks.TimeOrNull(i.ETA),
 	}
 	for _, s := range tasks.States {
 		j.States[s.String()] = i.States[s]
 	}
 	return j
-}
-
-func known(t time.Time) *time.Time {
-	if t.IsZero() {
-		return nil
-	}
-	return &t
 }
 
 // printImport writes how far an import has got.

@@ -251,7 +251,7 @@ var mutants = []mutant{
 	},
 	{
 		name: "believe that a mark is not there while its call may still arrive", file: look,
-		old: "if marked && !f.Now.After(lastBound(s.Calls)) {", new: "if false {", kind: "fenceless,late,mark",
+		old: "if marked && !f.Now.After(LastBound(s.Calls)) {", new: "if false {", kind: "fenceless,late,mark",
 	},
 	{
 		name: "take an invitation that carries another invite's mark", file: "worker/ownership/ownership.go",

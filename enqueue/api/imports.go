@@ -35,20 +35,13 @@ type importJSON struct {
 
 func newImport(i enqueue.Import) importJSON {
 	j := importJSON{
-		Object: "import", ID: i.ID, Name: i.Name, Owner: i.Owner, State: cmp.Or(i.State, tasks.ImportDone), CreatedAt: known(i.CreatedAt), PausedAt: known(i.PausedAt),
-		HeldUntil: known(i.HeldUntil), Total: i.Total, Open: i.Open, States: i.States, ETA: known(i.ETA),
+		Object: "import", ID: i.ID, Name: i.Name, Owner: i.Owner, State: cmp.Or(i.State, tasks.ImportDone), CreatedAt: tasks.TimeOrNull(i.CreatedAt), PausedAt: tasks.TimeOrNull(i.PausedAt),
+		HeldUntil: tasks.TimeOrNull(i.HeldUntil), Total: i.Total, Open: i.Open, States: i.States, ETA: tasks.TimeOrNull(i.ETA),
 	}
 	if j.States == nil {
 		j.States = map[tasks.State]int64{}
 	}
 	return j
-}
-
-func known(t time.Time) *time.Time {
-	if t.IsZero() {
-		return nil
-	}
-	return &t
 }
 
 // acceptedJSON is the answer to a list.

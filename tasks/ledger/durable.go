@@ -18,19 +18,19 @@ func (l *Ledger) accept(ctx context.Context, script string, args ...any) *redis.
 	if err != nil {
 		return failed(ctx, err)
 	}
-	keys := []string{l.keys.prefix}
-	pipe := server.Pipeline()
-	cmd := l.code[script].EvalSha(ctx, pipe, keys, args...)
-	confirmed := l.guarantee.Confirm(ctx, pipe)
-	_, _ = pipe.Exec(ctx) // Each has its own error.
-	if redis.HasErrorPrefix(cmd.Err(), "NOSCRIPT") {
-		pipe = server.Pipeline()
-		cmd = l.code[script].Eval(ctx, pipe, keys, args...)
-		confirmed = l.guarantee.Confirm(ctx, pipe)
-		_, _ = pipe.Exec(ctx)
+	send := func(eval func(context.Context, redis.Scripter, []string, ...any) *redis.Cmd) *redis.Cmd {
+		pipe := server.Pipeline()
+		cmd := eval(ctx, pipe, []string{l.keys.prefix}, args...)
+		confirmed := l.guarantee.Confirm(ctx, pipe)
+		_, _ = pipe.Exec(ctx) // Each has its own error.
+		if cmd.Err() == nil {
+			cmd.SetErr(confirmed())
+		}
+		return cmd
 	}
-	if cmd.Err() == nil {
-		cmd.SetErr(confirmed())
+	cmd := send(l.code[script].EvalSha)
+	if redis.HasErrorPrefix(cmd.Err(), "NOSCRIPT") {
+		cmd = send(l.code[script].Eval)
 	}
 	return cmd
 }

@@ -306,3 +306,41 @@ func TestEpochConcerns(t *testing.T) {
 		t.Errorf("%s is not taken for one of ours", id)
 	}
 }
+
+// TestScriptsKnowWhomAnEpochConcerns: cancel.lua reads first for the same invites for
+// which Epoch.Concerns looks before a call; the two say it in two languages.
+func TestScriptsKnowWhomAnEpochConcerns(t *testing.T) {
+	for _, later := range []time.Duration{time.Minute, epochMatters - time.Hour, epochMatters + time.Hour} {
+		l := open(t, Config{Limits: ClerkLimits})
+		began := time.Now()
+		beat(t, l, began, "one")
+		own, made := tasks.NewID("inq"), map[string]time.Time{}
+		admit := func(at time.Time, ids ...string) {
+			for _, id := range ids {
+				made[id] = at
+				i := invite(t, id+"@example.com")
+				i.ID = id
+				if _, _, err := l.Admit(t.Context(), at, []tasks.Invite{i}); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		admit(began, own, "before")
+		epoch := beat(t, l, began.Add(time.Second), "another").Epochs[0]
+		at := began.Add(later)
+		admit(at, tasks.NewID("inq"), tasks.NewID("inq")+"x", "inq_short", "after")
+		for id := range made {
+			got, err := l.Get(t.Context(), id)
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := tasks.Canceled
+			if epoch.Concerns(got[0], at) {
+				want = tasks.Unknown
+			}
+			if r, err := l.Cancel(t.Context(), at, id); err != nil || r.State != want {
+				t.Errorf("%s later: %s is %s, %v, want %s", later, id, r.State, err, want)
+			}
+		}
+	}
+}

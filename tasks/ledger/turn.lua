@@ -82,7 +82,7 @@ for _, import in ipairs(redis.call('ZRANGEBYSCORE', K.stopped, '-inf', now, 'LIM
   redis.call('ZREM', K.stopped, import)
   redis.call('HSET', K.shelving, import, 0)
 end
-local moving = redis.call('HGETALL', K.shelving)
+local moving, unfinished = redis.call('HGETALL', K.shelving), false
 local import = moving[1]
 if import then
   local n, most = 0, 200
@@ -113,8 +113,8 @@ if import then
     n = #rows
   end
   if n < most then redis.call('HDEL', K.shelving, import) end
+  unfinished = n == most or #moving > 2
 end
-local unfinished = redis.call('HLEN', K.shelving) > 0
 
 local gates = pairsof(redis.call('HGETALL', K.gate))
 local pace = pairsof(redis.call('HGETALL', K.pace))

@@ -163,7 +163,7 @@ func MayArrive(r ledger.Record, f Facts) bool {
 // MayBeForgotten reports whether a call of this invite may have left although the
 // ledger knows of none, so that it must be looked for before it is sent.
 func MayBeForgotten(r ledger.Record, f Facts) bool {
-	return slices.ContainsFunc(f.Epochs, func(e ledger.Epoch) bool { return e.Concerns(r, f.Now) })
+	return !ForgottenAt(r, f).IsZero()
 }
 
 // SameContent reports whether an invitation says what the invite asks for, as far

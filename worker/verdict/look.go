@@ -112,10 +112,10 @@ func Look(r ledger.Record, s Shown, f ownership.Facts, p Policy) ledger.Settleme
 	// With ignore_existing nothing but this reading prevents a second mail.
 	noFence := r.Invite.IgnoreExisting && r.Reason != tasks.ReasonChecking
 	marked := noFence && allMarked(r, s.Calls, f)
-	if marked && !f.Now.After(lastBound(s.Calls)) {
+	if marked && !f.Now.After(LastBound(s.Calls)) {
 		// The mark will tell for certain, once nothing can arrive any more.
 		w := Settled(r, tasks.Unknown, r.Reason, "")
-		w.At = lastBound(s.Calls).Add(secondLook)
+		w.At = LastBound(s.Calls).Add(secondLook)
 		return w
 	}
 	if until := onTheWire(r, f); r.Reason == tasks.ReasonChecking && f.Now.Before(until) {
@@ -188,8 +188,8 @@ func allMarked(r ledger.Record, calls []ledger.Call, f ownership.Facts) bool {
 	return len(calls) > 0 && !slices.ContainsFunc(calls, func(c ledger.Call) bool { return !ownership.Marked(r.Invite, c, f) })
 }
 
-// lastBound is when the last of the calls cannot be carried out any more.
-func lastBound(calls []ledger.Call) time.Time {
+// LastBound is when the last of the calls cannot be carried out any more.
+func LastBound(calls []ledger.Call) time.Time {
 	var last time.Time
 	for _, c := range calls {
 		if c.Bound.After(last) {
