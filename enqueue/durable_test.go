@@ -130,13 +130,13 @@ func TestFailoverLosesNothingThatAReplicaHas(t *testing.T) {
 				}
 			})
 		}
-		time.Sleep(300 * time.Millisecond)
+		<-time.After(300 * time.Millisecond)
 		link.Deafen(true)
-		time.Sleep(300 * time.Millisecond)
+		<-time.After(300 * time.Millisecond)
 		master.Kill()
 		stop()
 		producers.Wait()
-		if err := rdb.SlaveOf(t.Context(), "NO", "ONE").Err(); err != nil {
+		if err := rdb.ReplicaOf(t.Context(), "NO", "ONE").Err(); err != nil {
 			t.Fatal(err)
 		}
 		after, err := enqueue.New(enqueue.Config{RedisURL: "redis://" + replica.Addr})
