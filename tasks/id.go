@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"regexp"
+	"strings"
 	"time"
 )
 
@@ -63,6 +64,24 @@ func CheckID(id string) error {
 	}
 	if encodedAt.MatchString(id) {
 		return errors.New("must not have an encoded @")
+	}
+	return nil
+}
+
+// ownID is the form of the ids of invites that inviteq makes.
+var ownID = regexp.MustCompile("^inq_[0-9a-hjkmnp-tv-z]{24,31}$")
+
+const reserved = "must not begin with inq_, as only the ids that inviteq makes do"
+
+// CheckCallerID is CheckID for an id of an invite that a person, a file or a client of
+// the HTTP API has chosen: what begins with inq_ is inviteq's own, so that no caller
+// can take the id that another one's request will have.
+func CheckCallerID(id string) error {
+	if err := CheckID(id); err != nil {
+		return err
+	}
+	if strings.HasPrefix(id, "inq_") {
+		return errors.New(reserved)
 	}
 	return nil
 }

@@ -96,6 +96,8 @@ func (i *Invite) Validate() error {
 	if i.ID != "" {
 		if err := CheckID(i.ID); err != nil {
 			bad("id", err.Error())
+		} else if strings.HasPrefix(i.ID, "inq_") && !ownID.MatchString(i.ID) {
+			bad("id", reserved)
 		}
 	}
 	if i.ImportID != "" {

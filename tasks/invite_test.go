@@ -147,7 +147,7 @@ func TestInviteJSON(t *testing.T) {
 	j := InviteJSON{
 		EmailAddress: " ada@example.com ", PublicMetadata: json.RawMessage("{ \"a\" : [1, 2] }"), RedirectURL: "/x",
 		Notify: new(false), IgnoreExisting: true, ExpiresInDays: new(7), TemplateSlug: "invitation",
-		ID: "inq_1", Lane: "import", ImportID: "imp_1", NotBefore: new(at), Deadline: new(at.Add(time.Hour)),
+		ID: "order-1", Lane: "import", ImportID: "imp_1", NotBefore: new(at), Deadline: new(at.Add(time.Hour)),
 	}
 	got, err := j.Invite()
 	if err != nil {
@@ -156,7 +156,7 @@ func TestInviteJSON(t *testing.T) {
 	want := Invite{
 		EmailAddress: mustEmail(t, "ada@example.com"), PublicMetadata: json.RawMessage(`{"a":[1,2]}`), RedirectURL: "/x",
 		NoNotify: true, IgnoreExisting: true, ExpiresInDays: 7, TemplateSlug: "invitation",
-		ID: "inq_1", Lane: Import, ImportID: "imp_1",
+		ID: "order-1", Lane: Import, ImportID: "imp_1",
 		NotBefore: time.Date(2026, 7, 1, 7, 0, 0, 0, time.UTC), Deadline: time.Date(2026, 7, 1, 8, 0, 0, 0, time.UTC),
 	}
 	if diff := cmp.Diff(want, got, exactly); diff != "" {

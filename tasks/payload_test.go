@@ -166,7 +166,8 @@ func TestParseCreate(t *testing.T) {
 	tests := []struct{ name, in, want string }{
 		{"by id", `{"v":1,"id":"inq_1"}`, ""},
 		{"whole", `{"v":1,"email_address":"ada@example.com"}`, ""},
-		{"whole with an id", `{"v":1,"id":"inq_1","email_address":"ada@example.com"}`, ""},
+		{"whole with an id of ours that is none", `{"v":1,"id":"inq_1","email_address":"ada@example.com"}`, "id must not begin with inq_, as only the ids that inviteq makes do"},
+		{"whole with an id", `{"v":1,"id":"order-1","email_address":"ada@example.com"}`, ""},
 		{"spaced out", " {\n \"v\" : 1 , \"id\" : \"inq_1\" }\n", ""},
 		{"nothing", `{"v":1}`, "email_address is missing"},
 		{"id and options, but no address", `{"v":1,"id":"inq_1","notify":false}`, "email_address is missing"},

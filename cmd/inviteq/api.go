@@ -30,7 +30,7 @@ func (apiCommand) Help() string {
 
 Examples:
 
-  inviteq api token create billing
+  inviteq api token create backend --scope instance
   inviteq api --api-addr 127.0.0.1:8081
 
   curl http://127.0.0.1:8081/v1/invitations -H "Authorization: Bearer $TOKEN" -H 'Idempotency-Key: signup-4711' --json '{"email_address":"ada@example.com"}'`

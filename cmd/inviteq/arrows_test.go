@@ -64,7 +64,7 @@ type arrow struct {
 var arrows = []arrow{
 	{"tasks/redisconn", []string{"tasks"}},
 	{"tasks/ledger", []string{"tasks", "tasks/redisconn", "tasks/ledger/..."}},
-	{"tasks/access", nil},
+	{"tasks/access", []string{"tasks"}},
 	{"tasks/show", nil},
 	{"tasks", nil},
 	{"clerk/clerksim", []string{"clerk/clerksim/..."}},

@@ -223,6 +223,7 @@ func (r *importRun) handOver(ctx context.Context) (err error) {
 		},
 	})
 	screen.clear()
+	p.audit(ctx, r.conn, "import", r.ImportID, r.result.Done())
 	if err != nil {
 		return r.stopped(ctx, err)
 	}

@@ -58,6 +58,7 @@ func (c *invitesCommand) Run(ctx context.Context, p *program) error {
 			p.console.note("%s is known already: it stays as it is", r.ID)
 		}
 		p.warnTask(r.TaskErr)
+		p.audit(ctx, conn, "invite", r.ID, 1)
 		list = append(list, r.Status)
 	}
 	if c.Wait {
@@ -134,6 +135,10 @@ func (c *invitesCommand) invites(p *program) []tasks.Invite {
 	}
 	if c.NoNotify {
 		common.Notify = new(false)
+	}
+	if err := tasks.CheckCallerID(c.ID); c.ID != "" && err != nil {
+		p.complaints.add(fmt.Errorf("--id %w", err))
+		common.ID = ""
 	}
 	if c.ID != "" && len(c.Address) > 1 {
 		p.complaints.add(errors.New("--id is for one address; leave it out, or invite one at a time"))

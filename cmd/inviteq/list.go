@@ -37,10 +37,17 @@ func (c *listCommand) Run(ctx context.Context, p *program) error {
 	}
 	defer conn.Close()
 	var list []enqueue.Status
+	shown := 0
+	defer func() {
+		if shown > 0 {
+			p.audit(ctx, conn, "reveal", c.ImportID, shown)
+		}
+	}()
 	for s, err := range conn.client.All(ctx, options) {
 		if err != nil {
 			return err
 		}
+		shown++
 		if !c.JSON {
 			list = append(list, s)
 		} else if err := p.printJSON(s.JSON()); err != nil {

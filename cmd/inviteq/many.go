@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -17,6 +18,7 @@ type manyRun struct {
 	p         *program
 	conn      *connection
 	options   enqueue.ManyOptions
+	name      string // what the audit log calls it
 	report    *report
 	wait, dry bool
 	json      bool
@@ -79,6 +81,9 @@ func (w *manyRun) finish(ctx context.Context, begin func(context.Context, enqueu
 	}
 	w.options.Progress = draw
 	s, err := begin(ctx, w.options)
+	if s.RequestID != "" {
+		w.p.audit(ctx, w.conn, w.name, cmp.Or(w.options.ImportID, s.RequestID), s.Rows)
+	}
 	told := time.Now()
 	for err == nil && w.wait && !s.Done() {
 		draw(s)
@@ -152,7 +157,7 @@ Examples:
 // Run leaves the wish.
 func (c *renewCommand) Run(ctx context.Context, p *program) error {
 	w := manyRun{
-		p: p, options: enqueue.ManyOptions{ImportID: c.ImportID, States: p.statesAmong(c.State, enqueue.Renewable, "renewed")},
+		p: p, name: "renew", options: enqueue.ManyOptions{ImportID: c.ImportID, States: p.statesAmong(c.State, enqueue.Renewable, "renewed")},
 		wait: c.Wait, json: c.JSON,
 	}
 	if len(c.What) == 0 && c.ImportID == "" && len(c.State) == 0 {

@@ -55,6 +55,7 @@ func (c *pauseCommand) Run(ctx context.Context, p *program) error {
 	if c.ImportID != "" {
 		i, err := conn.client.PauseImport(ctx, c.ImportID)
 		if err == nil {
+			p.audit(ctx, conn, "pause import", i.ID, 0)
 			_, err = fmt.Fprintf(p.console.out, "%s is paused, with %s that wait; `inviteq resume --import-id %s` resumes it.\n",
 				i.ID, show.Count(i.States[tasks.Queued], "invite"), i.ID)
 		}
@@ -64,6 +65,7 @@ func (c *pauseCommand) Run(ctx context.Context, p *program) error {
 		if err := conn.ledger.Pause(ctx, ledger.Now, lane); err != nil {
 			return err
 		}
+		p.audit(ctx, conn, "pause lane", lane.String(), 0)
 		fmt.Fprintf(p.console.out, "The %s lane is paused; `inviteq resume --lane %s` resumes it.\n", lane, lane)
 	}
 	return nil
@@ -94,6 +96,7 @@ func (c *resumeCommand) Run(ctx context.Context, p *program) error {
 	if c.ImportID != "" {
 		i, err := conn.client.ResumeImport(ctx, c.ImportID)
 		if err == nil {
+			p.audit(ctx, conn, "resume import", i.ID, 0)
 			defer p.hint(ctx, conn)
 			_, err = fmt.Fprintf(p.console.out, "%s is %s.\n", i.ID, i.State)
 		}
@@ -103,6 +106,7 @@ func (c *resumeCommand) Run(ctx context.Context, p *program) error {
 		if err := conn.ledger.Resume(ctx, lane); err != nil {
 			return err
 		}
+		p.audit(ctx, conn, "resume lane", lane.String(), 0)
 		fmt.Fprintf(p.console.out, "The %s lane is not paused.\n", lane)
 	}
 	return nil

@@ -32,6 +32,7 @@ type grammar struct {
 	Imports importsCommand `cmd:"" group:"ask" help:"List imports: their files, how far they are, and whether they go."`
 	Events  eventsCommand  `cmd:"" group:"ask" help:"Show every change of an invite's state."`
 	Quota   quotaCommand   `cmd:"" group:"ask" help:"Show what is left of Clerk's limits, and how many invites wait."`
+	Audit   auditCommand   `cmd:"" group:"ask" help:"Show who has done what, and who was shown an address."`
 	Health  healthCommand  `cmd:"" group:"ask" help:"Say whether the worker on this machine can deliver."`
 
 	Reconcile reconcileCommand `cmd:"" group:"act" help:"Compare the ledger with Clerk now, or Clerk with a list."`

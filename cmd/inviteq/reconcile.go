@@ -87,6 +87,11 @@ func (c *reconcileCommand) Run(ctx context.Context, p *program) error {
 	}
 	r, err := pass.Run(ctx)
 	screen.clear()
+	for what, n := range map[string]int{"adopt": r.Adopted, "revoke extra": r.Revoked} {
+		if n > 0 && !r.DryRun {
+			p.audit(ctx, conn, what, "", n)
+		}
+	}
 	if err != nil {
 		return err
 	}
@@ -290,6 +295,7 @@ func (c *reconcileCommand) apply(ctx context.Context, p *program, conn *connecti
 			return err
 		}
 		p.warnTask(r.TaskErr)
+		p.audit(ctx, conn, "import", id, r.Admitted)
 		p.console.note("%s enqueued as %s.", show.Count(r.Admitted, "invite"), id)
 	}
 	if !c.Revoke {
@@ -300,6 +306,7 @@ func (c *reconcileCommand) apply(ctx context.Context, p *program, conn *connecti
 			return fmt.Errorf("%w. %d of %d revokes are under way; run the same command to go on", err, n, len(plan.Revoke))
 		}
 	}
+	p.audit(ctx, conn, "revoke missing", id, len(plan.Revoke))
 	p.console.note("%s revokes are under way.", show.Thousands(len(plan.Revoke)))
 	return nil
 }

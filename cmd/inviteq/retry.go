@@ -172,6 +172,7 @@ func (w *requeuer) requeue(ctx context.Context, batch []enqueue.Status) error {
 		if done, err = w.conn.ledger.Requeue(ctx, ledger.Now, tasks.ReasonQueuedByHand, append(slices.Clone(w.from), tasks.Revoked), ids...); err != nil {
 			return err
 		}
+		w.p.audit(ctx, w.conn, "queue again", ids[0], len(ids))
 	}
 	var shown []enqueue.Status
 	for i, s := range batch {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -55,7 +56,7 @@ func (c *revokeCommand) Run(ctx context.Context, p *program) error {
 		p.complaints.add(usagef("--state, --dry-run and --report are about an import: give --import-id"))
 	}
 	w := manyRun{
-		p: p, options: enqueue.ManyOptions{ImportID: c.ImportID, States: p.statesAmong(c.State, enqueue.Revocable, "revoked")},
+		p: p, name: "revoke import", options: enqueue.ManyOptions{ImportID: c.ImportID, States: p.statesAmong(c.State, enqueue.Revocable, "revoked")},
 		wait: c.Wait, dry: c.DryRun, json: c.JSON,
 	}
 	var err error
@@ -81,6 +82,7 @@ func (c *revokeCommand) Run(ctx context.Context, p *program) error {
 		}
 		for i, r := range list {
 			p.warnTask(r.TaskErr)
+			p.audit(ctx, conn, "revoke", cmp.Or(r.ID, r.RequestID), 1)
 			failed = failed || r.Verdict == enqueue.TooLate
 			if r.Verdict == enqueue.RevokeAsked && !asked {
 				asked = true

@@ -59,6 +59,9 @@ func (c *statusCommand) Run(ctx context.Context, p *program) error {
 	if err != nil {
 		return err
 	}
+	if !strings.Contains(c.Target, "@") { // Else whoever asks knows it.
+		p.audit(ctx, conn, "reveal", list[0].ID, len(list))
+	}
 	if slices.ContainsFunc(list, func(s enqueue.Status) bool { return s.State.Open() }) {
 		defer p.hint(ctx, conn)
 	}

@@ -19,6 +19,7 @@ type answer struct {
 	problems []problem
 	header   http.Header
 	raw      []byte // instead of value: the OpenAPI document
+	idle     bool   // nothing was changed
 	err      error  // for the audit log only
 }
 

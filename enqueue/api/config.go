@@ -13,6 +13,7 @@ import (
 
 	"github.com/inviteq/inviteq/enqueue"
 	"github.com/inviteq/inviteq/tasks"
+	"github.com/inviteq/inviteq/tasks/access"
 	"github.com/inviteq/inviteq/tasks/ledger"
 )
 
@@ -101,9 +102,10 @@ func (c Config) withDefaults() (Config, error) {
 // API answers requests. It is safe for concurrent use.
 type API struct {
 	cfg     Config
-	store   *Store
+	store   *store
+	tokens  *access.Store
 	limits  limits
-	callers *callers
+	callers *access.Callers
 	spooled atomic.Int64 // bytes of lists on the disk
 
 	work    *room // what takes a moment
@@ -128,9 +130,9 @@ func New(cfg Config) (*API, error) {
 	if err != nil {
 		return nil, err
 	}
-	store := NewStore(cfg.Ledger.Redis(), cfg.Ledger.Instance())
+	tokens := access.NewStore(cfg.Ledger.Redis(), ledger.KeyPrefix(cfg.Ledger.Instance()))
 	a := &API{
-		cfg: cfg, store: store, callers: newCallers(store), draining: make(chan struct{}),
+		cfg: cfg, store: newStore(cfg.Ledger.Redis(), cfg.Ledger.Instance()), tokens: tokens, callers: access.NewCallers(tokens), draining: make(chan struct{}),
 		work:    newRoom(64, 48, 5*time.Second),
 		heavy:   newRoom(8, 4, 5*time.Second),
 		imports: newRoom(2, 1, time.Minute),

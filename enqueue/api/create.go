@@ -37,9 +37,11 @@ func (x *exchange) create() *answer {
 	if refused := x.bind(ctx, key, requestOf("create", invite)); refused != nil {
 		return refused
 	}
-	invite.ID = tasks.NewID("inq")
+	invite.ID, invite.Owner = tasks.NewID("inq"), x.token.Name
 	if !key.isZero() {
-		invite.ID = key.invite()
+		if invite.ID, err = x.inviteID(ctx, key); err != nil {
+			return unavailable(err)
+		}
 	}
 	x.entry.ID = invite.ID
 	result, err := x.cfg.Client.Invite(ctx, invite)
@@ -54,6 +56,7 @@ func (x *exchange) create() *answer {
 	// That its task is missing is for the log: a worker sends it all the same.
 	taskErr := result.TaskErr
 	x.entry.Invites, x.entry.Replayed = 1, result.Existing
+	x.asked = true
 	records, err := x.await(wait, settled, invite.ID)
 	if err != nil || len(records) == 0 {
 		return unavailable(errors.Join(err, taskErr))
@@ -148,6 +151,7 @@ func (x *exchange) bulk() *answer {
 	if refused != nil {
 		return refused
 	}
+	x.asked = true
 	records, awaitErr := x.await(wait, settled, ids...)
 	if awaitErr != nil {
 		return unavailable(awaitErr)
@@ -198,7 +202,7 @@ func (x *exchange) admitBulk(invites []tasks.Invite, key idempotencyKey) (ids []
 		}
 		ids[n] = i.ID
 	}
-	result, err := x.cfg.Client.BulkInvite(ctx, listOf(invites), enqueue.BulkOptions{ImportID: x.entry.ID, KeepLanes: true})
+	result, err := x.cfg.Client.BulkInvite(ctx, listOf(invites), enqueue.BulkOptions{ImportID: x.entry.ID, Owner: x.token.Name, KeepLanes: true})
 	x.entry.Invites = result.Admitted + result.Known
 	if err != nil {
 		a := unavailable(err)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/inviteq/inviteq/enqueue/api"
 	"github.com/inviteq/inviteq/tasks"
+	"github.com/inviteq/inviteq/tasks/access"
 )
 
 // TestCreate accepts an invitation with everything that can be said of it, and
@@ -203,9 +204,10 @@ func members(n int, prefix string) string {
 }
 
 // TestIdempotency keeps the promise of the key: the same request is the same
-// invite, another one is refused, another token is somebody else.
+// invite, another one is refused, another token of scope own is somebody else.
 func TestIdempotency(t *testing.T) {
 	s := newStage(t)
+	s.token = s.tokenOf("tests", access.Operator, access.Own)
 	const key = "Idempotency-Key"
 	var first, again, other invitation
 	r := s.post("/v1/invitations", `{"email_address":"a@example.com","public_metadata":{"a":1,"b":2}}`, key, "signup-1")
@@ -227,12 +229,12 @@ func TestIdempotency(t *testing.T) {
 		t.Errorf("another operation: %d %s", r.status, r.body)
 	}
 	mine := s.token
-	s.token = s.newToken("somebody-else")
+	s.token = s.tokenOf("somebody-else", access.Operator, access.Own)
 	s.post("/v1/invitations", `{"email_address":"a@example.com"}`, key, "signup-1").into(t, &other)
 	if other.ID == first.ID {
 		t.Error("two callers share a key")
 	}
-	s.token = s.newToken("tests") // A new token of the same name is the same caller.
+	s.token = s.tokenOf("tests", access.Operator, access.Own) // A new token of the same name is the same caller.
 	s.post("/v1/invitations", `{"email_address":"a@example.com","public_metadata":{"a":1,"b":2}}`, key, "signup-1").into(t, &again)
 	if again.ID != first.ID {
 		t.Error("a new token of the same name is another caller")

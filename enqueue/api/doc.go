@@ -33,17 +33,31 @@
 //
 // # Idempotency
 //
-// The id of an invite is made of the token's name and the Idempotency-Key (and
-// in bulk of its index), and the ledger mails nobody twice for one id, for as long
-// as it remembers ids (a year by default). Beside that, the request is tied to
+// The id of an invite is made of the token and the Idempotency-Key (and in bulk of
+// its index), and the ledger mails nobody twice for one id, for as long as it
+// remembers ids (a year by default). For a token of scope instance the key of a
+// single create is the id, as --id is on the command line. Ids rest on the token and
+// not on Redis: after a wipe the same token and key mean the same invite. A key does
+// not begin with inq_. Beside that, the request is tied to
 // its key for a week: the same key with another request is a 409. The answer is
 // the invitation as it stands now, with the header Idempotent-Replayed: true.
 //
 // # Security
 //
-// Every path under /v1 demands a bearer token; tokens are kept as hashes, and one
-// that is revoked is refused at the next request, and one that is read-only may only
-// GET. The rate limit is per token and per process; whoever tries many wrong tokens
+// Every path under /v1 demands a bearer token (package tasks/access); tokens are kept
+// as hashes, and one that is revoked is refused at the next request.
+//
+// To a token of scope own nothing exists but what tokens of its name have asked for;
+// the rest, invitations at Clerk included, is a 404. Such a token chooses no ids that
+// others could have: the names of its imports are its own, and global_ids is refused.
+// What it still learns is what Clerk would tell it: that an address has an account, or
+// an open invitation; and from a preflight that an earlier invite for it waits. A token
+// of scope instance sees everything of the instance. A viewer may only GET, and sees
+// addresses masked and no metadata; an operator sees in the open what tokens of its
+// name have given; an admin sees everything in its scope. Each act, and each answer
+// that shows addresses of others, stands in the audit log.
+//
+// The rate limit is per token and per process; whoever tries many wrong tokens
 // from one address is told to wait, while the right one goes on working there.
 // There is no CORS: the API is for servers.
 //

@@ -13,6 +13,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/inviteq/inviteq/tasks/access"
 )
 
 // Document is the OpenAPI document that is served at /openapi.yaml.
@@ -27,13 +29,16 @@ type exchange struct {
 	w      http.ResponseWriter
 	ctx    context.Context //nolint:containedctx // that of the request
 	id     string          // of the path
-	token  Token
-	note   bool   // that the token is used is to be written down
+	token  access.Token
+	isUse  bool   // that the token is used is to be written down
 	body   []byte // that has been read, as far as it is JSON
 	hold   func() // gives back the place for reading it, if there is one
 	intake *list  // that has been read instead
 	leave  func() // gives the place back; more than once does no harm
 	entry  Entry
+
+	asked    bool // the caller has just named whoever the answer is about
+	revealed int  // invites of others whose addresses the answer shows
 }
 
 // route is a path and what can be done there.
@@ -46,26 +51,27 @@ type route struct {
 	read    func(*exchange) *answer
 	room    func(*API) *room // where the place is; nil: it needs neither place nor token
 	respond func(*exchange) *answer
+	act     string // what the audit log calls it
 }
 
 var routes = []route{
-	{"/v1/invitations", http.MethodPost, (*exchange).readOne, working, (*exchange).create},
-	{"/v1/invitations", http.MethodGet, nil, working, (*exchange).list},
-	{"/v1/invitations/bulk", http.MethodPost, (*exchange).readBulk, toil, (*exchange).bulk},
-	{"/v1/invitations/{id}/revoke", http.MethodPost, nil, working, (*exchange).revoke},
-	{"/v1/revokes/{id}", http.MethodGet, nil, working, (*exchange).revokeState},
-	{"/v1/invites/{id}", http.MethodGet, nil, working, (*exchange).invite},
-	{"/v1/imports", http.MethodPost, (*exchange).readList, importing, (*exchange).importList},
-	{"/v1/imports", http.MethodGet, nil, working, (*exchange).listImports},
-	{"/v1/imports/{id}", http.MethodGet, nil, working, (*exchange).importState},
-	{"/v1/imports/{id}/pause", http.MethodPost, nil, working, (*exchange).pauseImport},
-	{"/v1/imports/{id}/revoke", http.MethodPost, nil, importing, (*exchange).revokeImport},
-	{"/v1/imports/{id}/renew", http.MethodPost, nil, importing, (*exchange).renewImport},
-	{"/v1/imports/{id}/resume", http.MethodPost, nil, working, (*exchange).resumeImport},
-	{HealthPath, http.MethodGet, nil, nil, (*exchange).health},
+	{"/v1/invitations", http.MethodPost, (*exchange).readOne, working, (*exchange).create, "invite"},
+	{"/v1/invitations", http.MethodGet, nil, working, (*exchange).list, ""},
+	{"/v1/invitations/bulk", http.MethodPost, (*exchange).readBulk, toil, (*exchange).bulk, "invite"},
+	{"/v1/invitations/{id}/revoke", http.MethodPost, nil, working, (*exchange).revoke, "revoke"},
+	{"/v1/revokes/{id}", http.MethodGet, nil, working, (*exchange).revokeState, ""},
+	{"/v1/invites/{id}", http.MethodGet, nil, working, (*exchange).invite, ""},
+	{"/v1/imports", http.MethodPost, (*exchange).readList, importing, (*exchange).importList, "import"},
+	{"/v1/imports", http.MethodGet, nil, working, (*exchange).listImports, ""},
+	{"/v1/imports/{id}", http.MethodGet, nil, working, (*exchange).importState, ""},
+	{"/v1/imports/{id}/pause", http.MethodPost, nil, working, (*exchange).pauseImport, "pause import"},
+	{"/v1/imports/{id}/revoke", http.MethodPost, nil, importing, (*exchange).revokeImport, "revoke import"},
+	{"/v1/imports/{id}/renew", http.MethodPost, nil, importing, (*exchange).renewImport, "renew import"},
+	{"/v1/imports/{id}/resume", http.MethodPost, nil, working, (*exchange).resumeImport, "resume import"},
+	{HealthPath, http.MethodGet, nil, nil, (*exchange).health, ""},
 	{"/openapi.yaml", http.MethodGet, nil, nil, func(*exchange) *answer {
 		return (&answer{status: http.StatusOK, raw: Document}).with("Content-Type", "application/yaml; charset=utf-8")
-	}},
+	}, ""},
 }
 
 // HealthPath is for probes. It needs no token.
@@ -139,8 +145,8 @@ func (x *exchange) answer() (got *answer) {
 	if refused != nil {
 		return refused
 	}
-	if x.token.ReadOnly && t.method != http.MethodGet {
-		return refuse(http.StatusForbidden, codeNotAllowed, "Not allowed", "This token may only read.")
+	if !x.token.Acts() && t.method != http.MethodGet {
+		return refuse(http.StatusForbidden, codeNotAllowed, "Not allowed", "This token has the role viewer: it may only look.")
 	}
 	// net/http would leave out what it cannot read, and a ?wait= or status= with it.
 	if _, err := url.ParseQuery(x.r.URL.RawQuery); err != nil {
@@ -160,13 +166,33 @@ func (x *exchange) answer() (got *answer) {
 		x.hold()
 	}
 	// Since this process met it, it may have been revoked.
-	if _, err := x.store.Authenticate(x.ctx, bearer); err != nil {
+	if _, err := x.tokens.Authenticate(x.ctx, bearer); err != nil {
 		return x.refuseToken(err, 0)
 	}
-	if x.note {
-		_ = x.store.TokenUsed(x.ctx, time.Now(), x.token.ID) // not an error: it is a hint for whoever tidies up
+	if x.isUse {
+		_ = x.tokens.Used(x.ctx, time.Now(), x.token.ID) // not an error: it is a hint for whoever tidies up
 	}
-	return t.respond(x)
+	return x.note(t.act, t.respond(x))
+}
+
+// note writes down in the audit log what was done, and whose addresses are shown.
+// What cannot be written down is not shown.
+func (x *exchange) note(what string, got *answer) *answer {
+	ctx, cancel := x.toTheEnd(storeTime)
+	defer cancel()
+	act := access.Act{
+		Who: x.token.Name, TokenID: x.token.ID, Via: access.ViaAPI, Remote: x.entry.Remote, What: what, About: x.entry.ID, Count: x.entry.Invites,
+	}
+	if what != "" && got.status < http.StatusMultipleChoices && !got.idle {
+		got.err = errors.Join(got.err, x.tokens.Note(ctx, act))
+	}
+	if x.revealed > 0 {
+		act.What, act.Count = "reveal", x.revealed
+		if err := x.tokens.Note(ctx, act); err != nil {
+			return unavailable(err)
+		}
+	}
+	return got
 }
 
 // find finds the route, and says what is allowed if the method is not.
@@ -200,16 +226,16 @@ func (x *exchange) admit() (bearer string, refused *answer) {
 	scheme, bearer, _ := strings.Cut(x.r.Header.Get("Authorization"), " ")
 	bearer = strings.TrimSpace(bearer)
 	if !strings.EqualFold(scheme, "Bearer") || bearer == "" {
-		return "", x.refuseToken(ErrToken, 0)
+		return "", x.refuseToken(access.ErrToken, 0)
 	}
 	now := time.Now()
-	token, wait, err := x.callers.find(x.ctx, bearer, x.entry.Remote, now)
+	token, wait, err := x.callers.Find(x.ctx, bearer, x.entry.Remote, now)
 	if err != nil {
 		return "", x.refuseToken(err, wait)
 	}
 	x.token = token
 	x.entry.Token, x.entry.TokenID = token.Name, token.ID
-	wait, x.note = x.limits.take(token.ID, now)
+	wait, x.isUse = x.limits.take(token.ID, now)
 	if wait > 0 {
 		return "", refuse(http.StatusTooManyRequests, codeTooMany, "Too many requests. Please try again in a bit.",
 			"This token makes too many requests. Please try again in a bit.").after(wait)
@@ -217,19 +243,19 @@ func (x *exchange) admit() (bearer string, refused *answer) {
 	return bearer, nil
 }
 
-// refuseToken answers when there is no good token: err is ErrToken, or says why
+// refuseToken answers when there is no good token: err is access.ErrToken, or says why
 // nobody can tell.
 func (x *exchange) refuseToken(err error, wait time.Duration) *answer {
 	switch {
-	case !errors.Is(err, ErrToken):
+	case !errors.Is(err, access.ErrToken):
 		return unavailable(err)
 	case wait > 0:
 		return refuse(http.StatusTooManyRequests, codeTooMany, "Too many requests. Please try again in a bit.",
 			"Too many invalid tokens have come from this address. Please try again in a bit.").after(wait)
 	}
 	if x.token.ID != "" {
-		x.callers.forget(x.token.ID)
-		x.token, x.entry.Token = Token{}, ""
+		x.callers.Forget(x.token.ID)
+		x.token, x.entry.Token = access.Token{}, ""
 	}
 	return refuse(http.StatusUnauthorized, codeKeyInvalid, "The provided token is invalid.",
 		"The provided token is invalid. Create one with `inviteq api token create`, and send it as Authorization: Bearer sk_test_….").

@@ -26,6 +26,7 @@ import (
 	"github.com/inviteq/inviteq/cmd/inviteq/listen"
 	"github.com/inviteq/inviteq/enqueue"
 	"github.com/inviteq/inviteq/enqueue/api"
+	"github.com/inviteq/inviteq/tasks/access"
 	"github.com/inviteq/inviteq/tasks/ledger"
 	"github.com/inviteq/inviteq/tasks/ledger/redistest"
 	"github.com/inviteq/inviteq/worker"
@@ -105,11 +106,18 @@ func newStage(t testing.TB, change ...func(*api.Config)) *stage {
 	return s
 }
 
-func (s *stage) tokens() *api.Store { return api.NewStore(s.redis, s.ledger.Instance()) }
+func (s *stage) tokens() *access.Store {
+	return access.NewStore(s.redis, ledger.KeyPrefix(s.ledger.Instance()))
+}
 
 func (s *stage) newToken(name string) string {
 	s.t.Helper()
-	bearer, _, err := s.tokens().CreateToken(s.t.Context(), time.Now(), name, false)
+	return s.tokenOf(name, access.Admin, access.Instance)
+}
+
+func (s *stage) tokenOf(name string, role access.Role, scope access.Scope) string {
+	s.t.Helper()
+	bearer, _, err := s.tokens().Create(s.t.Context(), time.Now(), name, role, scope)
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -224,6 +232,7 @@ type invitation struct {
 		Lane     string `json:"lane"`
 		ImportID string `json:"import_id"`
 		ETA      int64  `json:"eta"`
+		Masked   bool   `json:"masked"`
 		Revoking bool   `json:"revoking"`
 	} `json:"inviteq"`
 }

@@ -9,12 +9,17 @@ import (
 	"encoding/json"
 	"net/http"
 	"strconv"
+	"strings"
 
 	"github.com/inviteq/inviteq/tasks"
+	"github.com/inviteq/inviteq/tasks/access"
 )
 
 // idempotencyKey is the key of a request, together with whose it is.
-type idempotencyKey struct{ text, token string }
+type idempotencyKey struct {
+	text  string
+	token access.Token
+}
 
 // key reads the Idempotency-Key; its zero value is none.
 func (x *exchange) key() (idempotencyKey, *answer) {
@@ -31,21 +36,49 @@ func (x *exchange) key() (idempotencyKey, *answer) {
 		return idempotencyKey{}, refuse(http.StatusBadRequest, codeKeyMalformed, "Idempotency-Key is invalid",
 			"The Idempotency-Key must be given once, and have 1 to 255 visible ASCII characters.")
 	}
-	return idempotencyKey{text, x.token.Name}, nil
+	if strings.HasPrefix(text, "inq_") {
+		return idempotencyKey{}, refuse(http.StatusBadRequest, codeKeyMalformed, "Idempotency-Key is invalid",
+			"The Idempotency-Key must not begin with inq_, as only the ids that inviteq makes do.")
+	}
+	return idempotencyKey{text, x.token}, nil
 }
 
 func (k idempotencyKey) isZero() bool { return k.text == "" }
 
 var idText = base32.NewEncoding("0123456789abcdefghjkmnpqrstvwxyz").WithPadding(base32.NoPadding)
 
-// id is made of the key, whose it is, and what the id is for. The names cannot
-// contain a zero byte.
+// id is made of the key, whose it is, and what the id is for, so that it is the same
+// whatever Redis has forgotten. Of a token of scope own it is made of the token itself:
+// nobody else can work it out. The names cannot contain a zero byte.
 func (k idempotencyKey) id(prefix, what string) string {
-	sum := sha256.Sum256([]byte(prefix + "\x00" + k.token + "\x00" + k.text + "\x00" + what))
+	if k.token.Scope == access.Own {
+		return prefix + "_" + idText.EncodeToString(k.token.Derive(prefix+"\x00"+k.text+"\x00"+what))
+	}
+	sum := sha256.Sum256([]byte(prefix + "\x00" + k.token.Name + "\x00" + k.text + "\x00" + what))
 	return prefix + "_" + idText.EncodeToString(sum[:15])
 }
 
-func (k idempotencyKey) invite() string      { return k.id("inq", "") }
+// invite is the id of the invite that a request with this key makes. For a token that
+// sees the whole instance it is the key itself, as for everybody else there (--id).
+func (k idempotencyKey) invite() string {
+	if k.token.Scope == access.Instance && tasks.CheckCallerID(k.text) == nil {
+		return k.text
+	}
+	return k.id("inq", "")
+}
+
+// inviteID is invite, unless the key has made an invite before tokens had a scope: then
+// it is still that one.
+func (x *exchange) inviteID(ctx context.Context, k idempotencyKey) (string, error) {
+	id, before := k.invite(), k.id("inq", "")
+	if k.token.OfBefore && id != before {
+		if known, err := x.cfg.Ledger.Remembers(ctx, before); known || err != nil {
+			return before, err
+		}
+	}
+	return id, nil
+}
+
 func (k idempotencyKey) member(n int) string { return k.id("inq", strconv.Itoa(n)) }
 func (k idempotencyKey) importID() string    { return k.id("imp", "") }
 func (k idempotencyKey) name() string        { return k.id("key", "") }

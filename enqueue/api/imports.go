@@ -15,6 +15,7 @@ import (
 	"github.com/inviteq/inviteq/enqueue"
 	"github.com/inviteq/inviteq/enqueue/lists"
 	"github.com/inviteq/inviteq/tasks"
+	"github.com/inviteq/inviteq/tasks/access"
 )
 
 // importJSON is the answer about an import. The first part is that of GET.
@@ -100,14 +101,47 @@ func (x *exchange) aboutImport(do func(context.Context, string) (enqueue.Import,
 	if refused := x.plain(); refused != nil {
 		return refused
 	}
-	i, err := do(x.ctx, x.id)
-	switch {
-	case errors.Is(err, enqueue.ErrNotFound):
-		return notFound("No import was found with the given id.")
-	case err != nil:
-		return unavailable(err)
+	id, err := x.ownImport(x.ctx, x.id)
+	if err != nil {
+		return noImport(err)
+	}
+	i, err := do(x.ctx, id)
+	if err != nil {
+		return noImport(err)
 	}
 	return ok(newImport(i))
+}
+
+// noImport answers when an import cannot be shown.
+func noImport(err error) *answer {
+	if errors.Is(err, enqueue.ErrNotFound) {
+		return notFound("No import was found with the given id.")
+	}
+	return unavailable(err)
+}
+
+// importName is the id of the import that a caller has named. The names of a token of
+// scope own are its own: nobody else's import has them.
+func (x *exchange) importName(name string) string {
+	if x.token.Scope == access.Own {
+		return idempotencyKey{name, x.token}.id("imp", "named")
+	}
+	return name
+}
+
+// ownImport returns the id of the import that is called so, if it exists for the token;
+// otherwise the error is enqueue.ErrNotFound.
+func (x *exchange) ownImport(ctx context.Context, id string) (string, error) {
+	for _, id := range []string{id, x.importName(id)} {
+		i, err := x.cfg.Ledger.Import(ctx, id)
+		if err == nil && x.token.Sees(i.Owner) {
+			return id, nil
+		}
+		if err != nil && !errors.Is(err, enqueue.ErrNotFound) {
+			return "", err
+		}
+	}
+	return "", enqueue.ErrNotFound
 }
 
 // importPage is a part of the list of imports.
@@ -130,7 +164,7 @@ func (x *exchange) listImports() *answer {
 	if refused != nil {
 		return refused
 	}
-	all, total, err := x.cfg.Client.Imports(x.ctx, offset, limit)
+	all, total, err := x.ownImports(offset, limit)
 	if err != nil {
 		return unavailable(err)
 	}
@@ -139,6 +173,29 @@ func (x *exchange) listImports() *answer {
 		page.Data = append(page.Data, newImport(i))
 	}
 	return ok(page)
+}
+
+// ownImports are those that exist for the token.
+func (x *exchange) ownImports(offset, limit int) (all []enqueue.Import, total int64, _ error) {
+	if x.token.Scope == access.Instance {
+		return x.cfg.Client.Imports(x.ctx, offset, limit)
+	}
+	ids, err := x.cfg.Ledger.ImportsOf(x.ctx, x.token.Name)
+	if err != nil {
+		return nil, 0, err
+	}
+	offset = min(offset, len(ids))
+	for _, id := range ids[offset:min(len(ids), offset+limit)] {
+		i, err := x.cfg.Client.Import(x.ctx, id)
+		if errors.Is(err, enqueue.ErrNotFound) {
+			continue // It was trimmed just now.
+		}
+		if err != nil {
+			return nil, 0, err
+		}
+		all = append(all, i)
+	}
+	return all, int64(len(ids)), nil
 }
 
 // maxImports is how many imports are listed at once.
@@ -182,7 +239,7 @@ func (x *exchange) importList() *answer {
 	case l.id == "" && !l.key.isZero():
 		l.id = l.key.importID()
 	case l.id == "":
-		l.id = l.ImportID()
+		l.id = x.importName(l.ImportID())
 	}
 	x.entry.ID = l.id
 	if refused := l.check(); refused != nil {
@@ -192,7 +249,7 @@ func (x *exchange) importList() *answer {
 		return l.preflight()
 	}
 	if l.dry {
-		return ok(l.result(enqueue.Import{ID: l.id}, lists.Accepted{}))
+		return l.onlyLooked(ok(l.result(enqueue.Import{ID: l.id}, lists.Accepted{})))
 	}
 	ctx, cancel := x.toTheEnd(importFor)
 	defer cancel()
@@ -220,6 +277,9 @@ func (l *list) parse() (refused *answer) {
 	if l.id = q.Get("import_id"); q.Has("import_id") {
 		if err := tasks.CheckID(l.id); err != nil {
 			return refuseParam(codeValue, "import_id", err.Error()+".")
+		}
+		if _, err := l.ownImport(l.ctx, l.id); err != nil { // Else it goes on with one of its own by its full id.
+			l.id = l.importName(l.id)
 		}
 	}
 	l.options = lists.Options{Sheet: q.Get("sheet"), MaxBytes: l.cfg.MaxImport, MaxRows: l.cfg.MaxRows}
@@ -249,6 +309,9 @@ func (l *list) parse() (refused *answer) {
 	}
 	if l.ask && l.cfg.Preflight == nil {
 		return refuseParam(codeValue, "preflight", "is not available here: this API has no key for Clerk. A worker's own API has one.")
+	}
+	if l.options.GlobalIDs && l.token.Scope == access.Own {
+		return refuseParam(codeValue, "global_ids", "needs a token of scope instance: such ids are the same for everybody. Without it an id names a row within the import.")
 	}
 	media, _, err := mime.ParseMediaType(l.r.Header.Get("Content-Type"))
 	if err != nil || !slices.Contains(mediaTypes, media) {
@@ -347,7 +410,13 @@ func (l *list) preflight() *answer {
 	l.dry = true
 	out := l.result(enqueue.Import{ID: l.id}, lists.Accepted{})
 	out.Preflight = &f
-	return ok(out)
+	return l.onlyLooked(ok(out))
+}
+
+// onlyLooked says that nothing was changed.
+func (l *list) onlyLooked(a *answer) *answer {
+	a.idle = true
+	return a
 }
 
 // accept puts the good rows into the ledger. It goes on when the client has gone:

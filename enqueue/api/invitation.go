@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/inviteq/inviteq/tasks"
+	"github.com/inviteq/inviteq/tasks/access"
 	"github.com/inviteq/inviteq/tasks/ledger"
 )
 
@@ -34,6 +35,7 @@ type extra struct {
 	ImportID string       `json:"import_id"`
 	Attempts int          `json:"attempts"`
 	ETA      *int64       `json:"eta"`      // While queued: when it will be sent, as things stand.
+	Masked   bool         `json:"masked"`   // The address and the metadata are not shown to this token.
 	Revoking bool         `json:"revoking"` // A worker will ask Clerk to revoke it, or has asked.
 }
 
@@ -118,11 +120,65 @@ func (x *exchange) show(ctx context.Context, records []ledger.Record) ([]invitat
 	if err != nil {
 		return nil, err
 	}
+	open, err := x.open(ctx, records)
+	if err != nil {
+		return nil, err
+	}
 	list := make([]invitation, len(records))
 	for n, r := range records {
 		list[n] = newInvitation(r, etas[n])
+		if !open[n] {
+			list[n].mask(r.Invite.EmailAddress)
+		}
 	}
 	return list, nil
+}
+
+func (i *invitation) mask(e tasks.Email) {
+	i.EmailAddress, i.PublicMetadata, i.Inviteq.Masked = e.String(), json.RawMessage("{}"), true
+}
+
+// open says of which records the token sees addresses and metadata, and counts those
+// that it has not asked for itself.
+func (x *exchange) open(ctx context.Context, records []ledger.Record) ([]bool, error) {
+	open := make([]bool, len(records))
+	if x.token.Role == access.Viewer {
+		return open, nil
+	}
+	owners := make([]string, len(records))
+	for n := range owners {
+		owners[n] = x.token.Name
+	}
+	if !x.asked {
+		var err error
+		if owners, err = x.cfg.Ledger.Owners(ctx, records...); err != nil {
+			return nil, err
+		}
+	}
+	for n, owner := range owners {
+		if open[n] = x.token.Reveals(owner); open[n] && owner != x.token.Name {
+			x.revealed++
+		}
+	}
+	return open, nil
+}
+
+// seen leaves out the records that do not exist for the token.
+func (x *exchange) seen(ctx context.Context, records []ledger.Record) ([]ledger.Record, error) {
+	if x.token.Scope == access.Instance {
+		return records, nil
+	}
+	owners, err := x.cfg.Ledger.Owners(ctx, records...)
+	if err != nil {
+		return nil, err
+	}
+	mine := records[:0]
+	for n, r := range records {
+		if x.token.Sees(owners[n]) {
+			mine = append(mine, r)
+		}
+	}
+	return mine, nil
 }
 
 // showOne is the answer that consists of one invitation.
@@ -134,7 +190,8 @@ func (x *exchange) showOne(ctx context.Context, status int, r ledger.Record) *an
 	return &answer{status: status, value: list[0]}
 }
 
-// record returns the record of our id or Clerk's. found is false if there is none.
+// record returns the record of our id or Clerk's. found is false if there is none, or
+// if it does not exist for the token.
 func (x *exchange) record(ctx context.Context, id string) (r ledger.Record, found bool, err error) {
 	records, err := x.cfg.Ledger.Get(ctx, id)
 	if err == nil && len(records) == 0 {
@@ -142,6 +199,9 @@ func (x *exchange) record(ctx context.Context, id string) (r ledger.Record, foun
 		if ids, err = x.cfg.Ledger.FindInvitations(ctx, id); err == nil && ids[id] != "" {
 			records, err = x.cfg.Ledger.Get(ctx, ids[id])
 		}
+	}
+	if err == nil {
+		records, err = x.seen(ctx, records)
 	}
 	if err != nil || len(records) == 0 {
 		return r, false, err

@@ -1,10 +1,9 @@
 package api
 
 import (
-	"errors"
-
 	"github.com/inviteq/inviteq/enqueue"
 	"github.com/inviteq/inviteq/tasks"
+	"github.com/inviteq/inviteq/tasks/ledger"
 )
 
 // inviteJSON is the answer of GET /v1/invites/{id}. It holds an address in the
@@ -20,18 +19,33 @@ func (x *exchange) invite() *answer {
 	if refused := x.plain(); refused != nil {
 		return refused
 	}
-	list, err := x.cfg.Client.Status(x.ctx, x.id)
-	if errors.Is(err, enqueue.ErrNotFound) {
-		list, err = x.cfg.Client.Status(x.ctx, idempotencyKey{x.id, x.token.Name}.invite())
+	r, found, err := x.record(x.ctx, x.id)
+	if err == nil && !found {
+		var id string
+		if id, err = x.inviteID(x.ctx, idempotencyKey{x.id, x.token}); err == nil && id != x.id {
+			r, found, err = x.record(x.ctx, id)
+		}
 	}
-	switch {
-	case errors.Is(err, enqueue.ErrNotFound):
+	if err == nil && !found {
 		return notFound("No invite was found with the given id, or made by a request of yours with that Idempotency-Key.")
-	case err != nil:
+	}
+	var list []enqueue.Status
+	var open []bool
+	if err == nil {
+		list, err = x.cfg.Client.Status(x.ctx, r.Invite.ID)
+	}
+	if err == nil {
+		open, err = x.open(x.ctx, []ledger.Record{r})
+	}
+	if err != nil {
 		return unavailable(err)
 	}
 	x.entry.Invites = 1
-	return ok(inviteJSON{"invite", list[0].JSON()})
+	j := inviteJSON{"invite", list[0].JSON()}
+	if !open[0] {
+		j.EmailAddress = list[0].EmailAddress.String()
+	}
+	return ok(j)
 }
 
 // plain checks a request that has an id and no parameters. What cannot be an id,

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/inviteq/inviteq/tasks"
+	"github.com/inviteq/inviteq/tasks/access"
 	"github.com/inviteq/inviteq/tasks/ledger"
 )
 
@@ -43,7 +44,7 @@ func (x *exchange) list() *answer {
 	if l.query != "" {
 		records, total, err = x.search(ctx, l)
 	} else {
-		if l.Order != ledger.ByCreation || !l.Descending || l.Offset > maxLimit {
+		if x.token.Scope == access.Own && l.paginated || l.Order != ledger.ByCreation || !l.Descending || l.Offset > maxLimit {
 			release := x.enter(x.heavy)
 			if release == nil {
 				return busy()
@@ -68,6 +69,9 @@ func (x *exchange) list() *answer {
 
 // browse counts by state and reads one page.
 func (x *exchange) browse(ctx context.Context, l listing) ([]ledger.Record, int64, error) {
+	if x.token.Scope == access.Own {
+		return x.cfg.Ledger.BrowseOwned(ctx, x.token.Name, l.Browsing, l.paginated)
+	}
 	o, err := x.cfg.Ledger.Overview(ctx, ledger.Now)
 	if err != nil {
 		return nil, 0, err
@@ -86,7 +90,10 @@ func (x *exchange) search(ctx context.Context, l listing) ([]ledger.Record, int6
 	var found []ledger.Record
 	if strings.Contains(l.query, "@") {
 		if email, err := tasks.ParseEmail(l.query); err == nil {
-			if found, err = x.cfg.Ledger.FindAddress(ctx, email); err != nil {
+			if found, err = x.cfg.Ledger.FindAddress(ctx, email); err == nil {
+				found, err = x.seen(ctx, found)
+			}
+			if err != nil {
 				return nil, 0, err
 			}
 		}

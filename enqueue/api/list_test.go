@@ -10,6 +10,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/inviteq/inviteq/enqueue"
+
+	"github.com/inviteq/inviteq/tasks/access"
 )
 
 type page struct {
@@ -227,13 +229,14 @@ func TestInvite(t *testing.T) {
 // nobody else does.
 func TestInviteByItsKey(t *testing.T) {
 	s := newStage(t)
+	s.token = s.tokenOf("one", access.Operator, access.Own)
 	var made, got struct{ ID, Object string }
 	s.post("/v1/invitations", `{"email_address":"ada@example.com"}`, "Idempotency-Key", "order-1").into(t, &made)
 	s.get("/v1/invites/order-1").into(t, &got)
 	if got.Object != "invite" || got.ID != made.ID {
 		t.Errorf("got %+v, want %s", got, made.ID)
 	}
-	s.token = s.newToken("another")
+	s.token = s.tokenOf("another", access.Operator, access.Own)
 	if r := s.get("/v1/invites/order-1"); r.status != 404 {
 		t.Errorf("another token: %d %s", r.status, r.body)
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/inviteq/inviteq/enqueue"
 	"github.com/inviteq/inviteq/enqueue/api"
+	"github.com/inviteq/inviteq/tasks/access"
 	"github.com/inviteq/inviteq/tasks/ledger"
 	"github.com/inviteq/inviteq/tasks/ledger/redistest"
 )
@@ -86,7 +87,7 @@ func TestWithoutRedis(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := newStage(t, func(c *api.Config) { c.Ledger, c.Client = l, client })
-	if s.token, _, err = api.NewStore(rdb, "").CreateToken(t.Context(), time.Now(), "a", false); err != nil {
+	if s.token, _, err = access.NewStore(rdb, ledger.KeyPrefix("")).Create(t.Context(), time.Now(), "a", access.Admin, access.Instance); err != nil {
 		t.Fatal(err)
 	}
 	if r := s.get("/healthz"); r.status != 200 {

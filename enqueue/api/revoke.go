@@ -8,6 +8,7 @@ import (
 
 	"github.com/inviteq/inviteq/enqueue"
 	"github.com/inviteq/inviteq/tasks"
+	"github.com/inviteq/inviteq/tasks/access"
 	"github.com/inviteq/inviteq/tasks/ledger"
 )
 
@@ -28,6 +29,8 @@ func (x *exchange) revoke() *answer {
 	switch {
 	case err != nil:
 		return unavailable(err)
+	case !known && x.token.Scope == access.Own: // To this token nothing exists that others have made, also at Clerk.
+		return notFound("No invitation was found with the given id.")
 	case known && before.State == tasks.Canceled:
 		return alreadyRevoked()
 	}
@@ -89,6 +92,11 @@ func (x *exchange) revokeState() *answer {
 		return refused
 	}
 	s, err := x.cfg.Client.RevokeStatus(x.ctx, x.id)
+	if err == nil && x.token.Scope == access.Own { // Only wishes about imports are a token's own.
+		if _, err = x.ownImport(x.ctx, s.ImportID); err != nil && !errors.Is(err, enqueue.ErrNotFound) {
+			return unavailable(err)
+		}
+	}
 	switch {
 	case errors.Is(err, enqueue.ErrNotFound):
 		return notFound("No revoke was found with the given id, or it was done more than a week ago.")
@@ -116,7 +124,11 @@ func (x *exchange) many(do func(context.Context, enqueue.ManyOptions) (enqueue.R
 	if refused := x.checkID(); refused != nil {
 		return refused
 	}
-	o := enqueue.ManyOptions{ImportID: x.id}
+	importID, err := x.ownImport(x.ctx, x.id)
+	if err != nil {
+		return noImport(err)
+	}
+	o := enqueue.ManyOptions{ImportID: importID}
 	for _, name := range q["state"] {
 		s, err := tasks.ParseState(name)
 		if err != nil || !slices.Contains(allowed, s) {
@@ -127,11 +139,8 @@ func (x *exchange) many(do func(context.Context, enqueue.ManyOptions) (enqueue.R
 	ctx, cancel := x.toTheEnd(importFor)
 	defer cancel()
 	s, err := do(ctx, o)
-	switch {
-	case errors.Is(err, enqueue.ErrNotFound):
-		return notFound("No import was found with the given id.")
-	case err != nil:
-		return unavailable(err)
+	if err != nil {
+		return noImport(err)
 	}
 	return ok(s)
 }

@@ -11,23 +11,19 @@ import (
 	"github.com/inviteq/inviteq/tasks/ledger"
 )
 
-// Store keeps in Redis what is the API's own and not the ledger's. Its keys stand
-// beside those of the ledger, under the same prefix:
+// store keeps in Redis what is the API's own and neither the ledger's nor that of
+// tasks/access. Its keys stand beside theirs, under the same prefix:
 //
-//	tokens   hash: token id → name, hash and age of a bearer token; id:used → last use (ms)
 //	bound:…  string: an Idempotency-Key, hashed → hash of the request that came with it
 //
-// A Store is safe for concurrent use.
-type Store struct {
-	rdb           redis.UniversalClient
-	tokens, bound string
+// A store is safe for concurrent use.
+type store struct {
+	rdb   redis.UniversalClient
+	bound string
 }
 
-// NewStore returns the store of one instance; "" is the default one. It makes no
-// call. The connection stays the caller's to close.
-func NewStore(rdb redis.UniversalClient, instance string) *Store {
-	prefix := ledger.KeyPrefix(instance)
-	return &Store{rdb, prefix + "tokens", prefix + "bound:"}
+func newStore(rdb redis.UniversalClient, instance string) *store {
+	return &store{rdb, ledger.KeyPrefix(instance) + "bound:"}
 }
 
 // bind ties a name to a value for as long as ttl, unless it is tied already, and
@@ -36,7 +32,7 @@ func NewStore(rdb redis.UniversalClient, instance string) *Store {
 //
 // It is a courtesy to whoever uses a key twice by mistake: that nobody is mailed
 // twice rests on the ids that are made from the key, which last longer.
-func (s *Store) bind(ctx context.Context, name, value string, ttl time.Duration) (string, error) {
+func (s *store) bind(ctx context.Context, name, value string, ttl time.Duration) (string, error) {
 	key := s.bound + name
 	for range 3 {
 		isNew, err := s.rdb.SetNX(ctx, key, value, ttl).Result()

@@ -108,6 +108,9 @@ func (d *draft) row(at Place, o *Options) (Row, error) {
 	}
 	if o.GlobalIDs {
 		d.ID, d.name = d.name, ""
+		if err := tasks.CheckCallerID(d.ID); d.ID != "" && err != nil {
+			d.refuse("id", err.Error())
+		}
 	} else if len(d.name) > maxNameLen || !utf8.ValidString(d.name) {
 		d.refuse("id", "must be UTF-8 text of at most 512 bytes")
 	}

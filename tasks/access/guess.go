@@ -1,5 +1,6 @@
 // Package access is what both listeners, the HTTP API and the admin pages, have in
-// common about who may come in. It knows neither Redis nor HTTP.
+// common about who may come in: the tokens, with their role and scope, what keeps them
+// from being guessed, and the log of what was done with them. It knows nothing of HTTP.
 package access
 
 import (

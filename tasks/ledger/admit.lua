@@ -137,7 +137,10 @@ if arrived > 0 then
 end
 if import == '' then
   if owner ~= '' then
-    for _, id in ipairs(added) do redis.call('HSET', K.owner, id, owner) end
+    for _, id in ipairs(added) do
+      redis.call('HSET', K.owner, id, owner)
+      redis.call('ZADD', K.mine .. owner, stamp, id)
+    end
   end
   redis.call('ZADD', K.untasked, unpack(hints))
   return out

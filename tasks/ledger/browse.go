@@ -67,9 +67,14 @@ func (l *Ledger) Browse(ctx context.Context, b Browsing) ([]Record, error) {
 	if err != nil {
 		return nil, err
 	}
+	return l.page(ctx, best)
+}
+
+// page reads what a ranking has come to.
+func (l *Ledger) page(ctx context.Context, best *ranking) ([]Record, error) {
 	ranks := best.sorted()
-	ids := make([]string, 0, b.Limit)
-	for _, r := range ranks[min(b.Offset, len(ranks)):] {
+	ids := make([]string, 0, best.Limit)
+	for _, r := range ranks[min(best.Offset, len(ranks)):] {
 		ids = append(ids, r.id)
 	}
 	return l.Get(ctx, ids...)
@@ -132,14 +137,17 @@ func (l *Ledger) newestRows(ctx context.Context, best *ranking) error {
 				return nil
 			}
 			id, _ := z.Member.(string)
-			if err := l.newestRowsOf(ctx, best, l.keys.importIDs(id)); err != nil {
+			if err := l.newestRowsOf(ctx, best, l.keys.importIDs(id), queuedOnly); err != nil {
 				return err
 			}
 		}
 	}
 }
 
-func (l *Ledger) newestRowsOf(ctx context.Context, best *ranking, list string) error {
+// queuedOnly leaves out what the indexes of the other states show.
+const queuedOnly = true
+
+func (l *Ledger) newestRowsOf(ctx context.Context, best *ranking, list string, queued bool) error {
 	chunk := int64(min(browseChunk, max(20, best.Offset+best.Limit)))
 	for end := int64(-1); ; chunk = min(2*chunk, browseChunk) {
 		ids, err := l.rdb.LRange(ctx, list, end-chunk+1, end).Result()
@@ -153,7 +161,7 @@ func (l *Ledger) newestRowsOf(ctx context.Context, best *ranking, list string) e
 		created := int64(0)
 		for _, r := range records {
 			created = max(created, r.CreatedAt.Add(creationSlack).UnixMilli())
-			if r.State == tasks.Queued {
+			if !queued || r.State == tasks.Queued {
 				best.offer(r)
 			}
 		}
@@ -217,9 +225,11 @@ type ranking struct {
 
 func (b *ranking) full() bool { return len(b.heap) >= b.Offset+b.Limit }
 
+func (b *ranking) takes(r Record) bool { return slices.Contains(b.States, r.State) }
+
 func (b *ranking) offer(r Record) {
 	id := r.Invite.ID
-	if !slices.Contains(b.States, r.State) || b.seen[id] {
+	if !b.takes(r) || b.seen[id] {
 		return
 	}
 	next := rank{place: r.Position, id: id}

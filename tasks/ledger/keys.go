@@ -62,6 +62,7 @@ var keyFamilies = []struct{ lua, redis, holds string }{
 	{"done", "done:", "string id of a closed revoke request → what became of it, without its target"},
 	{"hold", "hold:", "string a lease that one process has at a time"},
 	{"day", "day:", "hash a day (UTC): hour:from>to → how many invites were settled that way"},
+	{"mine", "mine:", "zset an owner → ids of the invites that they have asked for outside of imports, by creation (ms)"},
 	{"ids", "ids:", "list of the ids of an import, in the order of the file; of a wish about many: of those that it waits for, and ID:named of those that it names"},
 }
 

@@ -73,6 +73,9 @@ else
     redis.call('HSET', K.pace, 'arrived.at', now)
   end
 end
-if owner ~= '' then redis.call('HSET', K.owner, id, owner) end
+if owner ~= '' then
+  redis.call('HSET', K.owner, id, owner)
+  redis.call('ZADD', K.mine .. owner, string.format('%d', t), id)
+end
 redis.call('ZADD', K.untasked, string.format('%d', t + TASK_GRACE), 'c:' .. id)
 return {-1, 1, 1}

@@ -28,7 +28,10 @@ local function again(r)
   save(n)
   redis.call('HSET', bucket, r.addr, ids .. ' ' .. next_id)
   local owner = redis.call('HGET', K.owner, r.id)
-  if owner then redis.call('HSET', K.owner, next_id, owner) end
+  if owner then
+    redis.call('HSET', K.owner, next_id, owner)
+    redis.call('ZADD', K.mine .. owner, now, next_id)
+  end
   if import ~= '' then
     redis.call('RPUSH', K.ids .. import, next_id)
     redis.call('HINCRBY', K.imp .. import, 'total', 1)

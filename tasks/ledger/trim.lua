@@ -38,7 +38,11 @@ for i = 4, #ARGV do
       redis.call('ZREM', K.untasked, 'c:' .. id)
       redis.call('HDEL', K.rec, id)
       redis.call('HDEL', K.calls, id)
-      redis.call('HDEL', K.owner, id)
+      local owner = redis.call('HGET', K.owner, id)
+      if owner then
+        redis.call('HDEL', K.owner, id)
+        redis.call('ZREM', K.mine .. owner, id)
+      end
       redis.call('ZREM', K.watch, id)
       if r.import ~= '' then
         local left = redis.call('HINCRBY', K.imp .. r.import, 'trimmed', 1)

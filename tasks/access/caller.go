@@ -1,22 +1,19 @@
-package api
+package access
 
 import (
 	"context"
-	"crypto/subtle"
 	"errors"
 	"sync"
 	"time"
-
-	"github.com/inviteq/inviteq/tasks/access"
 )
 
-// callers tells whose token a request comes with. Wrong tokens cost Redis nothing,
+// Callers tells whose token a request comes with. Wrong tokens cost Redis nothing,
 // or next to nothing: what has the wrong shape or the wrong secret is refused here,
 // and after ten unknown ones from an address all of them together cost one look at
 // the tokens a second.
-type callers struct {
+type Callers struct {
 	store   *Store
-	guesses access.Guesses
+	guesses Guesses
 
 	mu    sync.Mutex
 	known map[string]tokenJSON // by id: the tokens that this process has met
@@ -25,15 +22,16 @@ type callers struct {
 	next    time.Time // when all tokens may be read again
 }
 
-func newCallers(s *Store) *callers { return &callers{store: s, known: map[string]tokenJSON{}} }
+// NewCallers returns the callers of a store.
+func NewCallers(s *Store) *Callers { return &Callers{store: s, known: map[string]tokenJSON{}} }
 
 // lookAgain is how long a new token may be unknown to an address that guesses.
 const lookAgain = time.Second
 
-// find returns whose token it is. It may have been revoked since this process met
+// Find returns whose token it is. It may have been revoked since this process met
 // it: Store.Authenticate tells. The error is ErrToken if it is nobody's, and wait
 // then says how long its address must wait before the next one.
-func (c *callers) find(ctx context.Context, bearer, remote string, now time.Time) (t Token, wait time.Duration, err error) {
+func (c *Callers) Find(ctx context.Context, bearer, remote string, now time.Time) (t Token, wait time.Duration, err error) {
 	id, secret, ok := splitBearer(bearer)
 	if !ok {
 		return t, c.guesses.Wrong(remote, now), ErrToken
@@ -55,13 +53,13 @@ func (c *callers) find(ctx context.Context, bearer, remote string, now time.Time
 			c.guesses.Right(remote)
 		}
 	}
-	if subtle.ConstantTimeCompare([]byte(hashOf(secret)), []byte(j.Hash)) != 1 {
+	if !j.is(secret) {
 		return t, c.guesses.Wrong(remote, now), ErrToken
 	}
-	return j.token(id), 0, nil
+	return j.token(id, secret), 0, nil
 }
 
-func (c *callers) met(id string) (tokenJSON, bool) {
+func (c *Callers) met(id string) (tokenJSON, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	j, ok := c.known[id]
@@ -69,7 +67,7 @@ func (c *callers) met(id string) (tokenJSON, bool) {
 }
 
 // meet looks for one token.
-func (c *callers) meet(ctx context.Context, id string) error {
+func (c *Callers) meet(ctx context.Context, id string) error {
 	j, err := c.store.token(ctx, id)
 	if errors.Is(err, ErrToken) {
 		return nil
@@ -85,7 +83,7 @@ func (c *callers) meet(ctx context.Context, id string) error {
 
 // meetAll reads all tokens, unless that has just been done. Those who come while it
 // is done wait for it.
-func (c *callers) meetAll(ctx context.Context, now time.Time) error {
+func (c *Callers) meetAll(ctx context.Context, now time.Time) error {
 	c.reading.Lock()
 	defer c.reading.Unlock()
 	if now.Before(c.next) {
@@ -102,8 +100,8 @@ func (c *callers) meetAll(ctx context.Context, now time.Time) error {
 	return nil
 }
 
-// forget is for a token that has turned out to be revoked.
-func (c *callers) forget(id string) {
+// Forget is for a token that has turned out to be revoked.
+func (c *Callers) Forget(id string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	delete(c.known, id)
