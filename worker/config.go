@@ -54,6 +54,10 @@ type Config struct {
 	RequireDurable bool
 
 	ResendUnknown bool // With ignore_existing: send again what reading cannot find. Default: park it.
+
+	// Unhurried looks around rarely, for tests in virtual time (enqueue/enqueuetest): there
+	// looking takes all the time. What is decided does not depend on it. Default: shipped pace.
+	Unhurried bool
 }
 
 // Check says everything that is wrong with the configuration, as New would, and

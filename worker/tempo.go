@@ -27,3 +27,15 @@ var shippedTempo = tempo{
 	tasks:  150 * time.Millisecond,
 	due:    time.Second,
 }
+
+// unhurriedTempo is that of Config.Unhurried.
+var unhurriedTempo = tempo{
+	idle:   10 * time.Minute,
+	chores: 15 * time.Second,
+	sweep:  time.Hour,
+	trim:   time.Hour,
+	beat:   10 * time.Second, // soon enough for those who ask whether a worker is there (absence in package ledger)
+	watch:  5 * time.Minute,
+	tasks:  15 * time.Second,
+	due:    30 * time.Second,
+}

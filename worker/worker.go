@@ -59,6 +59,9 @@ func New(ctx context.Context, cfg Config) (*Worker, error) {
 		pulse:  &pulse{},
 		health: health{log: cfg.Log, place: redisconn.Place(cfg.Redis)},
 	}
+	if cfg.Unhurried {
+		w.tempo = unhurriedTempo
+	}
 	w.rdb = redisconn.New(tellConnected(cfg.Redis, w.pulse.connected))
 	w.asynqRedis = newAsynqRedis(cfg.Redis, &w.health)
 	if redisconn.Unverified(cfg.Redis) {

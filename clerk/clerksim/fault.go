@@ -203,7 +203,7 @@ func (s *Sim) AddFaults(rules ...Rule) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	since := time.Since(s.start)
+	since := s.now().Sub(s.start)
 	for _, r := range rules {
 		if r.Until > 0 {
 			r.Until += since
@@ -219,7 +219,7 @@ func (s *Sim) AddFaults(rules ...Rule) error {
 func (s *Sim) Faults() []Rule {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	since := time.Since(s.start)
+	since := s.now().Sub(s.start)
 	var out []Rule
 	for _, r := range slices.Concat(s.outages, s.injected, s.rules) {
 		if r.Times < 0 || r.Until > 0 && since >= r.Until {
@@ -246,7 +246,7 @@ func (s *Sim) Outage(d time.Duration, f Fault) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	from := time.Since(s.start)
+	from := s.now().Sub(s.start)
 	s.outages = append(s.outages, Rule{Fault: f, From: from, Until: from + d})
 }
 
@@ -271,7 +271,7 @@ func (s *Sim) faultOf(req Request, dice *rand.Rand) Fault {
 func (s *Sim) struck(op Op, rules *[]Rule, dice *rand.Rand) (Fault, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	since := time.Since(s.start)
+	since := s.now().Sub(s.start)
 	*rules = slices.DeleteFunc(*rules, func(r Rule) bool {
 		return r.Times < 0 || r.Until > 0 && since >= r.Until
 	})

@@ -7,18 +7,20 @@ import (
 	"time"
 )
 
-// Sim is one simulated Clerk instance. It is safe for concurrent use. Inside a
-// testing/synctest bubble it must be made in that bubble and closed before the
-// bubble ends.
+// Sim is one simulated Clerk instance. It is safe for concurrent use. To be dialed
+// inside a testing/synctest bubble it must be made in that bubble and closed before
+// the bubble ends; ServeHTTP may be called in a bubble and outside of it.
 type Sim struct {
-	done  chan struct{} // closed by Close: every sleep ends
+	done  chan struct{} // closed by Close
 	close sync.Once
 	pipe  pipe
+	rests rests
 
 	mu       sync.Mutex
 	cfg      Config
 	initial  Config // cfg as it was given
 	start    time.Time
+	latest   time.Time // that now has returned
 	dice     *dice
 	limiters map[Endpoint]*gate
 	rows     rows
@@ -66,7 +68,7 @@ func (s *Sim) Reset() {
 	defer s.mu.Unlock()
 	cfg := s.initial
 	s.cfg.ClockOffset, s.cfg.Switches.Lag = cfg.ClockOffset, cfg.Switches.Lag
-	s.start = time.Now()
+	s.start = s.now()
 	s.dice = newDice(cfg.Seed)
 	s.rows, s.users, s.expiry = rows{}, nil, nil
 	s.byID, s.people = make(map[string]*invitation), make(map[string]*person)
@@ -86,6 +88,7 @@ func (s *Sim) Reset() {
 func (s *Sim) Close() {
 	s.close.Do(func() {
 		close(s.done)
+		s.rests.end()
 		s.pipe.shut()
 	})
 }
@@ -168,10 +171,9 @@ func (p *person) tally(status uint8, n int) {
 }
 
 // tick brings the state up to now and returns it: what is past its expiry
-// expires. Every method that reads or writes invitations begins with it. Its
-// time never goes back, even when the machine's clock is set back.
+// expires. Every method that reads or writes invitations begins with it.
 func (s *Sim) tick() time.Time {
-	now := s.start.Add(time.Since(s.start))
+	now := s.now()
 	ms := s.clerks(now)
 	for len(s.expiry) > 0 && s.expiry[0].at <= ms {
 		e := heap.Pop(&s.expiry).(expiry)
@@ -182,15 +184,27 @@ func (s *Sim) tick() time.Time {
 	return now
 }
 
+// now never goes back, even when the machine's clock is set back. It goes by the
+// clock's hands: a bubble's monotonic clock and that outside of it have nothing in
+// common.
+func (s *Sim) now() time.Time {
+	if now := time.Now().Round(0); now.After(s.latest) {
+		s.latest = now
+	}
+	return s.latest
+}
+
 // sleep waits for d and reports whether the Sim is still open after it. It does
 // not end when the client goes away: Clerk finishes what it has received.
 func (s *Sim) sleep(d time.Duration) bool {
 	if d > 0 {
 		t := time.NewTimer(d)
 		defer t.Stop()
+		ended, over := s.rests.begin()
+		defer over()
 		select {
 		case <-t.C:
-		case <-s.done:
+		case <-ended:
 		}
 	}
 	select {
@@ -198,6 +212,42 @@ func (s *Sim) sleep(d time.Duration) bool {
 		return false
 	default:
 		return true
+	}
+}
+
+// rests are the sleeps that Close ends. Each has a channel of its own: one that was
+// made outside of a bubble would stop the bubble's clock.
+type rests struct {
+	mu    sync.Mutex
+	ended bool
+	all   map[chan struct{}]struct{}
+}
+
+func (r *rests) begin() (ended <-chan struct{}, over func()) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	c := make(chan struct{})
+	if r.ended {
+		close(c)
+		return c, func() {}
+	}
+	if r.all == nil {
+		r.all = map[chan struct{}]struct{}{}
+	}
+	r.all[c] = struct{}{}
+	return c, func() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		delete(r.all, c)
+	}
+}
+
+func (r *rests) end() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.ended = true
+	for c := range r.all {
+		close(c)
 	}
 }
 

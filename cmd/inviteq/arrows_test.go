@@ -59,6 +59,9 @@ type arrow struct {
 	imports []string
 }
 
+// testKit is for other people's tests: it stands above both sides, as cmd does.
+const testKit = "enqueue/enqueuetest"
+
 // arrows are those of the design; the first entry that a package lies within
 // counts. Programs (package main) wire, and may import anything.
 var arrows = []arrow{
@@ -70,6 +73,7 @@ var arrows = []arrow{
 	{"clerk/clerksim", []string{"clerk/clerksim/..."}},
 	{"clerk", []string{"clerk/..."}},
 	{"worker", []string{"tasks", "tasks/access", "tasks/ledger", "tasks/redisconn", "tasks/show", "clerk", "worker/..."}},
+	{testKit, []string{"tasks", "tasks/ledger", "clerk", "clerk/clerksim", "worker", "worker/reconcile", "enqueue"}},
 	{"enqueue", []string{"tasks", "tasks/access", "tasks/ledger", "tasks/redisconn", "enqueue/..."}},
 	{"cmd", []string{"cmd/...", "tasks/...", "clerk/...", "worker/...", "enqueue/..."}},
 }
@@ -103,11 +107,27 @@ func TestImportArrows(t *testing.T) {
 // Redis of demo and tests, out of the packages that deliver.
 func TestShippedCodeDoesNotSimulate(t *testing.T) {
 	for path, p := range packages(t) {
-		if p.Name == "main" || within(path, "cmd") || within(path, "clerk/clerksim") {
+		if p.Name == "main" || within(path, "cmd") || within(path, "clerk/clerksim") || within(path, testKit) {
 			continue
 		}
 		for _, below := range p.Deps {
 			if below == ours+"/clerk/clerksim" || strings.HasPrefix(below, "github.com/alicebob/miniredis") {
+				t.Errorf("%s pulls in %s", path, below)
+			}
+		}
+	}
+}
+
+// TestNoTestFrameworkInPrograms keeps the test kit, and what it brings along, where
+// tests are.
+func TestNoTestFrameworkInPrograms(t *testing.T) {
+	forTests := []string{testKit, "tasks/ledger/redistest", "clerk/clerksim/javascript", "cmd/bench", "cmd/mutants"}
+	for path, p := range packages(t) {
+		if slices.ContainsFunc(forTests, func(allowed string) bool { return within(path, allowed) }) {
+			continue
+		}
+		for _, below := range p.Deps {
+			if within(below, "testing") || within(below, ours+"/"+testKit) || within(below, "github.com/stretchr/testify") {
 				t.Errorf("%s pulls in %s", path, below)
 			}
 		}

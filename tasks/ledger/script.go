@@ -9,8 +9,6 @@ import (
 	"strings"
 
 	"github.com/redis/go-redis/v9"
-
-	"github.com/inviteq/inviteq/tasks/ledger/policy"
 )
 
 //go:embed *.lua
@@ -51,21 +49,21 @@ func (l *Ledger) loadScripts() error {
 	return nil
 }
 
-// source is a script with its parts before it, and its keys spelt.
+// source is a script with its parts before it, and its keys spelt. The table of keys
+// comes too if it also chooses keys as it runs.
 func (l *Ledger) source(name string) (string, error) {
 	var src strings.Builder
 	for _, part := range append(slices.Clone(parts[name]), name) {
-		body := policy.Lua
-		if part != policyPart {
-			b, err := scripts.ReadFile(part + ".lua")
-			if err != nil {
-				return "", err
-			}
-			body = string(b)
+		body, err := l.keys.spelt(part)
+		if err != nil {
+			return "", err
 		}
 		src.WriteString(body)
 	}
-	return l.keys.spell(src.String())
+	if strings.Contains(src.String(), "K[") {
+		return l.keys.prelude() + src.String(), nil
+	}
+	return src.String(), nil
 }
 
 func header(name string) string {
