@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/hibiken/asynq"
 	"github.com/redis/go-redis/v9"
@@ -59,27 +60,36 @@ func (p *program) warnTask(err error) {
 	}
 }
 
-// hint says why nothing is being sent, if nothing is: no worker is running, a
-// lane is paused, or Clerk refuses the workers.
+// hint says why nothing is being sent, if nothing is.
 func (p *program) hint(ctx context.Context, conn *connection) {
+	for _, why := range p.obstacles(ctx, conn) {
+		p.console.note("%s", why)
+	}
+}
+
+// obstacles are why nothing, or not all, is being sent: no worker is running, a lane or
+// an import is paused, or Clerk refuses the workers.
+func (p *program) obstacles(ctx context.Context, conn *connection) (all []string) {
+	say := func(format string, args ...any) { all = append(all, fmt.Sprintf(format, args...)) }
 	if n, err := conn.workers(ctx); err == nil && n == 0 {
-		p.console.note("No worker is running for this instance, so nothing is sent yet: start one with `inviteq worker`.")
+		say("No worker is running for this instance, so nothing is sent yet: start one with `inviteq worker`.")
 	}
 	o, err := conn.ledger.Overview(ctx, ledger.Now)
 	if err != nil {
-		return // The command has its own error to tell.
+		return all // The command has its own error to tell.
 	}
 	for _, lane := range tasks.Lanes {
 		if since, ok := o.Paused[lane]; ok {
-			p.console.note("The %s lane was paused %s; `inviteq resume --lane %s` resumes it.", lane, show.Ago(o.At, since), lane)
+			say("The %s lane was paused %s; `inviteq resume --lane %s` resumes it.", lane, show.Ago(o.At, since), lane)
 		}
 	}
 	if o.Stopped > 0 && o.Shelved > 0 {
-		p.console.note("%s of %s paused or held wait; `inviteq imports` lists them.", show.Count(o.Shelved, "invite"), show.Count(o.Stopped, "import"))
+		say("%s of %s paused or held wait; `inviteq imports` lists them.", show.Count(o.Shelved, "invite"), show.Count(o.Stopped, "import"))
 	}
 	if o.Closed.Closed() {
-		p.console.note("Nothing is sent (%s). %s", o.Closed.Why, o.Closed.Why.Entry())
+		say("Nothing is sent (%s). %s", o.Closed.Why, o.Closed.Why.Entry())
 	}
+	return all
 }
 
 // workers returns how many workers of this instance have been alive in the last

@@ -25,6 +25,7 @@ type grammar struct {
 	API    apiCommand     `cmd:"" name:"api" group:"produce" help:"Serve the HTTP API, and manage its tokens."`
 	Invite invitesCommand `cmd:"" group:"produce" help:"Invite one person, or a few."`
 	Import importCommand  `cmd:"" group:"produce" help:"Invite the people on a list."`
+	MCP    mcpCommand     `cmd:"" name:"mcp" group:"produce" help:"Let agents look and, with your approval, invite (Model Context Protocol)."`
 	Revoke revokeCommand  `cmd:"" group:"produce" help:"Take an invite back, sent or not."`
 
 	Status  statusCommand  `cmd:"" group:"ask" help:"Show what became of an invite or an import, or count all invites."`
