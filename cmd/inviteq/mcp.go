@@ -28,9 +28,9 @@ type mcpCommand struct {
 }
 
 func (mcpCommand) Help() string {
-	return `Serves the Model Context Protocol, so that an agent can look: status, imports, quota, explain. With --write it can invite people and take invites back, in two steps each: a preview says how many people it is about and what would become of them, and names a plan; applying the plan does it. A plan about more people than --approve-above waits until you approve it here. Who is invited waits --hold before the first mail goes, and can be taken back until then. Repeated calls do nothing twice. Addresses are masked in every answer.
+	return `Serves the Model Context Protocol, so that an agent can look: status, imports, quota, explain. With --write it can invite people and take invites back, in two steps each: a preview says how many people it is about and what would become of them, and names a plan; applying the plan does it. A plan about more people than --approve-above waits until you approve it here. The first mail waits for --hold, and until then all of it can be taken back. Repeated calls do nothing twice. Addresses are masked in every answer.
 
-What is invited is decided by an agent, how is decided by you: --redirect-url, --metadata and --expires-in-days are the same for everybody.
+What is invited is the agent's choice, the rest is yours: --redirect-url, --metadata and --expires-in-days are the same for all of them.
 
 Examples:
 
@@ -47,7 +47,7 @@ type mcpServeCommand struct {
 	AllowDomain   []string      `placeholder:"DOMAIN" help:"Agents may invite addresses of this domain only. Repeatable. Without it: of any domain."`
 	Name          string        `default:"mcp" placeholder:"NAME" help:"Who asks, as it is shown with imports and plans."`
 	RedirectURL   string        `placeholder:"URL" help:"Where the link in the mails leads."`
-	Metadata      string        `placeholder:"JSON" help:"The public_metadata of everybody who is invited."`
+	Metadata      string        `placeholder:"JSON" help:"The public_metadata of all who are invited."`
 	ExpiresInDays string        `placeholder:"DAYS" help:"How long the links are valid, 1 to 365 days. Defaults to Clerk's 30."`
 	ClerkAPIURL   string        `name:"clerk-api-url" variable:"CLERK_API_URL" default:"https://api.clerk.com/v1" placeholder:"URL" help:"Where Clerk is. It is asked for previews only, and only if there is CLERK_SECRET_KEY."`
 	instanceFlag
@@ -119,7 +119,7 @@ type mcpTools struct {
 
 const mcpLooking = `inviteq delivers invitations through Clerk. Its quotas are small (350 people an hour), so what is accepted may wait: status and explain say for how long and why. Addresses are masked in every answer.`
 
-const mcpWriting = ` To invite people or to take invites back, make a preview, show it to the person who asked you, and apply the plan that it names. Applying it again does nothing. Never apply a plan that nobody has seen.`
+const mcpWriting = ` To invite people or to take invites back, make a preview, show it to the person who asked you, then apply the plan that it names. Applying it again does nothing. Never apply a plan that nobody has seen.` //nolint:gosec // no credentials
 
 // server has the tools. What each is annotated with is true of it.
 func (t *mcpTools) server(write bool) *mcp.Server {

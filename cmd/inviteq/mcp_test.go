@@ -45,7 +45,9 @@ func (w *world) agent(t *testing.T, args ...string) *agentTo {
 	fromServer, toAgent := io.Pipe()
 	a := &agentTo{t: t, heard: new(bytes.Buffer), logged: new(lockedBuffer)}
 	done := make(chan int, 1)
-	go func() { done <- run(t.Context(), append([]string{"mcp"}, args...), w.env, fromAgent, toAgent, a.logged) }()
+	go func() {
+		done <- run(t.Context(), append([]string{"mcp"}, args...), w.env, fromAgent, toAgent, a.logged)
+	}()
 	client := mcp.NewClient(&mcp.Implementation{Name: "test", Version: "1"}, nil)
 	var err error
 	a.session, err = client.Connect(t.Context(), &mcp.IOTransport{Reader: fromServer, Writer: toServer}, nil)
@@ -68,19 +70,19 @@ func (a *agentTo) call(tool string, args map[string]any) (map[string]any, string
 	if err != nil {
 		a.t.Fatalf("%s: %v", tool, err)
 	}
-	text := ""
+	var text strings.Builder
 	for _, c := range r.Content {
 		if c, ok := c.(*mcp.TextContent); ok {
-			text += c.Text
+			text.WriteString(c.Text)
 		}
 	}
-	a.heard.WriteString(text + "\n")
+	a.heard.WriteString(text.String() + "\n")
 	if r.IsError {
-		return nil, text
+		return nil, text.String()
 	}
 	var out map[string]any
-	if err := json.Unmarshal([]byte(text), &out); err != nil {
-		a.t.Fatalf("%s: %v in %s", tool, err, text)
+	if err := json.Unmarshal([]byte(text.String()), &out); err != nil {
+		a.t.Fatalf("%s: %v in %s", tool, err, text.String())
 	}
 	return out, ""
 }
