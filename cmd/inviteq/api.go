@@ -44,6 +44,7 @@ type apiFlags struct {
 	MaxWaiting     int64  `default:"2000000" placeholder:"INVITES" help:"The most invites of the instance that may wait when a list comes, its own included."`
 	APITLSCertFile string `name:"api-tls-cert-file" placeholder:"FILE" help:"The certificate of the API, for TLS: PEM, the whole chain. It is read again when it has changed. Without one the API speaks plain http, which needs a TLS proxy in front unless it stays on this machine."`
 	APITLSKeyFile  string `name:"api-tls-key-file" placeholder:"FILE" help:"The certificate's key, PEM."`
+	APIAgents      bool   `name:"api-agents" help:"Serve agents at /mcp (Model Context Protocol), as inviteq mcp does, for tokens of the scope instance: viewers look, operators also invite and revoke, in two steps."`
 	proxiesFlag
 }
 
@@ -54,6 +55,7 @@ const apiGrace = 15 * time.Second
 type apiSettings struct {
 	api    api.Config
 	server listen.Config
+	agents bool
 }
 
 // config understands the flags and adds to the complaints.
@@ -65,7 +67,7 @@ func (f apiFlags) config(all *complaints, log zerolog.Logger) apiSettings {
 		Name: "api", TLS: serverTLS(all, "api", f.APITLSCertFile, f.APITLSKeyFile, log), Log: log, Proxies: f.proxies(all),
 		Full: http.HandlerFunc(api.Busy), Probes: []string{api.HealthPath}, Grace: apiGrace,
 	}
-	return apiSettings{server: server, api: api.Config{
+	return apiSettings{server: server, agents: f.APIAgents, api: api.Config{
 		MaxRows: f.ImportMaxRows, MaxWaiting: f.MaxWaiting,
 		RateLimit: setting(all, "api-rate", f.APIRate, func(s string) (float64, error) {
 			if s == "none" {
@@ -103,12 +105,12 @@ func (f workerAPI) config(all *complaints, log zerolog.Logger) apiSettings {
 
 // serve starts the API unless it is off. stop ends it and returns how it ended;
 // it ends with the context, too.
-func (f workerAPI) serve(ctx context.Context, cfg apiSettings, w worker.Config, start *zerolog.Event) (stop func() error, err error) {
+func (f workerAPI) serve(ctx context.Context, p *program, cfg apiSettings, w worker.Config, start *zerolog.Event) (stop func() error, err error) {
 	if f.APIAddr == "off" {
 		return func() error { return nil }, nil
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	served, err := startAPI(ctx, f.APIAddr, cfg, w.Redis, w.Ledger.Instance, &asker{w.Clerk, lookingShare(w.Ledger.Limits.Other)})
+	served, err := p.startAPI(ctx, f.APIAddr, cfg, w.Redis, w.Ledger.Instance, &asker{w.Clerk, lookingShare(w.Ledger.Limits.Other)})
 	if err != nil {
 		cancel()
 		return nil, err
@@ -148,7 +150,7 @@ func (c *apiServeCommand) Run(ctx context.Context, p *program) error {
 	if look != nil {
 		defer look.clerk.Close()
 	}
-	served, err := startAPI(ctx, c.APIAddr, cfg, opts, instance, look)
+	served, err := p.startAPI(ctx, c.APIAddr, cfg, opts, instance, look)
 	if err != nil {
 		return err
 	}
@@ -167,7 +169,7 @@ type servedAPI struct {
 }
 
 // startAPI listens and serves, with a connection to Redis of its own.
-func startAPI(ctx context.Context, addr string, cfg apiSettings, opts *redis.UniversalOptions, instance string, look *asker) (*servedAPI, error) {
+func (p *program) startAPI(ctx context.Context, addr string, cfg apiSettings, opts *redis.UniversalOptions, instance string, look *asker) (*servedAPI, error) {
 	l, err := new(net.ListenConfig).Listen(ctx, "tcp", addr)
 	if err != nil {
 		return nil, fmt.Errorf("cannot listen on %s (%v): choose another --api-addr ($INVITEQ_API_ADDR)", addr, innermost(err))
@@ -187,6 +189,9 @@ func startAPI(ctx context.Context, addr string, cfg apiSettings, opts *redis.Uni
 	cfg.api.Client, cfg.api.Ledger, cfg.api.Audit = conn.client, conn.ledger, audit.write
 	if look != nil {
 		cfg.api.Preflight = look.over(conn.ledger)
+	}
+	if cfg.agents {
+		cfg.api.Agents = p.agentsOverHTTP(conn, look, log)
 	}
 	a, err := api.New(cfg.api)
 	if err != nil {

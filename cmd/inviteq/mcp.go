@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"net/http"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
@@ -16,6 +18,7 @@ import (
 	"github.com/inviteq/inviteq/cmd/inviteq/agent"
 	"github.com/inviteq/inviteq/enqueue"
 	"github.com/inviteq/inviteq/tasks"
+	"github.com/inviteq/inviteq/tasks/access"
 	"github.com/inviteq/inviteq/tasks/ledger"
 	"github.com/inviteq/inviteq/tasks/show"
 )
@@ -86,8 +89,10 @@ func (c *mcpServeCommand) Run(ctx context.Context, p *program) error {
 		defer look.clerk.Close()
 		cfg.Forecast = look.forAgents(conn.ledger)
 	}
-	log := zerolog.New(p.console.err).With().Timestamp().Str("by", c.Name).Logger() // Standard output is the agent's.
-	tools := mcpTools{p: p, conn: conn, plans: agent.NewPlans(cfg), log: log}
+	tools := mcpTools{
+		p: p, conn: conn, plans: agent.NewPlans(cfg), act: access.Act{Who: c.Name, Via: access.ViaAgent},
+		log: zerolog.New(p.console.err).With().Timestamp().Logger(), // Standard output is the agent's.
+	}
 	err = tools.server(c.Write).Run(ctx, &mcp.IOTransport{Reader: io.NopCloser(p.console.in), Writer: keepOpen{p.console.out}})
 	if ctx.Err() != nil || errors.Is(err, io.EOF) {
 		return nil
@@ -114,6 +119,7 @@ type mcpTools struct {
 	p     *program
 	conn  *connection
 	plans *agent.Plans
+	act   access.Act // who asks
 	log   zerolog.Logger
 }
 
@@ -163,12 +169,17 @@ func addTool[In, Out any](s *mcp.Server, t *mcpTools, name, description string, 
 	mcp.AddTool(s, &mcp.Tool{Name: name, Description: description, Annotations: notes}, func(ctx context.Context, _ *mcp.CallToolRequest, in In) (*mcp.CallToolResult, Out, error) {
 		began := time.Now()
 		out, err := do(ctx, in)
-		line := t.log.Info().Str("tool", name).Dur("took_ms", time.Since(began)).Bool("ok", err == nil)
+		line := t.log.Info().Str("by", t.act.Who).Str("tool", name).Dur("took_ms", time.Since(began)).Bool("ok", err == nil)
 		switch o := any(out).(type) {
 		case agent.Plan:
 			line = line.Str("plan", o.ID).Int("people", o.People).Int("refused", len(o.Refused)).Bool("needs_approval", o.NeedsApproval)
 		case agent.Applied:
 			line = line.Str("plan", o.ID).Int("people", o.People).Bool("applied_before", o.Before).Str("import", o.Import)
+			if err == nil && !o.Before {
+				act := t.act
+				act.What, act.About, act.Count = string(o.Kind), o.ID, o.People
+				err = t.conn.tokens().Note(context.WithoutCancel(ctx), act)
+			}
 		}
 		line.Msg("agent")
 		if err != nil {
@@ -177,6 +188,37 @@ func addTool[In, Out any](s *mcp.Server, t *mcpTools, name, description string, 
 		return nil, out, err
 	})
 }
+
+// agentsOverHTTP serves the agents that come with a token: those that may act can
+// invite. They share their plans by the name of the token.
+func (p *program) agentsOverHTTP(conn *connection, look *asker, log zerolog.Logger) func(access.Token) http.Handler {
+	store := agent.NewStore(conn.rdb, conn.ledger.Instance())
+	var mu sync.Mutex
+	plans := map[string]*agent.Plans{}
+	return func(token access.Token) http.Handler {
+		mu.Lock()
+		defer mu.Unlock()
+		if plans[token.Name] == nil {
+			cfg := agent.Config{
+				Client: conn.client, Ledger: conn.ledger, Store: store, Owner: token.Name,
+				ApproveAbove: mcpApproveAbove, Hold: mcpHold,
+			}
+			if look != nil {
+				cfg.Forecast = look.forAgents(conn.ledger)
+			}
+			plans[token.Name] = agent.NewPlans(cfg)
+		}
+		tools := mcpTools{p: p, conn: conn, plans: plans[token.Name], log: log, act: access.Act{Who: token.Name, TokenID: token.ID, Via: access.ViaAgent}}
+		server := tools.server(token.Acts())
+		return mcp.NewStreamableHTTPHandler(func(*http.Request) *mcp.Server { return server }, &mcp.StreamableHTTPOptions{Stateless: true, JSONResponse: true})
+	}
+}
+
+// What inviteq mcp has flags for.
+const (
+	mcpApproveAbove = 20
+	mcpHold         = 10 * time.Minute
+)
 
 type mcpPlan struct {
 	Plan string `json:"plan" jsonschema:"as the preview names it"`
@@ -369,6 +411,11 @@ func (c *mcpDecision) decide(ctx context.Context, p *program, approve bool) erro
 	if err != nil {
 		return err
 	}
+	what := "reject plan"
+	if approve {
+		what = "approve plan"
+	}
+	p.audit(ctx, conn, what, r.ID, r.People)
 	_, err = fmt.Fprintf(p.console.out, "%s is %s: to %s %s, asked by %s.\n", r.ID, r.State(), r.Kind, show.Thousands(r.People)+" people", r.Owner)
 	return err
 }

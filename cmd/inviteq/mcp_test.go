@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"net/http"
 	"strings"
 	"sync"
 	"testing"
@@ -202,4 +203,73 @@ func TestAgentOnlyLooks(t *testing.T) {
 	}
 	wants(t, w.run("mcp", "--approve-above=-1", "--metadata", "x").stderr, "--approve-above", "--metadata")
 	wants(t, w.run("mcp", "approve", "plan_x").stderr, "no such plan")
+}
+
+// Over HTTP a token says who asks and what is allowed; a viewer only looks, and one of
+// scope own is refused.
+func TestAgentOverHTTP(t *testing.T) {
+	w := newWorld(t)
+	served := w.start("api", "--api-addr", "127.0.0.1:0", "--api-agents")
+	base := served.apiAddr(t)
+	tools := func(bearer string) (names []string, err error) {
+		client := mcp.NewClient(&mcp.Implementation{Name: "test", Version: "1"}, nil)
+		session, err := client.Connect(t.Context(), &mcp.StreamableClientTransport{
+			Endpoint: base + "/mcp", DisableStandaloneSSE: true, MaxRetries: -1,
+			HTTPClient: &http.Client{Transport: bearerTransport(bearer)},
+		}, nil)
+		if err != nil {
+			return nil, err
+		}
+		defer session.Close()
+		list, err := session.ListTools(t.Context(), nil)
+		if err != nil {
+			return nil, err
+		}
+		for _, tool := range list.Tools {
+			names = append(names, tool.Name)
+		}
+		if len(names) > 4 {
+			a := &agentTo{t: t, session: session, heard: new(bytes.Buffer), logged: new(lockedBuffer)}
+			plan, _ := a.call("invite_preview", map[string]any{"email_addresses": []string{"canary@example.com"}})
+			if applied, failed := a.call("invite_apply", map[string]any{"plan": plan["plan"]}); failed != "" || applied["people"] != 1.0 {
+				t.Errorf("applied: %v %s", applied, failed)
+			}
+		}
+		return names, nil
+	}
+	for _, test := range []struct {
+		token []string
+		want  int
+	}{
+		{[]string{"looks", "--role", "viewer", "--scope", "instance"}, 4},
+		{[]string{"acts", "--scope", "instance"}, 8},
+		{[]string{"own"}, 0},
+	} {
+		bearer := strings.TrimSpace(w.ok(append([]string{"api", "token", "create"}, test.token...)...))
+		names, err := tools(bearer)
+		if len(names) != test.want || (err == nil) != (test.want > 0) {
+			t.Errorf("%v: tools %q, %v", test.token, names, err)
+		}
+	}
+	if _, err := tools("sk_test_inqnobody"); err == nil {
+		t.Error("a stranger was served")
+	}
+	wants(t, w.ok("audit", "log"), "acts", "invite", "agent")
+	if code := served.stop(); code != exitDone {
+		t.Errorf("the API left with exit code %d", code)
+	}
+	if strings.Contains(served.log.String(), "canary") {
+		t.Errorf("the log names somebody:\n%s", served.log)
+	}
+	if imports := objects(t, w.ok("imports", "--json")); len(imports) != 1 || imports[0]["owner"] != "acts" {
+		t.Errorf("imports are %v", imports)
+	}
+}
+
+type bearerTransport string
+
+func (b bearerTransport) RoundTrip(r *http.Request) (*http.Response, error) {
+	r = r.Clone(r.Context())
+	r.Header.Set("Authorization", "Bearer "+string(b))
+	return http.DefaultTransport.RoundTrip(r)
 }

@@ -114,7 +114,7 @@ func (c *workerCommand) Run(ctx context.Context, p *program) error {
 		defer stop()
 		start = start.Stringer("admin", admin.Addr())
 	}
-	stopAPI, err := c.workerAPI.serve(ctx, requests, cfg, start)
+	stopAPI, err := c.workerAPI.serve(ctx, p, requests, cfg, start)
 	if err != nil {
 		return err
 	}

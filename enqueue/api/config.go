@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -45,6 +46,10 @@ type Config struct {
 	// Preflight says what would become of a list of so many invites, by reads at
 	// Clerk. Defaults to nothing: then nobody can ask for it.
 	Preflight func(ctx context.Context, list iter.Seq2[tasks.Invite, error], size int) (Forecast, error)
+
+	// Agents, if set, answers the messages of agents with a token of the scope
+	// instance at AgentsPath (Model Context Protocol).
+	Agents func(access.Token) http.Handler
 
 	// MaxWaiting is how many invites of the instance may wait when a list comes,
 	// its own included. Defaults to no limit.

@@ -68,6 +68,7 @@ var routes = []route{
 	{"/v1/imports/{id}/revoke", http.MethodPost, nil, importing, (*exchange).revokeImport, "revoke import"},
 	{"/v1/imports/{id}/renew", http.MethodPost, nil, importing, (*exchange).renewImport, "renew import"},
 	{"/v1/imports/{id}/resume", http.MethodPost, nil, working, (*exchange).resumeImport, "resume import"},
+	{AgentsPath, http.MethodPost, (*exchange).readMessage, working, (*exchange).agents, ""},
 	{HealthPath, http.MethodGet, nil, nil, (*exchange).health, ""},
 	{"/openapi.yaml", http.MethodGet, nil, nil, func(*exchange) *answer {
 		return (&answer{status: http.StatusOK, raw: Document}).with("Content-Type", "application/yaml; charset=utf-8")
@@ -145,7 +146,7 @@ func (x *exchange) answer() (got *answer) {
 	if refused != nil {
 		return refused
 	}
-	if !x.token.Acts() && t.method != http.MethodGet {
+	if !x.token.Acts() && t.method != http.MethodGet && t.path != AgentsPath { // Agents are told what they may do.
 		return refuse(http.StatusForbidden, codeNotAllowed, "Not allowed", "This token has the role viewer: it may only look.")
 	}
 	// net/http would leave out what it cannot read, and a ?wait= or status= with it.

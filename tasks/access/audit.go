@@ -17,7 +17,7 @@ type Act struct {
 	At       time.Time
 	Who      string // The name of the token; of a command: the user of the operating system.
 	TokenID  string // tok_…; "" without one.
-	Via      string // ViaAPI, ViaPage or ViaCommand
+	Via      string // ViaAPI, ViaPage, ViaCommand or ViaAgent
 	Remote   string // The IP address of the peer; "" of a command.
 	What     string // What was done, in a word or two, such as "revoke" or "reveal".
 	About    string // An id, or a keyed hash of a person (ledger.Person).
@@ -30,6 +30,7 @@ const (
 	ViaAPI     = "api"
 	ViaPage    = "page"
 	ViaCommand = "command"
+	ViaAgent   = "agent"
 )
 
 // ActsKept is about how many lines the audit log keeps. `inviteq audit log` exports
