@@ -155,6 +155,7 @@ func (c *apiServeCommand) Run(ctx context.Context, p *program) error {
 		return err
 	}
 	log.Info().Str("version", version).Str("instance", instance).Str("redis", p.redisAddr).Stringer("api", served.addr).Msg("api starts")
+	defer supervised(ctx)()
 	err = served.wait()
 	if err == nil {
 		log.Info().Msg("api has left")

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/alecthomas/kong"
+	"github.com/joho/godotenv"
 )
 
 // environment is that of the process, as a value, so that a run can be tested.
@@ -22,6 +23,40 @@ func newEnvironment(environ []string) environment {
 		e[name] = value
 	}
 	return e
+}
+
+// readEnvFile adds the variables of a file that the environment does not have. The
+// file is needed before the command line can be read, because flags get their values
+// from variables.
+func (p *program) readEnvFile(args []string) error {
+	path := p.env[flagPrefix+"ENV_FILE"]
+	for i, arg := range args {
+		if value, ok := strings.CutPrefix(arg, "--env-file="); ok {
+			path = value
+		} else if arg == "--env-file" && i+1 < len(args) {
+			path = args[i+1]
+		} else if arg == "--" {
+			break
+		}
+	}
+	if path == "" {
+		return nil
+	}
+	read, err := godotenv.Read(path)
+	if err != nil {
+		// What it quotes may be a secret.
+		if _, isPath := errors.AsType[*os.PathError](err); !isPath {
+			err = errors.New("a line is not NAME=value")
+		}
+		return usagef("--env-file ($INVITEQ_ENV_FILE): %s cannot be read: %w", path, innermost(err))
+	}
+	for name, value := range read {
+		if _, known := p.env[name]; !known {
+			p.env[name] = value
+			p.fromFile[name] = true
+		}
+	}
+	return nil
 }
 
 // flagPrefix begins the variable of every flag that has no name of its own.
@@ -72,11 +107,18 @@ func (r resolver) Resolve(_ *kong.Context, _ *kong.Path, f *kong.Flag) (any, err
 	if name == "" || !ok || value == "" {
 		return nil, nil //nolint:nilnil // so says kong: no value, no error
 	}
-	if err := readable(f, value); err != nil {
-		r.complaints.add(fmt.Errorf("%s %w", name, err))
+	if err := wrongVariable(name, readable(f, value)); err != nil {
+		r.complaints.add(err)
 		return nil, nil //nolint:nilnil // reported with all others
 	}
 	return value, nil
+}
+
+func wrongVariable(name string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s %w", name, err)
 }
 
 // readable tells whether kong will be able to decode the value.

@@ -24,6 +24,7 @@ type healthCommand struct {
 	API     bool   `name:"api" help:"Ask inviteq api instead whether it reaches Redis."`
 	APIAddr string `name:"api-addr" default:"127.0.0.1:8081" placeholder:"HOST:PORT" help:"Where the API is."`
 	APITLS  string `name:"api-tls-cert-file" placeholder:"FILE" help:"The API's certificate, if it speaks TLS."`
+	jsonFlag
 }
 
 func (healthCommand) Help() string {
@@ -77,6 +78,9 @@ func (c *healthCommand) Run(ctx context.Context, p *program) error {
 		Workers            []string
 	}
 	body, err := io.ReadAll(io.LimitReader(response.Body, 1<<16))
+	if err == nil && c.JSON {
+		return c.printJSON(p, response.StatusCode, body)
+	}
 	switch {
 	case err != nil:
 		return fmt.Errorf("%s: the answer broke off: %w", url, innermost(err))
@@ -104,6 +108,17 @@ func (c *healthCommand) Run(ctx context.Context, p *program) error {
 		all = append(all, fmt.Errorf("not ready: %s: %s", what, ready.Problems[what]))
 	}
 	return errors.Join(all...)
+}
+
+// printJSON prints the answer as it is.
+func (c *healthCommand) printJSON(p *program, status int, body []byte) error {
+	answer := map[string]any{}
+	_ = json.Unmarshal(body, &answer) // the API's says no more than its status
+	answer["ready"] = status == http.StatusOK
+	if err := p.printJSON(answer); err != nil || status == http.StatusOK {
+		return err
+	}
+	return errTold
 }
 
 // nearest is the loopback address of a listener on every address.

@@ -98,10 +98,19 @@ func (c *importCommand) Run(ctx context.Context, p *program) error {
 		defer api.Close()
 		return r.preflight(ctx, api)
 	}
-	if err := r.enqueue(ctx); err != nil {
-		return err
+	err = r.enqueue(ctx)
+	if err == nil {
+		err = r.finish(ctx)
 	}
-	return r.finish(ctx)
+	if ctx.Err() != nil && r.ImportID != "" {
+		// Told to stop, it still says what has become of every row so far.
+		late, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
+		defer cancel()
+		if late := r.writeReport(late); late != nil {
+			err = errors.Join(err, late)
+		}
+	}
+	return err
 }
 
 // importRun is one run of the command.
@@ -368,7 +377,7 @@ func (r *importRun) finish(ctx context.Context) error {
 }
 
 func (r *importRun) writeReport(ctx context.Context) error {
-	if r.report == nil {
+	if r.report == nil || r.report.file == nil { // none was asked for, or it is written
 		return nil
 	}
 	if err := r.report.write(ctx, r); err != nil {

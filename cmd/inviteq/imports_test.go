@@ -144,3 +144,20 @@ func TestRenew(t *testing.T) {
 		t.Errorf("exit code %d", r.code)
 	}
 }
+
+// A command that is told to stop while it follows an import still writes its report.
+func TestReportOfAStoppedImport(t *testing.T) {
+	w := newWorld(t)
+	path := file(t, "list.csv", "email\ncanary.1@example.com\ncanary.2@example.com\n")
+	report := filepath.Join(t.TempDir(), "outcomes.csv")
+	b := w.start("import", path, "--import-id", "spring", "--wait", "--report", report)
+	eventually(t, "the import is followed", func() bool { return strings.Contains(b.log.String(), "No worker is running") })
+	if code := b.stop(); code != exitFailed {
+		t.Errorf("exit code %d", code)
+	}
+	text, err := os.ReadFile(report)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wants(t, string(text), "canary.1@example.com", "canary.2@example.com", "queued")
+}

@@ -33,6 +33,7 @@ func (f haltFlags) lanes() []tasks.Lane {
 type pauseCommand struct {
 	instanceFlag
 	haltFlags
+	jsonFlag
 }
 
 func (pauseCommand) Help() string {
@@ -56,6 +57,12 @@ func (c *pauseCommand) Run(ctx context.Context, p *program) error {
 		i, err := conn.client.PauseImport(ctx, c.ImportID)
 		if err == nil {
 			p.audit(ctx, conn, "pause import", i.ID, 0)
+		}
+		switch {
+		case err != nil:
+		case c.JSON:
+			err = p.printJSON(importOf(i))
+		default:
 			_, err = fmt.Fprintf(p.console.out, "%s is paused, with %s that wait; `inviteq resume --import-id %s` resumes it.\n",
 				i.ID, show.Count(i.States[tasks.Queued], "invite"), i.ID)
 		}
@@ -66,6 +73,12 @@ func (c *pauseCommand) Run(ctx context.Context, p *program) error {
 			return err
 		}
 		p.audit(ctx, conn, "pause lane", lane.String(), 0)
+		if c.JSON {
+			if err := p.printJSON(laneJSON{lane.String(), true}); err != nil {
+				return err
+			}
+			continue
+		}
 		fmt.Fprintf(p.console.out, "The %s lane is paused; `inviteq resume --lane %s` resumes it.\n", lane, lane)
 	}
 	return nil
@@ -74,6 +87,13 @@ func (c *pauseCommand) Run(ctx context.Context, p *program) error {
 type resumeCommand struct {
 	instanceFlag
 	haltFlags
+	jsonFlag
+}
+
+// laneJSON is a lane in --json. The keys are stable and always there.
+type laneJSON struct {
+	Lane   string `json:"lane"`
+	Paused bool   `json:"paused"`
 }
 
 func (resumeCommand) Help() string {
@@ -98,6 +118,12 @@ func (c *resumeCommand) Run(ctx context.Context, p *program) error {
 		if err == nil {
 			p.audit(ctx, conn, "resume import", i.ID, 0)
 			defer p.hint(ctx, conn)
+		}
+		switch {
+		case err != nil:
+		case c.JSON:
+			err = p.printJSON(importOf(i))
+		default:
 			_, err = fmt.Fprintf(p.console.out, "%s is %s.\n", i.ID, i.State)
 		}
 		return err
@@ -107,6 +133,12 @@ func (c *resumeCommand) Run(ctx context.Context, p *program) error {
 			return err
 		}
 		p.audit(ctx, conn, "resume lane", lane.String(), 0)
+		if c.JSON {
+			if err := p.printJSON(laneJSON{lane.String(), false}); err != nil {
+				return err
+			}
+			continue
+		}
 		fmt.Fprintf(p.console.out, "The %s lane is not paused.\n", lane)
 	}
 	return nil

@@ -44,7 +44,12 @@ type grammar struct {
 	Pause   pauseCommand   `cmd:"" group:"act" help:"Send nothing until resume."`
 	Resume  resumeCommand  `cmd:"" group:"act" help:"Undo pause."`
 
-	Version versionCommand `cmd:"" group:"about" help:"Show the version."`
+	Config     configCommand     `cmd:"" group:"about" help:"Show what is configured, and where each value comes from."`
+	Completion completionCommand `cmd:"" group:"about" help:"Print a script that completes commands in bash, zsh or fish."`
+	HelpFor    helpCommand       `cmd:"" name:"help" group:"about" help:"Show the help of a command, or a manual page of all."`
+	Version    versionCommand    `cmd:"" group:"about" help:"Show the version."`
+
+	EnvFile string `placeholder:"FILE" help:"Read variables from this file, one NAME=value a line. What the environment says goes first."`
 }
 
 var groups = []kong.Group{
@@ -64,6 +69,7 @@ REDIS_URL says where the queue is (default redis://127.0.0.1:6379/0; also rediss
 // program is one run of inviteq.
 type program struct {
 	env        environment
+	fromFile   map[string]bool // variables that --env-file has added
 	console    console
 	args       []string
 	complaints complaints
@@ -74,7 +80,7 @@ type program struct {
 
 func newProgram(environ []string, stdin io.Reader, stdout, stderr io.Writer) *program {
 	env := newEnvironment(environ)
-	return &program{env: env, console: newConsole(env, stdin, stdout, stderr)}
+	return &program{env: env, fromFile: map[string]bool{}, console: newConsole(env, stdin, stdout, stderr)}
 }
 
 // command is what a subcommand's struct does.
@@ -92,6 +98,9 @@ func (p *program) parse(args []string) (func(context.Context) error, error) {
 		args, out = []string{"--help"}, p.console.err
 	case len(args) == 1 && args[0] == "--version":
 		args = []string{"version"}
+	}
+	if err := p.readEnvFile(args); err != nil {
+		return nil, err
 	}
 	helped := false
 	parser, err := p.parser(out, func(int) { helped = true })

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/inviteq/inviteq/tasks"
 	"github.com/inviteq/inviteq/tasks/access"
 	"github.com/inviteq/inviteq/tasks/ledger"
 	"github.com/inviteq/inviteq/tasks/show"
@@ -43,7 +44,10 @@ func (f tokenFlags) connect(ctx context.Context, p *program) (conn *connection, 
 	return conn, role, scope, err
 }
 
-type apiTokenCreateCommand struct{ tokenFlags }
+type apiTokenCreateCommand struct {
+	tokenFlags
+	jsonFlag
+}
 
 func (apiTokenCreateCommand) Help() string {
 	return `The token is the last line, and all that is written to standard output. Only its hash is kept. Idempotency keys belong to the name and the scope, so they survive a new token of the same name and scope.
@@ -70,6 +74,12 @@ func (c *apiTokenCreateCommand) Run(ctx context.Context, p *program) error {
 		return err
 	}
 	p.audit(ctx, conn, "create token", t.ID, 0)
+	if c.JSON {
+		return p.printJSON(struct {
+			Token string `json:"token"`
+			tokenJSON
+		}{bearer, tokenOf(t)})
+	}
 	p.console.note("%s for %s (%s, scope %s). It is shown this once; `inviteq api token revoke %s` ends it.", t.ID, t.Name, t.Role, t.Scope, t.ID)
 	_, err = fmt.Fprintln(p.console.out, bearer)
 	return err
@@ -126,6 +136,12 @@ type tokenJSON struct {
 	UsedAt    *time.Time `json:"used_at"` // to the minute; null: never
 }
 
+func tokenOf(t access.Token) tokenJSON {
+	return tokenJSON{
+		ID: t.ID, Name: t.Name, Role: t.Role.String(), Scope: t.Scope.String(), CreatedAt: t.CreatedAt.UTC(), UsedAt: tasks.TimeOrNull(t.UsedAt),
+	}
+}
+
 // Run lists the tokens.
 func (c *apiTokenListCommand) Run(ctx context.Context, p *program) error {
 	conn, err := p.connect(ctx, c.Instance)
@@ -142,11 +158,7 @@ func (c *apiTokenListCommand) Run(ctx context.Context, p *program) error {
 	t.header("name", "id", "role", "scope", "created", "last used")
 	for _, token := range tokens {
 		if c.JSON {
-			j := tokenJSON{ID: token.ID, Name: token.Name, Role: token.Role.String(), Scope: token.Scope.String(), CreatedAt: token.CreatedAt.UTC()}
-			if !token.UsedAt.IsZero() {
-				j.UsedAt = new(token.UsedAt.UTC())
-			}
-			if err := p.printJSON(j); err != nil {
+			if err := p.printJSON(tokenOf(token)); err != nil {
 				return err
 			}
 			continue
@@ -166,6 +178,7 @@ func (c *apiTokenListCommand) Run(ctx context.Context, p *program) error {
 type apiTokenRevokeCommand struct {
 	Name string `arg:"" help:"The name of the tokens, or the id of one (tok_…)."`
 	instanceFlag
+	jsonFlag
 }
 
 func (apiTokenRevokeCommand) Help() string {
@@ -192,6 +205,12 @@ func (c *apiTokenRevokeCommand) Run(ctx context.Context, p *program) error {
 	}
 	for _, t := range gone {
 		p.audit(ctx, conn, "revoke token", t.ID, 0)
+		if c.JSON {
+			if err := p.printJSON(tokenOf(t)); err != nil {
+				return err
+			}
+			continue
+		}
 		if _, err := fmt.Fprintf(p.console.out, "%s (%s) is revoked\n", t.ID, t.Name); err != nil {
 			return err
 		}

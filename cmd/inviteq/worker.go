@@ -119,6 +119,7 @@ func (c *workerCommand) Run(ctx context.Context, p *program) error {
 		return err
 	}
 	start.Msg("worker starts")
+	defer supervised(ctx)()
 	err = errors.Join(w.Run(ctx), stopAPI())
 	if err == nil {
 		cfg.Log.Info().Msg("worker has left")
