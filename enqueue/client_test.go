@@ -39,7 +39,15 @@ func newSide(tb testing.TB) side {
 // sideOver has a client that enqueues over the given connection.
 func sideOver(tb testing.TB, conn *redis.Client) side {
 	tb.Helper()
-	rdb, instance := redistest.Shared(tb), redistest.Instance()
+	return sideBetween(tb, conn, redistest.Shared(tb))
+}
+
+// sideOn is all on one server.
+func sideOn(tb testing.TB, rdb *redis.Client) side { tb.Helper(); return sideBetween(tb, rdb, rdb) }
+
+func sideBetween(tb testing.TB, conn, rdb *redis.Client) side {
+	tb.Helper()
+	instance := redistest.Instance()
 	c, err := enqueue.New(enqueue.Config{Redis: conn, Instance: instance})
 	if err != nil {
 		tb.Fatal(err)

@@ -40,6 +40,7 @@ type Config struct {
 	ReconcileEvery     time.Duration // How often the newest invitations are compared. Defaults to 5 min; negative: never.
 	ReconcileFullEvery time.Duration // How often all are. Defaults to 24 h.
 	Retention          time.Duration // How long settled invites are remembered. Defaults to 90 days; negative: for ever.
+	StuckRetention     time.Duration // How long failed and parked invites are remembered. Defaults to a year; negative: for ever.
 	Tombstones         time.Duration // How long the ids of forgotten ones go on deduping. Defaults to a year.
 
 	Webhook *webhook.Sender // Where events are posted. Defaults to nowhere.
@@ -90,6 +91,7 @@ func (c Config) withDefaults() (Config, error) {
 	setDefault(&c.ReconcileEvery, 5*time.Minute)
 	setDefault(&c.ReconcileFullEvery, 24*time.Hour)
 	setDefault(&c.Retention, 90*24*time.Hour)
+	setDefault(&c.StuckRetention, 365*24*time.Hour)
 	setDefault(&c.Tombstones, 365*24*time.Hour)
 	setDefault(&c.Ledger.ClaimTTL, c.RequestTimeout+screenTimeout+claimMargin)
 	for name, n := range map[string]int{"Calls": c.Calls, "Concurrency": c.Concurrency, "MaxAttempts": c.MaxAttempts} {

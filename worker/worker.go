@@ -110,7 +110,10 @@ func (w *Worker) wire() {
 	}
 	w.pulse.wake = w.dispatcher.wake.nudge
 	w.sweep = &sweep{w.ledger, w.client, w.queues, &cfg.Observe, log, &w.tempo}
-	w.trim = &trim{w.ledger, log, cfg.Retention, cfg.Tombstones, &w.tempo}
+	w.trim = &trim{
+		ledger: w.ledger, inspector: asynq.NewInspectorFromRedisClient(w.rdb), queues: w.queues, log: log, tempo: &w.tempo,
+		retention: cfg.Retention, stuck: cfg.StuckRetention, tombstones: cfg.Tombstones,
+	}
 	w.schedule = &schedule{
 		ledger: w.ledger, clerk: cfg.Clerk, client: w.client, queue: w.queues.Control,
 		every: cfg.ReconcileEvery, fullEvery: cfg.ReconcileFullEvery, retention: cfg.Retention, facts: w.pulse.facts,

@@ -73,6 +73,9 @@ func TestLeastPrivilege(t *testing.T) {
 	worker.run("pause")
 	worker.run("resume")
 	worker.run("retry", "--state", "failed")
+	worker.run("export", "a@example.com")
+	worker.run("forget", "a@example.com", "--yes")
+	worker.run("audit", "log")
 	running.end(syscall.SIGTERM)
 	wants(t, running.log.String(), "worker has left")
 

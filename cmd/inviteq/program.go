@@ -40,6 +40,8 @@ type grammar struct {
 
 	Retry   retryCommand   `cmd:"" group:"act" help:"Queue failed, parked or rejected invites again."`
 	Release releaseCommand `cmd:"" group:"act" help:"Queue parked invites again, once you have fixed the cause."`
+	Forget  forgetCommand  `cmd:"" group:"act" help:"Remove a person from Redis, and from Clerk if told so, and prove it."`
+	Export  exportCommand  `cmd:"" group:"ask" help:"Print everything that is kept about a person."`
 	Renew   renewCommand   `cmd:"" group:"act" help:"Invite people anew whose invitation has expired, or is to be replaced."`
 	Pause   pauseCommand   `cmd:"" group:"act" help:"Send nothing until resume."`
 	Resume  resumeCommand  `cmd:"" group:"act" help:"Undo pause."`

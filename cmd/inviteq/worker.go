@@ -36,6 +36,7 @@ type workerCommand struct {
 	ReconcileEvery     string `default:"5m" placeholder:"DURATION" help:"How often the newest invitations are compared with Clerk's list; off disables it."`
 	ReconcileFullEvery string `default:"24h" placeholder:"DURATION" help:"How often all invitations are compared with Clerk's list."`
 	Retention          string `default:"2160h" placeholder:"DURATION" help:"How long a settled invite is remembered; 2160h is 90 days."`
+	StuckRetention     string `default:"8760h" placeholder:"DURATION" help:"How long an invite is remembered that failed or is parked, and nobody saw to; 8760h is a year. A worker warns thirty days before."`
 	Tombstones         string `default:"8760h" placeholder:"DURATION" help:"How long after that its id still prevents a second invite; 8760h is a year."`
 
 	WebhookURL          string `name:"webhook-url" placeholder:"URL" help:"Where events are posted, in the Standard Webhooks format. Needs INVITEQ_WEBHOOK_SECRET or INVITEQ_WEBHOOK_SECRET_FILE: whsec_…, or several separated by spaces, the newest first."`
@@ -155,6 +156,7 @@ func (c *workerCommand) config(p *program, pages adminPages) worker.Config {
 		ReconcileEvery:     setting(all, "reconcile-every", c.ReconcileEvery, spanOrOff),
 		ReconcileFullEvery: setting(all, "reconcile-full-every", c.ReconcileFullEvery, span),
 		Retention:          setting(all, "retention", c.Retention, span),
+		StuckRetention:     setting(all, "stuck-retention", c.StuckRetention, span),
 		Tombstones:         setting(all, "tombstones", c.Tombstones, span),
 		Webhook:            c.webhook(p),
 	}

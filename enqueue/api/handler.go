@@ -69,6 +69,8 @@ var routes = []route{
 	{"/v1/imports/{id}/renew", http.MethodPost, nil, importing, (*exchange).renewImport, "renew import"},
 	{"/v1/imports/{id}/resume", http.MethodPost, nil, working, (*exchange).resumeImport, "resume import"},
 	{AgentsPath, http.MethodPost, (*exchange).readMessage, working, (*exchange).agents, ""},
+	{"/v1/people/forget", http.MethodPost, (*exchange).readPerson, toil, (*exchange).forget, "forget"},
+	{"/v1/people/export", http.MethodPost, (*exchange).readPerson, toil, (*exchange).export, "export"},
 	{HealthPath, http.MethodGet, nil, nil, (*exchange).health, ""},
 	{"/openapi.yaml", http.MethodGet, nil, nil, func(*exchange) *answer {
 		return (&answer{status: http.StatusOK, raw: Document}).with("Content-Type", "application/yaml; charset=utf-8")

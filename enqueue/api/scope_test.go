@@ -214,3 +214,41 @@ func TestKeysOfBefore(t *testing.T) {
 		t.Errorf("a new request made %s", again.ID)
 	}
 }
+
+// TestForgetAndExport are for admins of the whole instance.
+func TestForgetAndExport(t *testing.T) {
+	s := newStage(t)
+	s.post("/v1/invitations", `{"email_address":"canary@example.com"}`, "Idempotency-Key", "order-1")
+	const body = `{"email_address":"canary@example.com"}`
+	for _, other := range []string{s.tokenOf("a", access.Admin, access.Own), s.tokenOf("b", access.Operator, access.Instance)} {
+		for _, path := range []string{"/v1/people/forget", "/v1/people/export"} {
+			if r := s.post(path, body, "Authorization", "Bearer "+other); r.status != 403 {
+				t.Errorf("%s: %d %s", path, r.status, r.body)
+			}
+		}
+	}
+	if r := s.post("/v1/people/export", body); r.status != 200 || !strings.Contains(r.body, "canary@example.com") || !strings.Contains(r.body, "order-1") {
+		t.Errorf("exported %d %s", r.status, r.body)
+	}
+	var got struct {
+		Done    bool
+		Invites []string
+	}
+	if s.post("/v1/people/forget", body).into(t, &got); !got.Done || len(got.Invites) != 1 {
+		t.Errorf("got %+v", got)
+	}
+	if r := s.get("/v1/invites/order-1"); r.status != 404 {
+		t.Errorf("afterwards: %d %s", r.status, r.body)
+	}
+	if s.post("/v1/people/forget", body).into(t, &got); !got.Done || len(got.Invites) != 0 {
+		t.Errorf("again: %+v", got)
+	}
+	acts, err := s.tokens().LastActs(t.Context(), 3)
+	if err != nil || len(acts) != 3 || acts[2].What != "export" || acts[1].What != "forget" || !strings.HasPrefix(acts[1].About, "person:") {
+		t.Errorf("audited %+v, %v", acts, err)
+	}
+	defer s.wrong()()
+	if r := s.post("/v1/people/forget", `{"email_address":"canary"}`); r.status != 422 {
+		t.Errorf("no address: %d %s", r.status, r.body)
+	}
+}

@@ -16,14 +16,17 @@ type Stranger struct {
 }
 
 // Adopt writes records for invitations that somebody else has created. It
-// returns how many were new.
+// returns how many were new. Those of people who have been forgotten since are left out.
 func (l *Ledger) Adopt(ctx context.Context, now time.Time, strangers ...Stranger) (int, error) {
 	if len(strangers) == 0 {
 		return 0, nil
 	}
+	strangers, err := l.remembered(ctx, strangers)
+	if err != nil || len(strangers) == 0 {
+		return 0, err
+	}
 	bodies := make([]string, len(strangers))
 	for n := range strangers {
-		var err error
 		if bodies[n], err = encodeContent(&strangers[n].Invite); err != nil {
 			return 0, err
 		}

@@ -47,6 +47,28 @@ func (l *Ledger) FollowEvents(ctx context.Context, from string) iter.Seq2[tasks.
 	}
 }
 
+// KeptEvents yields every event that is kept, the oldest first.
+func (l *Ledger) KeptEvents(ctx context.Context) iter.Seq2[tasks.Event, error] {
+	return func(yield func(tasks.Event, error) bool) {
+		for from := "-"; ; {
+			messages, err := l.rdb.XRangeN(ctx, l.keys.of("events"), from, "+", 1000).Result()
+			if err != nil {
+				yield(tasks.Event{}, err)
+				return
+			}
+			for _, m := range messages {
+				if !yield(parseEvent(m), nil) {
+					return
+				}
+				from = "(" + m.ID
+			}
+			if len(messages) == 0 {
+				return
+			}
+		}
+	}
+}
+
 // RecentEvents returns the last n events, the oldest first.
 func (l *Ledger) RecentEvents(ctx context.Context, n int) ([]tasks.Event, error) {
 	messages, err := l.rdb.XRevRangeN(ctx, l.keys.of("events"), "+", "-", int64(n)).Result()

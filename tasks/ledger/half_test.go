@@ -167,6 +167,9 @@ var work = map[string]func(t *testing.T, l *Ledger, b busyLedger) error{
 	"trim": func(t *testing.T, l *Ledger, b busyLedger) error {
 		return second(l.Trim(t.Context(), start, time.Hour, 10))
 	},
+	"forget": func(t *testing.T, l *Ledger, b busyLedger) error {
+		return second(l.ForgetInvite(t.Context(), start, b.queued))
+	},
 	"beat": func(t *testing.T, l *Ledger, b busyLedger) error { return second(l.Beat(t.Context(), start, "run2")) },
 	"recover": func(t *testing.T, l *Ledger, b busyLedger) error {
 		return l.Recover(t.Context(), start, Epoch{Start: start, End: start}, []time.Time{start})

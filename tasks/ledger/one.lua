@@ -20,7 +20,10 @@ local TASK_GRACE = 60000 -- as in lib.lua
 local stands = redis.call('HGET', K.meta, 'salt')
 if stands and stands ~= salt then return redis.error_reply('SALT is another one') end
 local old = made ~= '1' and redis.call('GET', K.tomb .. id)
-if old then return {-1, 0, old == hash and 0 or -1} end
+if old then
+  if string.sub(old, 1, 1) == '#' then hash = '#' .. redis.sha1hex(salt .. id .. hash) end -- forget.lua
+  return {-1, 0, old == hash and 0 or -1}
+end
 
 -- Its place: see enqueue in lib.lua.
 local later = ready ~= '0' and tonumber(ready) > t

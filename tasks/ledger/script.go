@@ -18,7 +18,7 @@ var scripts embed.FS
 var parts = map[string][]string{
 	"admit": nil, "one": nil, // They have no record to parse, and a producer waits for them.
 	"turn": {"lib", policyPart}, "settle": {"lib", policyPart, "libgate", "libtoken"}, "gate": {"lib", policyPart, "libgate"},
-	"topup": {"lib"}, "cancel": {"lib", "libcancel"}, "sweep": {"lib", "libcancel"}, "requeue": {"lib"}, "due": {"lib"}, "observe": {"lib"}, "spend": {"lib"}, "adopt": {"lib"}, "trim": {"lib"},
+	"topup": {"lib"}, "cancel": {"lib", "libcancel"}, "sweep": {"lib", "libcancel"}, "requeue": {"lib"}, "due": {"lib"}, "observe": {"lib"}, "spend": {"lib"}, "adopt": {"lib"}, "trim": {"lib", "libforget"}, "forget": {"lib", "libcancel", "libforget"},
 	"beat": {"lib"}, "recover": {"lib", policyPart}, "unwatch": {"lib"}, "wish": {"lib"}, "stop": {"lib"}, "reindex": {"lib"},
 	"note": nil,
 }

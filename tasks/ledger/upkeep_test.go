@@ -94,7 +94,7 @@ func TestNothingRemainsButTombstones(t *testing.T) {
 		}
 	}
 	for id, r := range audit(t, l) {
-		if !slices.Contains(trimmed, r.State) {
+		if !slices.Contains(Settled, r.State) {
 			t.Fatalf("%s is %s", id, r.State)
 		}
 	}
