@@ -156,10 +156,10 @@ func (c *Client) forgetTasks(ctx context.Context, f *Forgotten, e tasks.Email) e
 
 // keepOthers accepts what a task that is about to be deleted asks for other people.
 func (c *Client) keepOthers(ctx context.Context, t *asynq.TaskInfo, e tasks.Email) error {
-	b, err := tasks.ParseBulkCreate(t.Payload)
-	if t.Type != tasks.TypeBulkCreate || err != nil || t.State == asynq.TaskStateCompleted || t.State == asynq.TaskStateArchived {
+	if t.Type != tasks.TypeBulkCreate || t.State == asynq.TaskStateCompleted || t.State == asynq.TaskStateArchived {
 		return nil // It asks for nobody any more, or never did.
 	}
+	b, _ := tasks.ParseBulkCreate(t.Payload) // What cannot be read asks for nobody.
 	others := func(yield func(tasks.Invite, error) bool) {
 		for _, i := range b.Invites {
 			if i.EmailAddress.Key() == e.Key() {
@@ -173,7 +173,10 @@ func (c *Client) keepOthers(ctx context.Context, t *asynq.TaskInfo, e tasks.Emai
 			}
 		}
 	}
-	_, err = c.BulkInvite(ctx, others, BulkOptions{ImportID: b.ImportID, KeepLanes: true})
+	if len(b.Invites) == 0 {
+		return nil
+	}
+	_, err := c.BulkInvite(ctx, others, BulkOptions{ImportID: b.ImportID, KeepLanes: true})
 	return err
 }
 
