@@ -49,8 +49,8 @@ func (f Forgotten) Done() bool { return f.Waiting == 0 && len(f.Left) == 0 }
 // until its next rewrite and Redis' slow log are beyond its reach.
 //
 // Clerk is not asked: what stands there stays, and is not adopted again. It may be
-// repeated, and has to be as long as Forgotten.Done is false. It needs the rights of a
-// worker's Redis user.
+// repeated, and has to be as long as Forgotten.Done is false. It needs the rights of the
+// eraser in deployments/redis.acl.
 func (c *Client) Forget(ctx context.Context, e tasks.Email) (f Forgotten, err error) {
 	l, err := c.open(ctx)
 	if err != nil {

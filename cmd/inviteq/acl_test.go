@@ -73,9 +73,10 @@ func TestLeastPrivilege(t *testing.T) {
 	worker.run("pause")
 	worker.run("resume")
 	worker.run("retry", "--state", "failed")
-	worker.run("export", "a@example.com")
-	worker.run("forget", "a@example.com", "--yes")
-	worker.run("audit", "log")
+	eraser := as("eraser")
+	eraser.run("export", "a@example.com")
+	eraser.run("forget", "a@example.com", "--yes")
+	eraser.run("audit", "log")
 	running.end(syscall.SIGTERM)
 	wants(t, running.log.String(), "worker has left")
 

@@ -27,7 +27,7 @@ func (forgetCommand) Help() string {
 
 A keyed hash stays, so that the same request under the same id is not sent again, and inviteq reconcile --adopt does not bring the person back. A new invite for the address is a new invite. The exit code is 1 while something is left: an invite whose call to Clerk has had no clear answer is taken back first, which takes a worker a quarter of an hour.
 
-The Redis user needs the rights of a worker. Logs name people by a keyed hash, which this prints.
+The Redis user needs the rights of the eraser in deployments/redis.acl. Logs name people by a keyed hash, which this prints.
 
 Examples:
 
