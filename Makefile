@@ -49,13 +49,13 @@ install: ## Install inviteq into $GOBIN
 ##@ Test
 
 .PHONY: test
-test: ## All tests, against a real redis-server (found or installed)
-	@.ci/need go redis-server
+test: ## All tests, against a real redis-server and PostgreSQL (found or installed)
+	@.ci/need go redis-server postgres
 	$(GO) test -timeout 20m ./...
 
 .PHONY: test-race
 test-race: ## All tests under the race detector, with fewer simulated seeds
-	@.ci/need go redis-server cc
+	@.ci/need go redis-server postgres cc
 	INVITEQ_SIM_SEEDS=$${INVITEQ_SIM_SEEDS:-10} CGO_ENABLED=1 $(GO) test -race -timeout 30m ./...
 
 .PHONY: fuzz
@@ -78,6 +78,11 @@ topology: ## Sentinels, Clusters, TLS, a name that moves, a bad network: twice, 
 soak: ## Kill real workers and a real Redis for minutes; compare with asynq's groups
 	@.ci/need go redis-server
 	INVITEQ_SOAK=1 $(GO) test ./cmd/inviteq -run '^TestSoak' -count=1 -v -timeout 30m
+
+.PHONY: outbox
+outbox: ## Kill service, relay, Redis and PostgreSQL for a minute; the outbox' rate
+	@.ci/need go redis-server postgres
+	INVITEQ_SOAK=1 $(GO) test ./enqueue/outbox -count=1 -v -timeout 10m
 
 .PHONY: mixed
 mixed: ## A rolling deploy: workers of an earlier version beside this one (needs the history)

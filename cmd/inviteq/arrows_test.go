@@ -121,7 +121,7 @@ func TestShippedCodeDoesNotSimulate(t *testing.T) {
 // TestNoTestFrameworkInPrograms keeps the test kit, and what it brings along, where
 // tests are.
 func TestNoTestFrameworkInPrograms(t *testing.T) {
-	forTests := []string{testKit, "tasks/ledger/redistest", "clerk/clerksim/javascript", "cmd/bench", "cmd/mutants"}
+	forTests := []string{testKit, "tasks/ledger/redistest", "enqueue/outbox/postgrestest", "clerk/clerksim/javascript", "cmd/bench", "cmd/mutants"}
 	for path, p := range packages(t) {
 		if slices.ContainsFunc(forTests, func(allowed string) bool { return within(path, allowed) }) {
 			continue
@@ -138,10 +138,17 @@ func TestNoTestFrameworkInPrograms(t *testing.T) {
 // into other people's services.
 func TestProducersPullInLittle(t *testing.T) {
 	all := packages(t)
-	p, ok := all["enqueue"]
-	if !ok {
-		t.Fatalf("no package enqueue among %q", slices.Sorted(maps.Keys(all)))
+	for _, path := range []string{"enqueue", "enqueue/outbox"} {
+		p, ok := all[path]
+		if !ok {
+			t.Fatalf("no package %s among %q", path, slices.Sorted(maps.Keys(all)))
+		}
+		pullsInLittle(t, path, p)
 	}
+}
+
+func pullsInLittle(t *testing.T, path string, p goPackage) {
+	t.Helper()
 	foreign := []string{
 		"github.com/alecthomas/kong",
 		"github.com/alicebob/miniredis",
@@ -149,6 +156,7 @@ func TestProducersPullInLittle(t *testing.T) {
 		"github.com/clerk",
 		"github.com/getkin/kin-openapi",
 		"github.com/hibiken/asynqmon",
+		"github.com/jackc",
 		"github.com/prometheus",
 		"github.com/rs/zerolog",
 		"github.com/schollz/progressbar",
@@ -160,12 +168,12 @@ func TestProducersPullInLittle(t *testing.T) {
 	for _, below := range p.Deps {
 		if local, isOurs := strings.CutPrefix(below, ours+"/"); isOurs {
 			if !within(local, "tasks") && !within(local, "enqueue") {
-				t.Errorf("enqueue pulls in %s", local)
+				t.Errorf("%s pulls in %s", path, local)
 			}
 		}
 		for _, module := range foreign {
 			if within(below, module) {
-				t.Errorf("enqueue pulls in %s", below)
+				t.Errorf("%s pulls in %s", path, below)
 			}
 		}
 	}

@@ -24,6 +24,7 @@ type grammar struct {
 	Send   sendCommand    `cmd:"" group:"produce" help:"Send a list from this machine, without a Redis."`
 	API    apiCommand     `cmd:"" name:"api" group:"produce" help:"Serve the HTTP API, and manage its tokens."`
 	Invite invitesCommand `cmd:"" group:"produce" help:"Invite one person, or a few."`
+	Outbox outboxCommand  `cmd:"" group:"produce" help:"Hand on what services have written into their database."`
 	Import importCommand  `cmd:"" group:"produce" help:"Invite the people on a list."`
 	MCP    mcpCommand     `cmd:"" name:"mcp" group:"produce" help:"Let agents look and, with your approval, invite (Model Context Protocol)."`
 	Revoke revokeCommand  `cmd:"" group:"produce" help:"Take an invite back, sent or not."`

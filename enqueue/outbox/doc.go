@@ -1,0 +1,27 @@
+// Package outbox invites people in the transaction that is the reason for it. A
+// signup that is rolled back invites nobody; one that commits invites its person,
+// whatever dies afterwards. It needs PostgreSQL, and any driver for it.
+//
+//	tx, err := db.BeginTx(ctx, nil)
+//	…
+//	_, err = tx.ExecContext(ctx, `INSERT INTO members …`)
+//	…
+//	_, err = outbox.Add(ctx, tx, tasks.Invite{ID: "member-4711", EmailAddress: ada})
+//	…
+//	err = tx.Commit()
+//
+// A relay hands the rows on to inviteq:
+//
+//	if err := outbox.Migrate(ctx, db); err != nil {
+//		return err
+//	}
+//	relay := outbox.Relay{DB: db, Client: client} // an *enqueue.Client
+//	return relay.Run(ctx)
+//
+// or, as a program of its own: inviteq outbox --migrate.
+//
+// A row's id is the invite's id, so that a row which is handed on twice, because
+// something died in between, is one invite: the ledger remembers ids for as long as it
+// knows the invite, and a year beyond. The table holds the addresses of those who wait,
+// and of those whom inviteq refuses.
+package outbox
