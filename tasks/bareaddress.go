@@ -23,6 +23,8 @@ func bareAddress(s string) (string, error) {
 				return "", err
 			}
 			s = inner
+		case strings.HasPrefix(s, "[") && strings.HasSuffix(s, ")"):
+			s = linkAddress(s)
 		default:
 			s = unquoted(s)
 		}
@@ -68,6 +70,18 @@ func angleAddress(s string) (string, error) {
 		return onlyAddress(strings.Trim(name, ` "'`) + " " + inner)
 	}
 	return inner, nil
+}
+
+// linkAddress is that of a link in Markdown, "[text](mailto:address)".
+func linkAddress(s string) string {
+	label, target, ok := strings.Cut(s[1:len(s)-1], "](")
+	switch {
+	case !ok:
+		return s // It is refused as no address.
+	case strings.Contains(label, "@"):
+		return label + " " + strings.TrimPrefix(target, "mailto:")
+	}
+	return target
 }
 
 // marks are pairs of quotation marks.

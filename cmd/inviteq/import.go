@@ -157,7 +157,12 @@ func (r *importRun) check(ctx context.Context) (err error) {
 	}
 	switch name := listName(r.File); {
 	case r.found.Bad > 0 && !r.SkipInvalid:
-		return usagef("%s of %s rows are bad, so nothing was %s: fix them, or leave them out with --skip-invalid", show.Thousands(r.found.Bad), show.Thousands(r.found.Rows()), r.done)
+		are, them := "are", "them"
+		if r.found.Bad == 1 {
+			are, them = "is", "it"
+		}
+		return usagef("%s of %s %s bad, so nothing was %s: fix %s, or leave %s out with --skip-invalid",
+			show.Thousands(r.found.Bad), show.Count(r.found.Rows(), "row"), are, r.done, them, them)
 	case r.found.Rows() == 0:
 		return usagef("%s has no rows, so there is nobody to invite", name)
 	case r.found.Good == 0:
@@ -180,6 +185,7 @@ type importResultJSON struct {
 	Ignored  []string `json:"ignored"`  // columns that are not used
 	Preamble int      `json:"preamble"` // rows above the names of the columns
 	Comments int      `json:"comments"` // rows that begin with #
+	Footer   int      `json:"footer"`   // rows below the list
 	importJSON
 }
 
@@ -187,7 +193,7 @@ func (r *importRun) json(i enqueue.Import) importResultJSON {
 	return importResultJSON{
 		Rows: r.found.Rows(), Invalid: r.found.Bad, Duplicates: r.found.Duplicates,
 		Admitted: r.result.Admitted, Known: r.result.Known, Conflicting: r.result.Conflicting, DryRun: r.DryRun,
-		Ignored: append([]string{}, r.found.Ignored...), Preamble: r.found.Preamble, Comments: r.found.Comments,
+		Ignored: append([]string{}, r.found.Ignored...), Preamble: r.found.Preamble, Comments: r.found.Comments, Footer: r.found.Footer,
 		importJSON: importOf(i),
 	}
 }

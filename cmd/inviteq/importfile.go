@@ -106,6 +106,12 @@ func (p *program) survey(ctx context.Context, name string, list *lists.List, tel
 	if found.Preamble > 0 {
 		p.console.note("ignored: %s above the names of the columns", show.Count(found.Preamble, "row"))
 	}
+	if found.Unnamed {
+		p.console.note("no row names the columns: the first row is taken for a person")
+	}
+	if found.Footer > 0 {
+		p.console.note("ignored: %s below the list", show.Count(found.Footer, "row"))
+	}
 	if found.Comments > 0 {
 		p.console.note("ignored: %s that begin with #", show.Count(found.Comments, "row"))
 	}

@@ -157,7 +157,7 @@ func TestImportRefusesWhatIsBad(t *testing.T) {
 		{"directory", "", []string{"import", dir}, []string{"is a directory"}},
 		{"empty", "", []string{"import", "-"}, []string{"the file is empty"}},
 		{"only a header", "email\n", []string{"import", "-"}, []string{"has no rows"}},
-		{"no header", "canary@example.com\n", []string{"import", "-"}, []string{"must name the columns"}},
+		{"no header", "canary@example.com,canary\n", []string{"import", "-"}, []string{"must name the columns"}},
 		{"no address column", "name\ncanary\n", []string{"import", "-"}, []string{"email_address"}},
 		{"misspelt column", "email,notfy\ncanary@example.com,no\n", []string{"import", "-"}, []string{`"notfy" looks like notify`}},
 		{"broken workbook", "PK\x03\x04", []string{"import", "-"}, []string{"no workbook"}},

@@ -36,6 +36,8 @@ func TestExports(t *testing.T) {
 		"excel-sep.csv":       {"3 mira@example.com", "4 jon@example.com"},
 		"psql.txt":            {"3 mira@example.com", "4 jon@example.com"},
 		"markdown.txt":        {"3 mira@example.com", "4 jon@example.com"},
+		"firebase.csv":        {"1 mira@example.com", "2 jon@example.com"},
+		"firebase.json":       {"1/1 mira@example.com", "1/2 jon@example.com"},
 		"auth0.json":          {"1 mira@example.com", "2 jon@example.com"},
 		"windows-1252.csv": {"row 2: public_metadata.name is not UTF-8 (byte 0xF6, as in Windows-1252 or Latin-1): save the file as CSV UTF-8",
 			`3 jon@example.com {"public_metadata":{"name":"Jon"}}`},
@@ -69,6 +71,9 @@ func TestIgnored(t *testing.T) {
 	}{
 		{"First Name,Last Name,Position,Email\nA,B,CEO,a@b.co\n", lists.Survey{Good: 1, Ignored: []string{"First Name", "Last Name", "Position"}}},
 		{",email,c(at)d.co\n0,a@b.co,\n", lists.Survey{Good: 1, Ignored: []string{"column 1 (without a name)", "column 3"}}},
+		{"name,email\nA,a@b.co\n\nMade on Monday\n\nCopyright\n", lists.Survey{Good: 1, Ignored: []string{"name"}, Footer: 2}},
+		{"name,email\nA,a@b.co\n\nNoMail\n\nB,b@b.co\n", lists.Survey{Good: 2, Bad: 1, Ignored: []string{"name"}}},
+		{"a@b.co\nb@b.co\n", lists.Survey{Good: 2, Unnamed: true}},
 		{"Made on Monday\n\n# by hand\nemail\na@b.co\n# the end\n", lists.Survey{Good: 1, Preamble: 2, Comments: 1}},
 		{`{"email":"a@b.co","name":"A"}` + "\n" + `{"email":"b@b.co","plan":"x","name":"B"}`, lists.Survey{Good: 2, Ignored: []string{"name", "plan"}}},
 	} {
@@ -103,6 +108,16 @@ func TestFaults(t *testing.T) {
 			"row 2: has a cell that spans lines (2 to 3)" + spans, "4 c@b.co"}},
 		{"... where the address stands last", lines("Notes,email", `"begun,a@b.co`, `more",b@b.co`, "x,c@b.co"), []string{
 			"row 2: has a cell that spans lines (2 to 3)" + spans, "4 c@b.co"}},
+		{"a list without names of columns, with a row of two cells", lines("a@b.co", "b@b.co,x"), []string{
+			"1 a@b.co", "row 2: has 2 cells, but there is only one column; a cell that holds the separator must stand in quotation marks"}},
+		{"an object around the list", `{"kind":"users","data":[{"email":"a@b.co"},{"email":"b@b.co"}],"total_count":2}`, []string{"1/1 a@b.co", "1/2 b@b.co"}},
+		{"two lists in an object", `{"data":[{"email":"a@b.co"}],"more":[{"email":"b@b.co"}]}`, []string{
+			"1/1 a@b.co", "row 1: something stands behind the list that is not understood; give the list alone"}},
+		{"lists within the objects", `{"identities":[{"email":"x@b.co"}],"email":"a@b.co"}` + "\n" + `{"identities":[{"email":"y@b.co"}],"email":"b@b.co"}`, []string{"1 a@b.co", "2 b@b.co"}},
+		{"one object that holds a list", `{"identities":[{"email":"x@b.co"}],"email":"a@b.co"}`, []string{"1 a@b.co"}},
+		{"links", lines("email", "[a@b.co](mailto:a@b.co)", "[Mira](mailto:b@b.co)", "[c@b.co](mailto:d@b.co)"), []string{
+			"2 a@b.co", "3 b@b.co", "row 4: email_address holds 2 addresses; keep the one to invite"}},
+		{"MongoDB's ids", `{"_id":{"$oid":"65a"},"email":"a@b.co"}`, []string{"1 a@b.co"}},
 		{"notes with a signature", lines("email,Notes", "a@b.co,\"Regards\nAda, London\nada@work.example\"", "c@b.co,ok"), []string{"2 a@b.co", "5 c@b.co"}},
 		{"an apostrophe", lines("email", "'a@b.co"), []string{"row 2: email_address begins with an apostrophe, by which spreadsheets mark text; take it away"}},
 		{"two addresses", lines("email", "a@b.co ::: c@d.co", "e@b.co;"), []string{"row 2: email_address holds 2 addresses; keep the one to invite", "3 e@b.co"}},

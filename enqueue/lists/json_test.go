@@ -45,7 +45,7 @@ func TestJSONLines(t *testing.T) {
 		{"a list of addresses", `{"email_addresses":[{"id":"idn_1","email_address":"ada@example.com"}]}`, []string{"1 ada@example.com"}},
 		{"a list of two addresses", `{"emailAddresses":[{"value":"ada@example.com"},{"value":"b@example.com"}]}`, []string{"row 1: email_address holds 2 addresses; keep the one to invite"}},
 		{"half a character", `{"email":"ada@example.com","public_metadata":{"n":"\ud800"}}`, []string{`row 1: has half of a character (\ud800), which stands for nothing by itself`}},
-		{"a list in an object", `{"total":1,"data":[{"email":"ada@example.com"}]}`, []string{`row 1: is one object with a list in "data"; give that list alone`}},
+		{"a list in an object", `{"total":1,"data":[{"email":"ada@example.com"}]}`, []string{"1/1 ada@example.com"}},
 		{"one object over lines", "{\n  \"email\": \"ada@example.com\"\n}\n{\n  \"email\": \"b@example.com\"\n}\n", []string{"1 ada@example.com", "4 b@example.com"}},
 		{"an array over lines", "\n[\n  {\n    \"email\": \"ada@example.com\"\n  },\n  {\"email\": \"x\"}\n]\n", []string{
 			"3/1 ada@example.com", "row 6, item 2: email_address is not one plain address such as ada@example.com"}},

@@ -20,6 +20,8 @@ type Survey struct {
 	Ignored  []string // Names of columns that are not used, as they may be shown.
 	Preamble int      // Rows above the names of the columns.
 	Comments int      // Rows that begin with # and name nobody.
+	Footer   int      // Rows below the list: behind a blank row, with a text in one cell only.
+	Unnamed  bool     // No row names the columns: each row is an address, or the list an export of Firebase Auth.
 }
 
 // Rows is how many there are, bad ones and duplicates included.

@@ -31,12 +31,26 @@ type table struct {
 	said    *Survey
 
 	isText bool // A cell that spans lines may have swallowed a row.
+
+	first *record   // The first row, where none names the columns.
+	gap   bool      // A blank row stands before the next one.
+	foot  []verdict // Rows behind a blank one that may be what stands below the list.
+	ready []verdict // They were not: a person's row has come, which stands last.
 }
+
+// verdict is a row that next has not returned yet.
+type verdict struct {
+	Row
+	err error
+}
+
+// maxFoot is how many rows may stand below a list.
+const maxFoot = 50
 
 // openTable reads as far as the names of the columns.
 func openTable(from records, at place, o *Options, said *Survey) (*table, error) {
 	t := &table{records: from, header: at.header, members: newObject(), opts: o, said: said}
-	said.Preamble, said.Ignored = at.above, at.ignored
+	said.Preamble, said.Ignored, said.Unnamed = at.above, at.ignored, at.unnamed
 	for {
 		rec, err := from.next()
 		if isAboutRow(err) && rec.line < at.line {
@@ -46,6 +60,9 @@ func openTable(from records, at place, o *Options, said *Survey) (*table, error)
 			return nil, err
 		}
 		if rec.line >= at.line {
+			if at.unnamed {
+				t.first = &rec
+			}
 			return t, nil
 		}
 	}
@@ -54,19 +71,45 @@ func openTable(from records, at place, o *Options, said *Survey) (*table, error)
 // next returns the next row that is not blank; io.EOF after the last.
 func (t *table) next() (Row, error) {
 	for {
-		rec, err := t.records.next()
+		if len(t.ready) > 0 {
+			v := t.ready[0]
+			t.ready = t.ready[1:]
+			return v.Row, v.err
+		}
+		rec, err := t.record()
 		at := Place{Row: rec.line}
 		switch {
-		case err != nil:
+		case errors.Is(err, io.EOF):
+			t.said.Footer = len(t.foot)
 			return Row{Place: at}, err
+		case err != nil && !isAboutRow(err):
+			return Row{Place: at}, err
+		case err != nil:
+			t.ready, t.foot = append(t.foot, verdict{Row{Place: at}, err}), nil
+			continue
 		case isBlank(rec.cells) || isRule(rec.cells):
+			t.gap = true
 			continue
 		case isComment(rec.cells):
 			t.said.Comments++
 			continue
 		}
-		return t.row(at, rec)
+		row, err := t.row(at, rec)
+		if v := (verdict{row, err}); t.gap && isRemark(rec.cells) && len(t.columns) > 1 && len(t.foot) < maxFoot {
+			t.foot = append(t.foot, v)
+		} else {
+			t.ready, t.foot, t.gap = append(t.foot, v), nil, false
+		}
 	}
+}
+
+func (t *table) record() (record, error) {
+	if t.first != nil {
+		rec := *t.first
+		t.first = nil
+		return rec, nil
+	}
+	return t.records.next()
 }
 
 func (t *table) row(at Place, rec record) (Row, error) {
@@ -76,8 +119,11 @@ func (t *table) row(at Place, rec record) (Row, error) {
 		cell = trimmed(cell)
 		if n >= len(t.columns) {
 			if len(cell) > 0 {
-				return Row{Place: at}, rowErr(at, fmt.Sprintf("has %d cells, but there are only %d columns; a cell that holds the separator must stand in quotation marks",
-					len(rec.cells), len(t.columns)))
+				only := fmt.Sprintf("there are only %d columns", len(t.columns))
+				if len(t.columns) == 1 {
+					only = "there is only one column"
+				}
+				return Row{Place: at}, rowErr(at, fmt.Sprintf("has %d cells, but %s; a cell that holds the separator must stand in quotation marks", len(rec.cells), only))
 			}
 			continue
 		}
@@ -145,12 +191,28 @@ func isComment(cells [][]byte) bool {
 	return len(first) > 0 && first[0] == '#' && isBlank(cells[1:]) && bytes.IndexByte(first, '@') < 0
 }
 
+// isRemark reports a row with a text in one cell that is nobody's address, as reports
+// write them below a list: who made it, and when.
+func isRemark(cells [][]byte) bool {
+	texts := 0
+	for _, c := range cells {
+		if c = trimmed(c); len(c) > 0 {
+			texts++
+		}
+		if bytes.IndexByte(c, '@') >= 0 {
+			return false
+		}
+	}
+	return texts == 1
+}
+
 // place is where the names of the columns are.
 type place struct {
 	header
-	line  int
-	above int // rows above them that are not blank
-	comma byte
+	line    int
+	above   int  // rows above them that are not blank
+	unnamed bool // There are none: the row at line is the first person's.
+	comma   byte
 }
 
 const (
@@ -207,8 +269,16 @@ func findNames(from records, m *matcher, skip int) (place, error) {
 			p.above++
 			continue
 		}
-		if err != nil || holdsPerson(rec.cells) {
+		if err != nil {
 			return p, nil //nolint:nilerr // The end, or whatever the reading of the rows meets again.
+		}
+		if holdsPerson(rec.cells) {
+			if at := unnamedAddress(rec.cells); at >= 0 && p.above == 0 && rec.line > skip && len(m.rules) == 0 {
+				p.columns, p.address = make([]column, len(rec.cells)), true
+				p.columns[at] = column{name: emailField, set: fields[emailField]}
+				p.line, p.unnamed = rec.line, true
+			}
+			return p, nil
 		}
 		if isBlank(rec.cells) || rec.line <= skip {
 			continue
@@ -261,6 +331,30 @@ func holdsPerson(cells [][]byte) bool {
 		_, err := tasks.ParseEmail(string(c))
 		return err == nil
 	})
+}
+
+// firebaseColumns is how many columns the export of Firebase Auth has at least
+// (firebase auth:export users.csv): an id, the address, whether it is verified, …
+const firebaseColumns = 24
+
+// unnamedAddress returns which cell of the first row is the address in lists that
+// name no columns: those that hold nothing else, and the export of Firebase Auth. -1
+// if it is another kind of list.
+func unnamedAddress(cells [][]byte) int {
+	if len(cells) >= firebaseColumns && holdsPerson(cells[1:2]) && !holdsPerson(cells[2:]) && slices.Contains([]string{"true", "false"}, string(trimmed(cells[2]))) {
+		return 1
+	}
+	at := -1
+	for n, c := range cells {
+		switch {
+		case len(trimmed(c)) == 0:
+		case at >= 0:
+			return -1
+		default:
+			at = n
+		}
+	}
+	return at
 }
 
 // noNames says why no row names a column with the address.

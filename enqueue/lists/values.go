@@ -16,7 +16,7 @@ import (
 )
 
 // values reads JSON: an object a line, objects over several lines, or one array of
-// objects.
+// objects, alone or in an object.
 type values struct {
 	in      *bufio.Reader
 	line    int // of the next byte
@@ -24,6 +24,7 @@ type values struct {
 	buf     []byte
 	byLine  bool // Each object has a line: after a broken one the next goes on.
 	inArray bool
+	wrapped bool // The array is a member of an object, of which the rest is read when it has ended.
 	done    bool // The array has ended.
 	item    int
 
@@ -53,11 +54,66 @@ func openValues(in *bufio.Reader, m *matcher, o *Options, said *Survey) (*values
 		return nil, fmt.Errorf("the file is not JSON: row %d must begin an object, such as %s, or a list of them",
 			1+bytes.Count(head[:len(head)-len(text)], []byte("\n")), `{"email_address":"ada@example.com"}`)
 	default:
+		if from := v.unwrap(text); from > 0 {
+			v.inArray, v.wrapped = true, true
+			for range len(head) - len(text) + from {
+				if _, err := v.read(); err != nil {
+					return nil, err
+				}
+			}
+			return v, nil
+		}
 		first, _, ended := bytes.Cut(text, []byte("\n"))
 		first = bytes.TrimSpace(first)
 		v.byLine = !ended || json.Valid(first) || bytes.IndexByte([]byte("{[,"), first[len(first)-1]) < 0
 	}
 	return v, nil
+}
+
+// unwrap returns where the objects begin when the file is one object around a list of
+// them, as APIs and exports have it ({"users":[{"email":…}]}); 0 if it is not.
+func (v *values) unwrap(text []byte) int {
+	if line, rest, _ := bytes.Cut(text, []byte("\n")); json.Valid(line) {
+		var object map[string]json.RawMessage
+		if json.Unmarshal(line, &object) != nil || len(bytes.TrimSpace(rest)) > 0 || v.hasAddress(object) {
+			return 0 // A line for each object.
+		}
+	}
+	dec := json.NewDecoder(bytes.NewReader(text))
+	for _, err := dec.Token(); err == nil && dec.More(); {
+		if _, err = dec.Token(); err != nil {
+			return 0 // The name of a member is broken, or not whole.
+		}
+		list := bytes.TrimLeft(text[dec.InputOffset():], " \t\r\n:")
+		if inner, ok := bytes.CutPrefix(list, []byte("[")); ok && bytes.HasPrefix(bytes.TrimSpace(inner), []byte("{")) {
+			var first map[string]json.RawMessage
+			if json.NewDecoder(bytes.NewReader(inner)).Decode(&first) == nil && v.hasAddress(first) {
+				return len(text) - len(inner)
+			}
+		}
+		var other json.RawMessage
+		err = dec.Decode(&other)
+	}
+	return 0
+}
+
+func (v *values) hasAddress(object map[string]json.RawMessage) bool {
+	h, err := v.match.resolve(slices.Sorted(maps.Keys(object)))
+	return err == nil && h.address
+}
+
+// rest reads what stands behind the list in the object around it. It must be no other
+// list, and no person.
+func (v *values) rest() error {
+	text, err := io.ReadAll(io.LimitReader(v.in, headLen))
+	if err != nil {
+		return err
+	}
+	var object map[string]json.RawMessage
+	if json.Unmarshal(append([]byte(`{"":0`), text...), &object) != nil || v.hasAddress(object) || wraps(object) != "" {
+		return fmt.Errorf("row %d: something stands behind the list that is not understood; give the list alone", v.line)
+	}
+	return io.EOF
 }
 
 func (v *values) read() (byte, error) {
@@ -130,7 +186,9 @@ func (v *values) object() ([]byte, Place, error) {
 			case v.inArray && !v.done && c == ',' && v.item > 0:
 				continue
 			case v.inArray && !v.done && c == ']':
-				v.done = true
+				if v.done = true; v.wrapped {
+					return nil, at, v.rest()
+				}
 				continue
 			case c != '{' || v.done:
 				return nil, at, fmt.Errorf("row %d: the JSON is not valid, or not a list of objects: there is something other than an object", v.line)
@@ -252,7 +310,12 @@ func structured(field string, raw json.RawMessage) (string, bool) {
 	}
 	var plain []string
 	var objects []map[string]json.RawMessage
+	var id struct {
+		OID string `json:"$oid"` // MongoDB's exports
+	}
 	switch {
+	case field == "id" && json.Unmarshal(raw, &id) == nil && id.OID != "":
+		return id.OID, true
 	case field != emailField || raw[0] != '[':
 		return "", false
 	case json.Unmarshal(raw, &plain) == nil:
