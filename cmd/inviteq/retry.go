@@ -197,6 +197,6 @@ func (w *requeuer) summary() error {
 	if w.dry {
 		verb = "would be queued again"
 	}
-	w.p.console.note("%s invites %s", show.Thousands(w.done), verb)
+	w.p.console.note("%s %s", show.Count(w.done, "invite"), verb)
 	return nil
 }

@@ -27,6 +27,7 @@ type sendCommand struct {
 	listFlags
 	SkipInvalid bool   `help:"Leave bad rows out, instead of sending nothing."`
 	DryRun      bool   `help:"Check the list, say what would happen, and send nothing."`
+	Retry       bool   `help:"Queue the rows again that have failed or are parked, as inviteq retry does. Look at why they did first: a parked one may have been sent."`
 	Yes         bool   `help:"Do not ask before sending; needed where there is no terminal."`
 	Report      string `placeholder:"FILE" help:"Write the outcome of every row to a CSV file when all is done."`
 	ClerkAPIURL string `name:"clerk-api-url" variable:"CLERK_API_URL" default:"https://api.clerk.com/v1" placeholder:"URL" help:"Clerk's API. Plain http is accepted on this machine only, or with a key that is not live."`
@@ -130,6 +131,12 @@ func (r *sendRun) send(ctx context.Context) error {
 	}
 	if err := r.handOver(ctx); err != nil {
 		return err
+	}
+	if r.command.Retry && !isNew {
+		again := requeuer{p: r.p, conn: r.conn, from: []tasks.State{tasks.Failed, tasks.Parked}, json: r.JSON}
+		if err := again.all(ctx, enqueue.ListOptions{ImportID: r.ImportID, States: again.from}, ""); err != nil {
+			return err
+		}
 	}
 	now, err := r.conn.client.Import(ctx, r.ImportID)
 	if err == nil && now.Open > 0 {
@@ -265,6 +272,9 @@ func (r *sendRun) told(ctx context.Context, now enqueue.Import) error {
 	delivered, refused, trouble := tally(now.States)
 	if r.report == nil && !r.JSON && refused+trouble > 0 && delivered+refused+trouble > 0 {
 		r.p.console.note("`%s --report outcomes.csv` names the people; it sends nothing again.", r.again())
+	}
+	if trouble > 0 && !r.JSON {
+		r.p.console.note("`%s --retry` tries those again that have failed or are parked.", r.again())
 	}
 	if trouble > 0 || r.result.Conflicting > 0 {
 		return errTold

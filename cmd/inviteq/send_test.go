@@ -161,6 +161,27 @@ func killSend(t *testing.T, path, header string, again int, within time.Duration
 	wants(t, s.sim.log.String(), " 700 e-mails", "at most 1 for one address")
 }
 
+// TestSendRetry: a row that was given up is sent when it is asked for, and no other.
+func TestSendRetry(t *testing.T) {
+	t.Parallel()
+	s := newSender(t, t.TempDir(), "create/overload:0s..3s")
+	team := file(t, "team.csv", "email,deadline\nada@example.com,"+time.Now().Add(2*time.Second).UTC().Format(time.RFC3339)+"\n")
+	run := s.start("send", team, "--yes")
+	if err := run.Wait(); err == nil {
+		t.Fatalf("it is good\n%s", run.log)
+	}
+	wants(t, run.log.String(), "failed", "too_old", "--retry` tries those again that have failed or are parked.")
+	run = s.start("send", team, "--yes", "--retry")
+	run.good(t, time.Minute)
+	wants(t, run.log.String(), "too_old", "1 invite queued again", "pending        1")
+	run = s.start("send", team, "--yes", "--retry")
+	run.good(t, time.Minute)
+	wants(t, run.log.String(), "0 invites queued again", "pending        1")
+	if count := s.invited(t); count["ada@example.com"] != 1 {
+		t.Errorf("got %d invitations", count["ada@example.com"])
+	}
+}
+
 // TestSoakSend kills it where the list has ignore_existing, so that nothing but the mark
 // tells whether a call that was cut off has invited the person, and only once it cannot
 // be carried out any more.

@@ -9,12 +9,13 @@ import (
 	"time"
 
 	"github.com/inviteq/inviteq/enqueue"
+	"github.com/inviteq/inviteq/enqueue/api"
 	"github.com/inviteq/inviteq/tasks"
 	"github.com/inviteq/inviteq/tasks/show"
 )
 
 type statusCommand struct {
-	Target string `arg:"" optional:"" name:"what" help:"An address, an id of inviteq (inq_…) or of Clerk (inv_…), the id of a revoke (rvk_…), or the id of an import. Without one: counts of all invites."`
+	Target string `arg:"" optional:"" name:"what" help:"An address, an id of inviteq (inq_…) or of Clerk (inv_…), the id of a revoke (rvk_…) or of an import, or the Idempotency-Key of a request to the HTTP API. Without one: counts of all invites."`
 	instanceFlag
 	jsonFlag
 }
@@ -48,7 +49,10 @@ func (c *statusCommand) Run(ctx context.Context, p *program) error {
 	list, err := conn.client.Status(ctx, c.Target)
 	if errors.Is(err, enqueue.ErrNotFound) && !strings.Contains(c.Target, "@") {
 		imp, importErr := conn.client.Import(ctx, c.Target)
-		if importErr == nil {
+		if errors.Is(importErr, enqueue.ErrNotFound) {
+			list, imp, importErr = c.byKey(ctx, conn)
+		}
+		if importErr == nil && len(list) == 0 {
 			if imp.Open > 0 {
 				defer p.hint(ctx, conn)
 			}
@@ -74,6 +78,47 @@ func (c *statusCommand) Run(ctx context.Context, p *program) error {
 		}
 	}
 	return nil
+}
+
+// byKey finds what a request to the HTTP API has made that came with this
+// Idempotency-Key: invites, or an import. A key belongs to the name of a token.
+func (c *statusCommand) byKey(ctx context.Context, conn *connection) (list []enqueue.Status, imp enqueue.Import, err error) {
+	tokens, err := conn.tokens().Tokens(ctx)
+	if err != nil {
+		return nil, imp, err
+	}
+	tried := map[string]bool{}
+	for _, t := range tokens {
+		if tried[t.Name] {
+			continue
+		}
+		tried[t.Name] = true
+		ids, importID := api.KeyIDs(t.Name, c.Target)
+		imports, err := conn.client.ImportsOf(ctx, ids...)
+		if err != nil {
+			return nil, imp, err
+		}
+		for _, id := range ids {
+			if _, there := imports[id]; !there {
+				continue
+			}
+			one, err := conn.client.Status(ctx, id)
+			if err != nil {
+				return nil, imp, err
+			}
+			list = append(list, one...)
+		}
+		if len(list) > 0 {
+			continue
+		}
+		if imp, err = conn.client.Import(ctx, importID); err == nil || !errors.Is(err, enqueue.ErrNotFound) {
+			return nil, imp, err
+		}
+	}
+	if len(list) == 0 {
+		return nil, imp, fmt.Errorf("%s: %w", c.Target, enqueue.ErrNotFound)
+	}
+	return list, imp, nil
 }
 
 // revoke shows what a revoke has done.
@@ -128,7 +173,7 @@ func (p *program) printImport(i enqueue.Import, asJSON bool) error {
 	if i.Name != "" {
 		file = " of " + i.Name
 	}
-	fmt.Fprintf(&b, "%s: %s invites%s, begun %s\n", p.console.onOut.bold(i.ID), show.Thousands(i.Total), file, show.Ago(now, i.CreatedAt))
+	fmt.Fprintf(&b, "%s: %s%s, begun %s\n", p.console.onOut.bold(i.ID), show.Count(i.Total, "invite"), file, show.Ago(now, i.CreatedAt))
 	for _, line := range p.outcomes(i).lines(p.console.onOut) {
 		fmt.Fprintln(&b, line)
 	}
