@@ -58,3 +58,31 @@ func (c *Client) reconsider(ctx context.Context, l *ledger.Ledger, invites []tas
 	}
 	return imports, nil
 }
+
+// Conflicts says which of these invites, which have ids, would be refused since their
+// id has other content in the ledger. It changes nothing.
+func (c *Client) Conflicts(ctx context.Context, invites []tasks.Invite) ([]Conflict, error) {
+	l, err := c.open(ctx)
+	if err != nil || len(invites) == 0 {
+		return nil, err
+	}
+	ids := make([]string, len(invites))
+	for n := range invites {
+		ids[n] = invites[n].ID
+	}
+	records, err := l.Get(ctx, ids...)
+	if err != nil {
+		return nil, err
+	}
+	have := make(map[string]tasks.Invite, len(records))
+	for _, r := range records {
+		have[r.Invite.ID] = r.Invite
+	}
+	var conflicts []Conflict
+	for n := range invites {
+		if i, ok := have[invites[n].ID]; ok && !ledger.SameContent(i, invites[n]) {
+			conflicts = append(conflicts, Conflict{n, i.ID, i.ImportID})
+		}
+	}
+	return conflicts, nil
+}

@@ -26,7 +26,7 @@ type importCommand struct {
 	Hold        time.Duration `placeholder:"DURATION" help:"Wait so long before the first row goes, such as 10m. Until then no invitation is sent, and you can still take the import back."`
 	MaxWaiting  int64         `default:"2000000" placeholder:"INVITES" help:"The most invites of the instance that may wait, the list's included."`
 	SkipInvalid bool          `help:"Leave bad rows out, instead of enqueueing nothing."`
-	DryRun      bool          `help:"Check every row and do nothing; needs no Redis."`
+	DryRun      bool          `help:"Check every row and do nothing. It needs no Redis; ids are compared with those of earlier lists if there is one."`
 	Preflight   bool          `help:"Say what would become of the list, by free reads at Clerk, and do nothing: who has an account, who is invited already, how long it would take. Needs CLERK_SECRET_KEY."`
 	Wait        bool          `help:"Follow the import until every row is settled, and print the outcomes. The exit code is 1 if any row has failed or is parked."`
 	Report      string        `placeholder:"FILE" help:"Write the outcome of every row to a CSV file, as it is when the command ends."`
@@ -84,7 +84,7 @@ func (c *importCommand) Run(ctx context.Context, p *program) error {
 		return err
 	}
 	if c.DryRun {
-		return r.dry()
+		return r.dry(ctx)
 	}
 	if r.report, err = newReport(c.Report); err != nil {
 		return err
@@ -213,13 +213,42 @@ func (r *importRun) leftOut() string {
 	return "; left out: " + strings.Join(words, ", ")
 }
 
-func (r *importRun) dry() error {
-	if r.JSON {
-		return r.p.printJSON(r.json(enqueue.Import{ID: r.ImportID}))
+func (r *importRun) dry(ctx context.Context) error {
+	conflicts, err := r.compare(ctx)
+	if err != nil {
+		return r.stopped(ctx, err)
 	}
-	_, err := fmt.Fprintf(r.p.console.out, "%s would be enqueued as %s%s. Nothing was done.\n",
-		show.Count(r.found.Good, "invite"), r.ImportID, r.leftOut())
+	for _, c := range conflicts {
+		r.p.console.note("%v: would not be %s: %s", c.Place, r.done, r.conflict(c))
+	}
+	r.result.Conflicting = len(conflicts)
+	if r.JSON {
+		err = r.p.printJSON(r.json(enqueue.Import{ID: r.ImportID}))
+	} else {
+		_, err = fmt.Fprintf(r.p.console.out, "%s would be enqueued as %s%s. Nothing was done.\n",
+			show.Count(r.found.Good-len(conflicts), "invite"), r.ImportID, r.leftOut())
+	}
+	if err == nil && len(conflicts) > 0 {
+		return errTold
+	}
 	return err
+}
+
+// compare looks whether ids of the list have other content in the ledger. That can be
+// where it has ids of its own, or goes on with an import; without Redis it is left out.
+func (r *importRun) compare(ctx context.Context) ([]lists.Conflict, error) {
+	if !r.found.Named && r.ImportID == r.list.ImportID() {
+		return nil, nil
+	}
+	reach, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	conn, err := r.p.connect(reach, r.Instance)
+	if err != nil {
+		r.p.console.note("Redis cannot be reached, so the ids were not compared with those of earlier lists.")
+		return nil, nil //nolint:nilerr // A dry run needs no Redis.
+	}
+	defer conn.Close()
+	return r.list.Compare(ctx, conn.client, r.ImportID)
 }
 
 // handOver enqueues the good rows, as far as they are new.

@@ -161,3 +161,25 @@ func TestReportOfAStoppedImport(t *testing.T) {
 	}
 	wants(t, string(text), "canary.1@example.com", "canary.2@example.com", "queued")
 }
+
+// TestDryRunComparesIDs: a dry run finds what the ledger would refuse, and needs no Redis.
+func TestDryRunComparesIDs(t *testing.T) {
+	w := newWorld(t)
+	one, two := file(t, "one.csv", "id,email\n1,a@example.com\n2,b@example.com\n"), file(t, "two.csv", "id,email\n1,c@example.com\n2,b@example.com\n")
+	w.ok("import", one, "--import-id", "spring", "--global-ids")
+	r := w.run("import", two, "--import-id", "summer", "--global-ids", "--dry-run")
+	if r.code != exitFailed {
+		t.Errorf("exit code %d", r.code)
+	}
+	wants(t, r.stderr, "row 2: would not be enqueued: import spring has its id (1) already, with other content")
+	wants(t, r.stdout, "1 invite would be enqueued as summer")
+	r = w.run("import", two, "--import-id", "spring", "--dry-run")
+	if r.code != exitUsage {
+		t.Errorf("exit code %d", r.code)
+	}
+	wants(t, r.stderr, "the import was begun with the ids of its id column as the caller's own")
+	wants(t, w.ok("import", two, "--dry-run"), "2 invites would be enqueued")
+	if r := w.run("status", "summer"); r.code != exitFailed {
+		t.Errorf("a dry run has made an import: exit code %d", r.code)
+	}
+}

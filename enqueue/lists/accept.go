@@ -136,6 +136,42 @@ func (l *List) checkIDs(ctx context.Context, c *enqueue.Client, importID string)
 	return err
 }
 
+// Compare says, before anything is handed over, what Accept would refuse: rows whose id
+// has other content in the ledger. It comes after Survey. An *OtherIDsError says that the
+// import was begun with another meaning of its id column.
+func (l *List) Compare(ctx context.Context, c *enqueue.Client, importID string) ([]Conflict, error) {
+	if err := l.checkIDs(ctx, c, importID); err != nil {
+		return nil, err
+	}
+	var conflicts []Conflict
+	chunk := make([]Row, 0, tasks.ChunkSize)
+	look := func() error {
+		invites := make([]tasks.Invite, len(chunk))
+		for n, row := range chunk {
+			invites[n] = row.Invite
+		}
+		found, err := c.Conflicts(ctx, invites)
+		for _, conflict := range found {
+			conflicts = append(conflicts, Conflict{chunk[conflict.Position].Place, conflict})
+		}
+		chunk = chunk[:0]
+		return err
+	}
+	for row, err := range l.Rows(ctx, importID) {
+		if isAboutRow(err) {
+			continue
+		} else if err != nil {
+			return conflicts, err
+		}
+		if chunk = append(chunk, row); len(chunk) == cap(chunk) {
+			if err := look(); err != nil || len(conflicts) >= enqueue.MaxConflicts {
+				return conflicts, err
+			}
+		}
+	}
+	return conflicts, look()
+}
+
 // room checks the bound on what waits. What the import has brought before counts
 // once.
 func room(ctx context.Context, c *enqueue.Client, found Survey, a Acceptance) error {

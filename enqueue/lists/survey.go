@@ -21,6 +21,7 @@ type Survey struct {
 	Preamble int      // Rows above the names of the columns.
 	Comments int      // Rows that begin with # and name nobody.
 	Footer   int      // Rows below the list: behind a blank row, with a text in one cell only.
+	Named    bool     // Some rows have an id.
 	Unnamed  bool     // No row names the columns: each row is an address, or the list an export of Firebase Auth.
 }
 
@@ -38,6 +39,7 @@ func (l *List) Survey(ctx context.Context, tell func(error) error) (Survey, erro
 		switch {
 		case err == nil:
 			s.Good++
+			s.Named = s.Named || l.seen.ids != nil
 			continue
 		case isBad:
 			s.Bad++
