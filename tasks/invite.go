@@ -29,6 +29,7 @@ type Invite struct {
 	Owner     string    // Who asks: a tenant that the producer names, or a token of the HTTP API. Defaults to the import.
 	NotBefore time.Time // Not sent earlier than this. The zero time means at once.
 	Deadline  time.Time // Given up as failed after this. The zero time means never.
+	Row       int       // The line of the list on which it stands, from 1, for reports about its import. 0 means that there is none.
 }
 
 // MaxMetadataLen is the largest public_metadata, in bytes of compact JSON.

@@ -162,6 +162,31 @@ func TestReportOfAStoppedImport(t *testing.T) {
 	wants(t, string(text), "canary.1@example.com", "canary.2@example.com", "queued")
 }
 
+// TestRowIsTheLine: a row has one number, in complaints, in reports and afterwards.
+func TestRowIsTheLine(t *testing.T) {
+	w := newWorld(t)
+	list := file(t, "team.csv", "Team\n\nemail,public_metadata.note\n# ours\na@example.com,\"two\nlines\"\n\nb@example.com\nnobody\nb@example.com\nc@example.com\n")
+	first, last := filepath.Join(t.TempDir(), "first.csv"), filepath.Join(t.TempDir(), "last.csv")
+	w.ok("import", list, "--skip-invalid", "--import-id", "team", "--report", first)
+	w.ok("revoke", "--import-id", "team", "--report", last)
+	rows := func(path string) string {
+		b, err := os.ReadFile(path)
+		must(t, err)
+		var s []string
+		for line := range strings.Lines(string(b)) {
+			cells := strings.Split(line, ",")
+			s = append(s, cells[0]+" "+cells[1]+" "+cells[2])
+		}
+		return strings.Join(s[1:], "; ")
+	}
+	if got, want := rows(first), "5 a@example.com queued; 8 b@example.com queued; 9  invalid; 10  duplicate; 11 c@example.com queued"; got != want {
+		t.Errorf("got %s\nwant %s", got, want)
+	}
+	if got, want := rows(last), "5 a@example.com canceled; 8 b@example.com canceled; 11 c@example.com canceled"; got != want {
+		t.Errorf("got %s\nwant %s", got, want)
+	}
+}
+
 // TestDryRunComparesIDs: a dry run finds what the ledger would refuse, and needs no Redis.
 func TestDryRunComparesIDs(t *testing.T) {
 	w := newWorld(t)

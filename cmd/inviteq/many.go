@@ -110,7 +110,7 @@ func (w *manyRun) finish(ctx context.Context, begin func(context.Context, enqueu
 		return err
 	}
 	if w.report != nil {
-		if err := w.report.writeImport(ctx, w.conn.client, w.options.ImportID); err != nil {
+		if err := w.report.writeImport(ctx, w.conn.ledger, w.options.ImportID); err != nil {
 			return fmt.Errorf("the report cannot be written: %w", err)
 		}
 		w.p.console.note("report: %s", w.report.path)

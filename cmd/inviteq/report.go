@@ -1,12 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"os"
 	"path/filepath"
 
-	"github.com/inviteq/inviteq/enqueue"
 	"github.com/inviteq/inviteq/enqueue/lists"
 	"github.com/inviteq/inviteq/tasks/ledger"
 	"github.com/inviteq/inviteq/tasks/show"
@@ -86,23 +86,35 @@ func (r *report) complete(out show.Outcomes) error {
 }
 
 // writeImport writes what became of every invite of an import, in the order of its
-// list.
-func (r *report) writeImport(ctx context.Context, c *enqueue.Client, importID string) error {
-	out, row := show.NewOutcomes(r.file), 0
-	for s, err := range c.All(ctx, enqueue.ListOptions{ImportID: importID}) {
+// list. A row is numbered by its line, or by its place where the import has no lines.
+func (r *report) writeImport(ctx context.Context, l *ledger.Ledger, importID string) error {
+	out, place := show.NewOutcomes(r.file), 0
+	for cursor := ""; ; {
+		page, err := l.ListImport(ctx, importID, cursor, reportBatch)
 		if err != nil {
 			return err
 		}
-		row++
-		one := show.Outcome{
-			Row: row, Address: s.EmailAddress.Raw(), Outcome: s.State.String(), Reason: string(s.Reason), ID: s.ID,
-			InvitationID: s.InvitationID, UpdatedAt: s.UpdatedAt,
-		}
-		if err := out.Write(one); err != nil {
+		lines, err := l.Lines(ctx, importID, page.Records)
+		if err != nil {
 			return err
 		}
+		for n, record := range page.Records {
+			place++
+			one := show.Outcome{Row: cmp.Or(lines[n], place), Address: record.Invite.EmailAddress.Raw(), ID: record.Invite.ID}
+			if err := out.Write(settled(one, record)); err != nil {
+				return err
+			}
+		}
+		if cursor = page.Next; cursor == "" {
+			return r.complete(out)
+		}
 	}
-	return r.complete(out)
+}
+
+// settled is a row with what became of it.
+func settled(row show.Outcome, r ledger.Record) show.Outcome {
+	row.Outcome, row.Reason, row.InvitationID, row.UpdatedAt = r.State.String(), string(r.Reason), r.InvitationID, r.UpdatedAt
+	return row
 }
 
 func reportOf(row lists.Row, err error) (show.Outcome, error) {
@@ -132,7 +144,7 @@ func writeRows(ctx context.Context, out show.Outcomes, l *ledger.Ledger, batch [
 	}
 	for _, row := range batch {
 		if record, ok := byID[row.ID]; ok && row.Outcome == "" {
-			row.Outcome, row.Reason, row.InvitationID, row.UpdatedAt = record.State.String(), string(record.Reason), record.InvitationID, record.UpdatedAt
+			row = settled(row, record)
 		}
 		if err := out.Write(row); err != nil {
 			return err

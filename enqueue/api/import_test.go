@@ -195,7 +195,7 @@ func TestBadRows(t *testing.T) {
 		{"\n", "import_invalid", 422},
 		{"email\n", "import_empty", 422},
 		{"name\ncanary\n", "import_invalid", 422},
-		{"canary@example.com\n", "import_invalid", 422},
+		{"canary@example.com,canary\n", "import_invalid", 422},
 		{"e\x00m\x00", "import_invalid", 422},
 		{"email\na@example.com\xff\n", "import_row_invalid", 422},
 	} {

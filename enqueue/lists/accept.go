@@ -201,6 +201,7 @@ func (l *List) invites(ctx context.Context, a Acceptance, ordinals *[]uint32) it
 			}
 			if err == nil {
 				*ordinals = append(*ordinals, row.ordinal)
+				row.Invite.Row = row.Place.Row
 			}
 			if !yield(row.Invite, err) || err != nil {
 				return

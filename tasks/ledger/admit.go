@@ -46,7 +46,8 @@ type Entry struct {
 	salt     salt
 	args     []any // argsEach for every invite, made with that salt
 	people   []tasks.Email
-	made     bool // The id was made a moment ago (tasks.NewID): no trimmed invite had it.
+	runs     string // On which lines of a list they stand (lines.go).
+	made     bool   // The id was made a moment ago (tasks.NewID): no trimmed invite had it.
 }
 
 // argsEach is how many arguments admit.lua takes for an invite, and argPerson the
@@ -75,6 +76,7 @@ func (l *Ledger) Prepare(invites []tasks.Invite) (Entry, error) {
 		e.importID, e.owner, e.people[n] = i.ImportID, i.Owner, i.EmailAddress
 		e.args = append(e.args, i.ID, int(i.Lane), millis(i.NotBefore), millis(i.Deadline), "", "", contentHash(body), body)
 	}
+	e.runs = runsOf(invites)
 	e.key(l.currentSalt())
 	return e, nil
 }
@@ -110,7 +112,10 @@ func (e *Entry) script() string {
 func (e *Entry) arguments(now time.Time) []any {
 	args := append(make([]any, 0, len(e.args)+4), millis(now), e.importID, e.owner)
 	args = append(args, e.args...)
-	if e.made {
+	switch {
+	case e.script() == "admit":
+		args = append(args, e.runs)
+	case e.made:
 		args = append(args, "1")
 	}
 	return args

@@ -3,7 +3,7 @@
 -- KEYS[1]  the instance's prefix
 -- ARGV     salt of the address keys, now (0: Redis' own time), import id or '', owner or '',
 --          then per invite 8: id, lane (0 interactive, 1 import), ready (ms or 0), deadline (ms or 0),
---          address key, address bucket, hash of the content, body
+--          address key, address bucket, hash of the content, body; at last on which lines of a list they stand (lines.go)
 -- returns  the position of the first new one in the import (-1: none),
 --          how many were new, then per invite: 1 new | 0 known, same content | -1 known, other content;
 --          or an error that begins with SALT: the address keys were made with another salt than the ledger's
@@ -30,7 +30,7 @@ end
 local out, fresh, new = {-1, 0}, 0, {}
 
 local ids, tombs = {}, {}
-for n = 1, (#ARGV - 4) / 8 do
+for n = 1, (#ARGV - 5) / 8 do
   local id = ARGV[8 * n - 3]
   ids[n] = id
   tombs[n] = K.tomb .. id
@@ -149,6 +149,26 @@ end
 if redis.call('ZADD', K.imports, 'NX', stamp, import) == 1 then
   redis.call('HSET', K.imp .. import, 'created', stamp)
   if owner ~= '' then redis.call('HSET', K.imp .. import, 'owner', owner) end
+end
+
+-- The lines of the list: a run begins where the distance from the position is another one than before.
+local distance, runs, firsts, lines, at = redis.call('HGET', K.imp .. import, 'line') or '', {}, {}, {}, 1
+for first, line in string.gmatch(ARGV[#ARGV], '(%d+):(%d+)') do
+  firsts[#firsts + 1] = tonumber(first)
+  lines[#lines + 1] = tonumber(line)
+end
+for i, n in ipairs(new) do
+  while firsts[at + 1] and firsts[at + 1] < n do at = at + 1 end
+  local line = lines[at] > 0 and lines[at] + n - 1 - firsts[at] or 0
+  local d = line > 0 and string.format('%.0f', line - pos - i) or ''
+  if d ~= distance then
+    runs[#runs + 1] = string.format('%d:%d', i - 1, line)
+    distance = d
+  end
+end
+if #runs > 0 then
+  redis.call('ZADD', K.rows .. import, pos + 1, string.format('%.0f ', pos + 1) .. table.concat(runs, ' '))
+  redis.call('HSET', K.imp .. import, 'line', distance)
 end
 out[1] = redis.call('RPUSH', K.ids .. import, unpack(added)) - fresh
 redis.call('HINCRBY', K.imp .. import, 'total', fresh)

@@ -38,7 +38,7 @@ func admitList(t testing.TB, l *Ledger, now time.Time, id string, n int) {
 	for i := range invites {
 		invites[i] = invite(t, fmt.Sprintf("%s-%d@example.com", id, i))
 		invites[i].ID = fmt.Sprintf("%s-%d", id, i)
-		invites[i].Lane, invites[i].ImportID = tasks.Import, id
+		invites[i].Lane, invites[i].ImportID, invites[i].Row = tasks.Import, id, i+2
 	}
 	for len(invites) > 0 {
 		k := min(len(invites), tasks.ChunkSize)

@@ -57,13 +57,14 @@ var keyFamilies = []struct{ lua, redis, holds string }{
 	{"state", "state:", "zset a state (all but queued), by time (ms): sending by deadline, unknown by next read, others by change"},
 	{"addr", "addr:", "hash address key → ids of the invites for it, in 8192 buckets"},
 	{"more", "more:", "list an address key → ids of its older invites, those beyond the newest 32"},
-	{"imp", "imp:", "hash an import: created, total, owner, name of the file, since when it is paused (ms), and a count per state"},
+	{"imp", "imp:", "hash an import: created, total, owner, name of the file, since when it is paused (ms), a count per state, and the distance of its last row's line from its position"},
 	{"turn", "turn:", "string turn → what it claimed, for as long as the claim lasts"},
 	{"tomb", "tomb:", "string id of a trimmed invite → hash of its content; of a forgotten one: # and that, keyed with the salt and the id"},
 	{"done", "done:", "string id of a closed revoke request → what became of it, without its target"},
 	{"hold", "hold:", "string a lease that one process has at a time"},
 	{"day", "day:", "hash a day (UTC): hour:from>to → how many invites were settled that way"},
 	{"mine", "mine:", "zset an owner → ids of the invites that they have asked for outside of imports, by creation (ms)"},
+	{"rows", "rows:", "zset an import: where a run of its rows begins and on which line of the list → its position (lines.go)"},
 	{"ids", "ids:", "list of the ids of an import, in the order of the file; of a wish about many: of those that it waits for, and ID:named of those that it names"},
 }
 

@@ -39,7 +39,7 @@ local function erase(r, keep, tombstone)
   if r.import ~= '' then
     local left = redis.call('HINCRBY', K.imp .. r.import, 'trimmed', 1)
     if left >= num(redis.call('HGET', K.imp .. r.import, 'total')) then
-      redis.call('DEL', K.imp .. r.import, K.ids .. r.import)
+      redis.call('DEL', K.imp .. r.import, K.ids .. r.import, K.rows .. r.import)
       redis.call('ZREM', K.imports, r.import)
       redis.call('ZREM', K.stopped, r.import)
     end

@@ -150,7 +150,12 @@ func TestRenew(t *testing.T) {
 	if len(batch) != 3 {
 		t.Fatalf("%d go, want 3", len(batch))
 	}
-	for _, r := range batch {
+	lines, err := l.Lines(t.Context(), "list", batch)
+	must(t, err)
+	for n, r := range batch {
+		if want := fmt.Sprintf("list-%d@example.com", lines[n]-2); r.Invite.EmailAddress.Raw() != want {
+			t.Errorf("a renewed invite stands on line %d, which is that of %s", lines[n], want)
+		}
 		if r.Invite.ImportID != "list" || r.Invite.Lane != tasks.Import {
 			t.Errorf("%s is of import %q and goes in the %s lane", r.Invite.ID, r.Invite.ImportID, r.Invite.Lane)
 		}

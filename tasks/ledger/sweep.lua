@@ -33,6 +33,20 @@ local function again(r)
     redis.call('ZADD', K.mine .. owner, now, next_id)
   end
   if import ~= '' then
+    -- It stands on the line of the one that it follows (lines.go).
+    local rows, at = K.rows .. import, num(r.pos)
+    local runs = redis.call('ZRANGE', rows, at, '-inf', 'BYSCORE', 'REV', 'LIMIT', 0, 2)
+    if #runs > 0 then
+      local on = 0
+      for i = #runs, 1, -1 do
+        for first, line in string.gmatch(runs[i], '(%d+):(%d+)') do
+          local ahead = at - tonumber(string.match(runs[i], '^%d+')) - first
+          if ahead >= 0 then on = line == '0' and 0 or line + ahead end
+        end
+      end
+      redis.call('ZADD', rows, n.pos, string.format('%.0f 0:%.0f', n.pos, on))
+      redis.call('HSET', K.imp .. import, 'line', on == 0 and '' or string.format('%.0f', on - n.pos))
+    end
     redis.call('RPUSH', K.ids .. import, next_id)
     redis.call('HINCRBY', K.imp .. import, 'total', 1)
     redis.call('HINCRBY', K.imp .. import, 'n:queued', 1)

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -113,7 +114,7 @@ type rowsPage struct {
 }
 
 type row struct {
-	Number int
+	Number int // the line of the list, or the place in the import
 	ledger.Record
 	ETA time.Time
 }
@@ -178,8 +179,12 @@ func (h *Handler) withETAs(ctx context.Context, now time.Time, p rowsPage) (rows
 		records[k] = r.Record
 	}
 	etas, err := h.cfg.Ledger.ETAs(ctx, now, records...)
-	for k := range etas {
-		p.Rows[k].ETA = etas[k]
+	if err != nil || len(records) == 0 {
+		return p, err
+	}
+	lines, err := h.cfg.Ledger.Lines(ctx, records[0].Invite.ImportID, records)
+	for k := range lines {
+		p.Rows[k].ETA, p.Rows[k].Number = etas[k], cmp.Or(lines[k], p.Rows[k].Number)
 	}
 	return p, err
 }
@@ -211,9 +216,13 @@ func (h *Handler) outcomes(w http.ResponseWriter, r *http.Request) {
 		if records, err = h.cfg.Ledger.Get(r.Context(), ids...); err != nil {
 			break
 		}
-		for _, rec := range records {
+		var lines []int
+		if lines, err = h.cfg.Ledger.Lines(r.Context(), id, records); err != nil {
+			break
+		}
+		for n, rec := range records {
 			err = errors.Join(err, out.Write(show.Outcome{
-				Row: at + 1 + slices.Index(ids, rec.Invite.ID), Address: rec.Invite.EmailAddress.Raw(), Outcome: rec.State.String(), Reason: string(rec.Reason),
+				Row: cmp.Or(lines[n], at+1+slices.Index(ids, rec.Invite.ID)), Address: rec.Invite.EmailAddress.Raw(), Outcome: rec.State.String(), Reason: string(rec.Reason),
 				ID: rec.Invite.ID, InvitationID: rec.InvitationID, UpdatedAt: rec.UpdatedAt,
 			}))
 		}
