@@ -90,18 +90,18 @@ func TestAPI(t *testing.T) {
 // TestStatusOfAKey: what was asked for over HTTP is found by its Idempotency-Key.
 func TestStatusOfAKey(t *testing.T) {
 	w := newWorld(t)
-	token := strings.TrimSpace(w.ok("api", "token", "create", "billing"))
-	w.ok("api", "token", "create", "another")
+	own, all := strings.TrimSpace(w.ok("api", "token", "create", "billing")), strings.TrimSpace(w.ok("api", "token", "create", "backend", "--scope", "instance"))
 	served := w.start("api", "--api-addr", "127.0.0.1:0")
 	url := served.apiAddr(t)
-	for _, c := range []struct{ path, kind, key, body, want string }{
+	for n, c := range []struct{ path, kind, key, body, want string }{
+		{"/v1/invitations", "application/json", "order-0", `{"email_address":"alan@example.com"}`, "alan@example.com"},
 		{"/v1/invitations", "application/json", "order-1", `{"email_address":"canary@example.com"}`, "canary@example.com"},
 		{"/v1/invitations/bulk", "application/json", "order-2", `[{"email_address":"ada@example.com"},{"email_address":"grace@example.com"}]`, "grace@example.com"},
 		{"/v1/imports", "text/csv", "order-3", "email\nmira@example.com\n", "1 invite"},
 	} {
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url+c.path, strings.NewReader(c.body))
 		must(t, err)
-		req.Header.Set("Authorization", "Bearer "+token)
+		req.Header.Set("Authorization", "Bearer "+[]string{all, own}[min(n, 1)])
 		req.Header.Set("Content-Type", c.kind)
 		req.Header.Set("Idempotency-Key", c.key)
 		res, err := http.DefaultClient.Do(req)

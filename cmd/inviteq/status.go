@@ -89,11 +89,11 @@ func (c *statusCommand) byKey(ctx context.Context, conn *connection) (list []enq
 	}
 	tried := map[string]bool{}
 	for _, t := range tokens {
-		if tried[t.Name] {
-			continue
+		ids, importID := api.KeyIDs(t, c.Target)
+		if tried[importID] {
+			continue // A token of the same name and scope has been here.
 		}
-		tried[t.Name] = true
-		ids, importID := api.KeyIDs(t.Name, c.Target)
+		tried[importID] = true
 		imports, err := conn.client.ImportsOf(ctx, ids...)
 		if err != nil {
 			return nil, imp, err

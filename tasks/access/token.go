@@ -176,6 +176,9 @@ func (s *Store) Tokens(ctx context.Context) ([]Token, error) {
 	var all []Token
 	for id, j := range found {
 		t := j.token(id, "")
+		if seed, err := idText.DecodeString(j.Seed); err == nil {
+			t.seed = string(seed) // Whoever reads the tokens finds what their Idempotency-Keys have made.
+		}
 		t.UsedAt = used[id]
 		all = append(all, t)
 	}
