@@ -71,15 +71,12 @@ func (c *Client) List(ctx context.Context, o ListOptions) (Page, error) {
 }
 
 func listImport(ctx context.Context, l *ledger.Ledger, o ListOptions) (ledger.Page, error) {
-	page, err := l.ListImport(ctx, o.ImportID, o.Cursor, o.Limit)
+	page, err := l.ListImport(ctx, o.ImportID, o.Cursor, o.Limit, o.States...)
 	if err != nil {
 		return page, err
 	}
 	if len(page.Records) == 0 && o.Cursor == "" {
 		_, err = l.Import(ctx, o.ImportID)
-	}
-	if len(o.States) > 0 {
-		page.Records = slices.DeleteFunc(page.Records, func(r ledger.Record) bool { return !slices.Contains(o.States, r.State) })
 	}
 	return page, err
 }

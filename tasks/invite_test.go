@@ -44,12 +44,12 @@ func TestValidate(t *testing.T) {
 		{"nothing but an address", func(*Invite) {}, nil},
 		{"everything", func(i *Invite) {
 			*i = Invite{i.EmailAddress, json.RawMessage(`{"plan":"pro"}`), "https://example.com/welcome?a=b#c", true, true, 365,
-				"waitlist_invitation", "order:42", Import, "imp_1", "acme", at, at.Add(time.Hour)}
+				"waitlist_invitation", "order:42", Import, "imp_1", "acme", at, at.Add(time.Hour), 7}
 		}, nil},
 		{"no address", func(i *Invite) { i.EmailAddress = Email{} }, []string{"email_address is missing"}},
 		{"everything wrong at once", func(i *Invite) {
 			*i = Invite{Email{}, json.RawMessage(`[]`), "ftp://example.com", true, true, 366,
-				"party", "a/b", Lane(9), "c d", "e@f", at, at.Add(-time.Second)}
+				"party", "a/b", Lane(9), "c d", "e@f", at, at.Add(-time.Second), 0}
 		}, []string{
 			"email_address is missing", metadata, redirect, days, template, "lane must be interactive or import",
 			"id must be printable ASCII without spaces, / and @", "import_id must be printable ASCII without spaces, / and @",

@@ -25,7 +25,7 @@ Examples:
   inviteq list --import-id imp_0123456789abcdef --limit 0 --json`
 }
 
-// Run prints a list. With --json and no limit it streams lists of any length.
+// Run prints a list of any length, and holds a part of it at a time.
 func (c *listCommand) Run(ctx context.Context, p *program) error {
 	options := enqueue.ListOptions{ImportID: c.ImportID, Limit: c.Limit, States: p.states(c.State)}
 	if c.Limit < 0 {
@@ -36,39 +36,44 @@ func (c *listCommand) Run(ctx context.Context, p *program) error {
 		return err
 	}
 	defer conn.Close()
-	var list []enqueue.Status
-	shown := 0
-	defer func() {
-		if shown > 0 {
-			p.audit(ctx, conn, "reveal", c.ImportID, shown)
-		}
-	}()
+	shown, part := 0, make([]enqueue.Status, 0, listPart)
 	for s, err := range conn.client.All(ctx, options) {
 		if err != nil {
 			return err
 		}
-		shown++
-		if !c.JSON {
-			list = append(list, s)
-		} else if err := p.printJSON(s.JSON()); err != nil {
-			return err
+		if c.JSON {
+			if err := p.printJSON(s.JSON()); err != nil {
+				return err
+			}
+			continue
+		}
+		if part = append(part, s); len(part) == cap(part) {
+			if err := p.printPart(part, shown == 0); err != nil {
+				return err
+			}
+			shown, part = shown+len(part), part[:0]
 		}
 	}
 	if c.JSON {
 		return nil
 	}
-	if len(list) == 0 {
+	if shown+len(part) == 0 {
 		p.console.note("no invites")
 		return nil
 	}
-	if err := p.printStatuses(list, false); err != nil {
-		return err
+	if len(part) > 0 {
+		if err := p.printPart(part, shown == 0); err != nil {
+			return err
+		}
 	}
-	if len(list) == c.Limit {
+	if shown+len(part) == c.Limit {
 		p.console.note("the first %d; --limit 0 lists all", c.Limit)
 	}
 	return nil
 }
+
+// listPart is how many invites are lined up together.
+const listPart = 1000
 
 // states parses names of states and adds to the complaints.
 func (p *program) states(names []string) []tasks.State {

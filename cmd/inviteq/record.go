@@ -21,13 +21,23 @@ func (p *program) printStatuses(list []enqueue.Status, asJSON bool) error {
 		}
 		return nil
 	}
+	return p.printPart(list, true)
+}
+
+// printPart prints statuses as a table, whose header stands over the first part only.
+func (p *program) printPart(list []enqueue.Status, first bool) error {
 	now := time.Now()
 	var t table
 	t.header("state", "address", "lane", "when", "id", "reason")
 	for _, s := range list {
 		t.row(p.state(s.State), text(s.EmailAddress.Raw()), text(s.Lane.String()), text(when(now, s)), text(s.ID), text(explained(s.Reason)))
 	}
-	return t.print(p.console.out, p.console.onOut)
+	lines := t.lines(p.console.onOut)
+	if !first {
+		lines = lines[1:]
+	}
+	_, err := fmt.Fprintln(p.console.out, strings.Join(lines, "\n"))
+	return err
 }
 
 // printStatus writes everything that is known of one invite.

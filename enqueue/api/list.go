@@ -3,7 +3,9 @@ package api
 import (
 	"cmp"
 	"context"
+	"errors"
 	"maps"
+	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
@@ -44,14 +46,14 @@ func (x *exchange) list() *answer {
 	if l.query != "" {
 		records, total, err = x.search(ctx, l)
 	} else {
-		if x.token.Scope == access.Own && l.paginated || l.Order != ledger.ByCreation || !l.Descending || l.Offset > maxLimit {
-			release := x.enter(x.heavy)
-			if release == nil {
-				return busy()
-			}
-			defer release()
-		}
-		records, total, err = x.browse(ctx, l)
+		records, total, err = x.page(ctx, l)
+	}
+	if errors.Is(err, errBusy) {
+		return busy()
+	}
+	if errors.Is(err, context.DeadlineExceeded) && x.ctx.Err() == nil {
+		return refuse(http.StatusServiceUnavailable, codeUnavailable, "The list is too long",
+			"Reading it took more than "+storeTime.String()+". Name fewer statuses, order by -created_at, or page less far.")
 	}
 	if err != nil {
 		return unavailable(err)
@@ -65,6 +67,31 @@ func (x *exchange) list() *answer {
 		return ok(invitationPage{list, total})
 	}
 	return ok(list)
+}
+
+// lightReads is how many records a list may read outside of the places for what takes
+// longer: a page of the newest takes as many as it shows, and some more.
+const lightReads = 5000
+
+var errBusy = errors.New("too much is under way")
+
+// page reads a page. What would take many reads waits for a place.
+func (x *exchange) page(ctx context.Context, l listing) ([]ledger.Record, int64, error) {
+	counted := x.token.Scope == access.Own && l.paginated // Only for an instance the counts are kept.
+	if l.Order == ledger.ByCreation && l.Descending && l.Offset <= maxLimit && !counted {
+		light := l
+		light.Most = lightReads
+		records, total, err := x.browse(ctx, light)
+		if !errors.Is(err, ledger.ErrManyReads) {
+			return records, total, err
+		}
+	}
+	release := x.enter(x.heavy)
+	if release == nil {
+		return nil, 0, errBusy
+	}
+	defer release()
+	return x.browse(ctx, l)
 }
 
 // browse counts by state and reads one page.

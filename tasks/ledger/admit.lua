@@ -59,7 +59,7 @@ out[2] = fresh
 
 local pos = redis.call('HINCRBY', K.meta, 'pos', fresh) - fresh
 local created, stamp, look = string.format('%x', now), string.format('%.0f', now), string.format('%.0f', now + TASK_GRACE)
-local records, hints, added, waiting, arrived = {}, {}, {}, {}, 0
+local records, hints, added, waiting, order, arrived = {}, {}, {}, {}, {}, 0
 
 -- Where the next invite of this queue stands in a lane: see enqueue in lib.lua.
 local halted = import ~= '' and redis.call('ZSCORE', K.stopped, import)
@@ -122,6 +122,13 @@ for i, n in ipairs(new) do
     redis.call('HSET', bucket, addr, all)
   end
 
+  -- The order of admission, in blocks that Redis keeps packed (newest.go).
+  local block = K.born .. string.format('%d', math.floor((pos + i) / 128))
+  local b = order[block] or {}
+  order[block] = b
+  b[#b + 1] = place
+  b[#b + 1] = id
+
   added[i] = id
   if import == '' then
     hints[2 * i - 1] = look
@@ -131,6 +138,7 @@ end
 
 redis.call('HSET', K.rec, unpack(records))
 for key, w in pairs(waiting) do redis.call('ZADD', key, unpack(w)) end
+for key, w in pairs(order) do redis.call('ZADD', key, unpack(w)) end
 for lane, place in pairs(places) do redis.call('ZADD', lane == '0' and K.fair0 or K.fair1, place, queue) end
 if arrived > 0 then
   redis.call('HINCRBY', K.pace, 'arrived', arrived)

@@ -21,6 +21,7 @@ for i = 3, #ARGV, 7 do
     local r = {id = id, more = '', s = 'q', lane = '0', created = string.format('%x', tonumber(ARGV[i + 6])), addr = ARGV[i + 1], import = '', inv = inv,
       revoke = '', pos = redis.call('HINCRBY', K.meta, 'pos', 1), body = '\n' .. ARGV[i + 3]}
     redis.call('HSET', K.inv, inv, id)
+    redis.call('ZADD', K.adopted, ARGV[i + 6], id)
     local bucket = K.addr .. ARGV[i + 2]
     local ids = redis.call('HGET', bucket, r.addr)
     redis.call('HSET', bucket, r.addr, ids and (ids .. ' ' .. id) or id)

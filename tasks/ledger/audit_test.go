@@ -16,6 +16,7 @@ import (
 // auditor collects what an audit finds.
 type auditor struct {
 	*testing.T
+	older  bool // An earlier version has admitted some, and written them into no block.
 	faults []string
 }
 
@@ -27,10 +28,20 @@ func (t *auditor) Errorf(format string, args ...any) {
 // by id.
 func audit(t *testing.T, l *Ledger) map[string]Record {
 	t.Helper()
-	a := &auditor{T: t}
+	return (&auditor{T: t}).fail(l)
+}
+
+// auditOlder is audit of a ledger in which an earlier version has admitted invites.
+func auditOlder(t *testing.T, l *Ledger) map[string]Record {
+	t.Helper()
+	return (&auditor{T: t, older: true}).fail(l)
+}
+
+func (a *auditor) fail(l *Ledger) map[string]Record {
+	a.Helper()
 	records := a.audit(l)
 	for _, f := range a.faults {
-		t.Error(f)
+		a.Error(f)
 	}
 	return records
 }
@@ -72,6 +83,7 @@ func (t *auditor) audit(l *Ledger) map[string]Record {
 			homes[z.id], scores[z.id] = name, z.score
 		}
 	}
+	t.auditOrder(l, records)
 	wantBusy, mayBusy, wantRevoke, counts := map[string]string{}, map[string]string{}, map[string]bool{}, map[string]map[tasks.State]int64{}
 	for id, r := range records {
 		want := r.State.String()
@@ -173,6 +185,37 @@ func (t *auditor) audit(l *Ledger) map[string]Record {
 	t.auditAddresses(l, records)
 	t.auditQuota(l, records)
 	return records
+}
+
+// auditOrder checks that each invite stands in the block of its position, or among the
+// adopted, and nobody else does.
+func (t *auditor) auditOrder(l *Ledger, records map[string]Record) {
+	t.Helper()
+	stands := map[string]int64{}
+	for _, z := range t.members(l, l.keys.of("adopted")) {
+		stands[z.id] = records[z.id].Position
+	}
+	blocks, err := l.rdb.Keys(t.Context(), l.keys.of("born")+"*").Result()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range blocks {
+		for _, z := range t.members(l, key) {
+			if want := fmt.Sprint(l.keys.of("born"), int64(z.score)/blockSize); stands[z.id] > 0 || want != key {
+				t.Errorf("%s stands in %s at %.0f, and elsewhere", z.id, key, z.score)
+			}
+			stands[z.id] = int64(z.score)
+		}
+	}
+	for id, r := range records {
+		if at, there := stands[id]; at != r.Position && (there || !t.older) {
+			t.Errorf("%s has position %d, and stands at %d in the order", id, r.Position, stands[id])
+		}
+		delete(stands, id)
+	}
+	for id := range stands {
+		t.Errorf("%s stands in the order and has no record", id)
+	}
 }
 
 // auditAddresses checks that each invite is found by its address, the newest

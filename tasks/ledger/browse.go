@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"container/heap"
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"time"
@@ -26,33 +27,25 @@ type Browsing struct {
 	Order         Order
 	Descending    bool
 	Offset, Limit int
+
+	// Most is how many records may be read; beyond it the error is ErrManyReads.
+	// Defaults to no limit.
+	Most int
 }
+
+// ErrManyReads says that a list was not read, since it would have taken more reads than
+// Browsing.Most.
+var ErrManyReads = errors.New("the list takes too many reads")
 
 // browseChunk is how many records are read in a round trip.
 const browseChunk = 500
 
-// creationSlack is how far the clocks of producers may be apart: by so much the
-// order of admission and that of creation may differ. Of those that were admitted
-// in such a span so many are read at most: it may be a list of a hundred thousand.
-const (
-	creationSlack = time.Minute
-	creationReads = 1000
-)
-
-// importGoesOn is how long after its beginning an import may get rows that still
-// count as its newest. Of one import so many rows are read at most: those that came
-// last are the first to be sent only after all others.
-const (
-	importGoesOn = 24 * time.Hour
-	browseReads  = 20_000
-)
-
 // Browse returns the records from Offset on, at most Limit of them. It holds no
 // more than the places of Offset+Limit invites.
 //
-// The newest invites first is what the indexes are good for: it costs little
-// more than what it returns. Every other order reads each invite in these
-// states, about a second for 200,000 of them.
+// The newest invites first costs little more than what it returns, unless those in the
+// states are both many and far from the newest. Every other order reads each invite in
+// these states, about a second for 200,000 of them.
 func (l *Ledger) Browse(ctx context.Context, b Browsing) ([]Record, error) {
 	if b.Limit <= 0 || len(b.States) == 0 {
 		return nil, nil
@@ -87,8 +80,8 @@ func (l *Ledger) everyOne(ctx context.Context, best *ranking) error {
 			if err != nil {
 				return err
 			}
-			for _, r := range page.Records {
-				best.offer(r)
+			if err := best.read(page.Records); err != nil {
+				return err
 			}
 			if cursor = page.Next; cursor == "" {
 				break
@@ -96,115 +89,6 @@ func (l *Ledger) everyOne(ctx context.Context, best *ranking) error {
 		}
 	}
 	return nil
-}
-
-// newest reads each index from its end for as long as something newer than the
-// best may still come. Nobody is created after the time that is the score of an
-// index. In a lane those who ask take turns, so who came last is near its end or
-// near its beginning; of an import the list of its rows tells.
-func (l *Ledger) newest(ctx context.Context, best *ranking) error {
-	for _, s := range best.States {
-		if s != tasks.Queued {
-			if err := l.newestOf(ctx, best, l.keys.state(s), true); err != nil {
-				return err
-			}
-			continue
-		}
-		for _, lane := range []string{"wait0", "wait1", "solo0", "solo1"} {
-			if err := l.newestOf(ctx, best, l.keys.of(lane), false); err != nil {
-				return err
-			}
-		}
-		if err := l.newestRows(ctx, best); err != nil {
-			return err
-		}
-		if err := l.newestOf(ctx, best, l.keys.of("later"), true); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// newestRows reads the queued rows of imports, the newest import first.
-func (l *Ledger) newestRows(ctx context.Context, best *ranking) error {
-	for first := int64(0); ; first += browseChunk {
-		imports, err := l.rdb.ZRevRangeWithScores(ctx, l.keys.of("imports"), first, first+browseChunk-1).Result()
-		if err != nil || len(imports) == 0 {
-			return err
-		}
-		for _, z := range imports {
-			if best.full() && best.heap[0].number > int64(z.Score)+importGoesOn.Milliseconds() {
-				return nil
-			}
-			id, _ := z.Member.(string)
-			if err := l.newestRowsOf(ctx, best, l.keys.importIDs(id), queuedOnly); err != nil {
-				return err
-			}
-		}
-	}
-}
-
-// queuedOnly leaves out what the indexes of the other states show.
-const queuedOnly = true
-
-func (l *Ledger) newestRowsOf(ctx context.Context, best *ranking, list string, queued bool) error {
-	chunk := int64(min(browseChunk, max(20, best.Offset+best.Limit)))
-	for end := int64(-1); ; chunk = min(2*chunk, browseChunk) {
-		ids, err := l.rdb.LRange(ctx, list, end-chunk+1, end).Result()
-		if err != nil || len(ids) == 0 {
-			return err
-		}
-		records, err := l.Get(ctx, ids...)
-		if err != nil {
-			return err
-		}
-		created := int64(0)
-		for _, r := range records {
-			created = max(created, r.CreatedAt.Add(creationSlack).UnixMilli())
-			if !queued || r.State == tasks.Queued {
-				best.offer(r)
-			}
-		}
-		end -= chunk
-		if best.full() && best.heap[0].number > created || -end > browseReads {
-			return nil
-		}
-	}
-}
-
-func (l *Ledger) newestOf(ctx context.Context, best *ranking, index string, byTime bool) error {
-	chunk := int64(min(browseChunk, max(20, best.Offset+best.Limit)))
-	enough := int64(best.Offset + best.Limit + creationReads)
-	for start := int64(0); ; {
-		zs, err := l.rdb.ZRevRangeWithScores(ctx, index, start, start+chunk-1).Result()
-		if err != nil || len(zs) == 0 {
-			return err
-		}
-		ids := make([]string, len(zs))
-		for i, z := range zs {
-			ids[i], _ = z.Member.(string)
-		}
-		records, err := l.Get(ctx, ids...)
-		if err != nil {
-			return err
-		}
-		for _, r := range records {
-			best.offer(r)
-		}
-		// Whatever comes further down was created before this.
-		bound := int64(zs[len(zs)-1].Score)
-		if !byTime {
-			bound = 0
-			for _, r := range records {
-				bound = max(bound, r.CreatedAt.Add(creationSlack).UnixMilli())
-			}
-		}
-		start += chunk
-		if int64(len(zs)) < chunk || best.full() && (best.heap[0].number > bound || !byTime && start >= enough) {
-			return nil
-		}
-		chunk = min(2*chunk, browseChunk)
-	}
 }
 
 // rank is the place of an invite in an order.
@@ -219,8 +103,20 @@ type rank struct {
 // them is at the top of the heap.
 type ranking struct {
 	Browsing
-	heap []rank
-	seen map[string]bool // The ids in the heap: an invite may move while it is read.
+	heap  []rank
+	seen  map[string]bool // The ids in the heap: an invite may move while it is read.
+	reads int
+}
+
+// read offers what was read, as long as it is not too much.
+func (b *ranking) read(records []Record) error {
+	for _, r := range records {
+		b.offer(r)
+	}
+	if b.reads += len(records); b.Most > 0 && b.reads > b.Most {
+		return ErrManyReads
+	}
+	return nil
 }
 
 func (b *ranking) full() bool { return len(b.heap) >= b.Offset+b.Limit }
@@ -232,15 +128,7 @@ func (b *ranking) offer(r Record) {
 	if !b.takes(r) || b.seen[id] {
 		return
 	}
-	next := rank{place: r.Position, id: id}
-	switch b.Order {
-	case ByAddress:
-		next.text = r.Invite.EmailAddress.Key()
-	case ByExpiry:
-		next.number = r.ExpiresAt().UnixMilli()
-	default:
-		next.number = r.CreatedAt.UnixMilli()
-	}
+	next := b.rankOf(r)
 	if b.full() {
 		if b.compare(next, b.heap[0]) >= 0 {
 			return
@@ -251,6 +139,19 @@ func (b *ranking) offer(r Record) {
 	}
 	b.seen[id] = true
 	heap.Push(b, next)
+}
+
+func (b *ranking) rankOf(r Record) rank {
+	at := rank{place: r.Position, id: r.Invite.ID}
+	switch b.Order {
+	case ByAddress:
+		at.text = r.Invite.EmailAddress.Key()
+	case ByExpiry:
+		at.number = r.ExpiresAt().UnixMilli()
+	default:
+		at.number = r.CreatedAt.UnixMilli()
+	}
+	return at
 }
 
 // compare is negative when x comes before y. Among equals the order of admission

@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -8,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/redis/go-redis/v9"
 
 	"github.com/inviteq/inviteq/tasks"
 )
@@ -173,10 +176,7 @@ type Page struct {
 // An invite that changes its state meanwhile may be missed, or be there twice; one
 // that stays is there once.
 func (l *Ledger) ListState(ctx context.Context, s tasks.State, cursor string, limit int) (Page, error) {
-	indexes := []string{l.keys.state(s)}
-	if s == tasks.Queued {
-		indexes = []string{l.keys.of("wait0"), l.keys.of("wait1"), l.keys.of("solo0"), l.keys.of("solo1"), l.keys.of("later"), l.keys.of("shelf")}
-	}
+	indexes := l.indexesOf(s)
 	at, score, member, err := parseCursor(cursor, len(indexes))
 	if err != nil {
 		return Page{}, err
@@ -251,8 +251,10 @@ func parseCursor(cursor string, indexes int) (at int, score, member string, err 
 	return 0, "", "", errors.New("cursor is not one that a list has returned")
 }
 
-// ListImport returns the invites of an import in the order of its file.
-func (l *Ledger) ListImport(ctx context.Context, importID, cursor string, limit int) (Page, error) {
+// ListImport returns the invites of an import in the order of its file: all, or those
+// in some states. A page may hold fewer than limit, or none at all, although more
+// follow. Where few invites are in the states, it reads those, and else the import.
+func (l *Ledger) ListImport(ctx context.Context, importID, cursor string, limit int, states ...tasks.State) (Page, error) {
 	from := 0
 	if cursor != "" {
 		var err error
@@ -260,10 +262,84 @@ func (l *Ledger) ListImport(ctx context.Context, importID, cursor string, limit 
 			return Page{}, errors.New("cursor is not one that a list has returned")
 		}
 	}
-	ids, err := l.Members(ctx, tasks.BulkCreate{ImportID: importID, From: from, Count: limit})
-	if err != nil || len(ids) == 0 {
-		return Page{}, err
+	if len(states) > 0 && from == 0 {
+		few, page, err := l.fewOf(ctx, importID, states, limit)
+		if few || err != nil {
+			return page, err
+		}
 	}
-	records, err := l.Get(ctx, ids...)
-	return Page{records, strconv.Itoa(from + len(ids))}, err
+	for reads := 0; ; {
+		ids, err := l.Members(ctx, tasks.BulkCreate{ImportID: importID, From: from, Count: limit})
+		if err != nil || len(ids) == 0 {
+			return Page{}, err
+		}
+		records, err := l.Get(ctx, ids...)
+		if err != nil {
+			return Page{}, err
+		}
+		if len(states) > 0 {
+			records = slices.DeleteFunc(records, func(r Record) bool { return !slices.Contains(states, r.State) })
+		}
+		from, reads = from+len(ids), reads+len(ids)
+		if len(records) > 0 || reads >= importReads {
+			return Page{records, strconv.Itoa(from)}, nil
+		}
+	}
+}
+
+// importReads is how many rows of an import are read in search of a state before a page
+// stays empty.
+const importReads = 10_000
+
+// fewOf returns the invites of an import in some states if they fit into a page, and if
+// it takes fewer reads than the import: all that are in these states.
+func (l *Ledger) fewOf(ctx context.Context, importID string, states []tasks.State, limit int) (bool, Page, error) {
+	i, err := l.Import(ctx, importID)
+	if errors.Is(err, ErrNotFound) {
+		return true, Page{}, nil
+	}
+	if err != nil {
+		return false, Page{}, err
+	}
+	var wanted, held int64
+	pipe := l.rdb.Pipeline()
+	var counts []*redis.IntCmd
+	for _, s := range states {
+		wanted += i.States[s]
+		for _, index := range l.indexesOf(s) {
+			counts = append(counts, pipe.ZCard(ctx, index))
+		}
+	}
+	if wanted <= 0 {
+		return true, Page{}, nil
+	}
+	if err := execute(ctx, pipe); err != nil {
+		return false, Page{}, err
+	}
+	for _, c := range counts {
+		held += c.Val()
+	}
+	if wanted > int64(limit) || held >= i.Total {
+		return false, Page{}, nil
+	}
+	var page Page
+	for _, s := range states {
+		for cursor := ""; ; {
+			part, err := l.ListState(ctx, s, cursor, browseChunk)
+			if err != nil {
+				return false, page, err
+			}
+			for _, r := range part.Records {
+				if r.Invite.ImportID == importID && r.State == s {
+					page.Records = append(page.Records, r)
+				}
+			}
+			if cursor = part.Next; cursor == "" {
+				break
+			}
+		}
+	}
+	slices.SortFunc(page.Records, func(a, b Record) int { return cmp.Compare(a.Position, b.Position) })
+	page.Records = slices.CompactFunc(page.Records, func(a, b Record) bool { return a.Invite.ID == b.Invite.ID })
+	return true, page, nil
 }

@@ -32,6 +32,7 @@ var keyNames = []struct{ lua, redis, holds string }{
 	{"untasked", "untasked", "zset of task hints not yet seen by a handler, by when to look again (ms)"},
 	{"inv", "inv", "hash Clerk's id → our id"},
 	{"imports", "imports", "zset of import ids, by creation (ms)"},
+	{"adopted", "adopted", "zset of invites that were found at Clerk, by the creation of their invitation (ms)"},
 	{"single", "log:single", "zset turn → when it counted against POST /invitations (ms)"},
 	{"bulk", "log:bulk", "zset turn → when it counted against POST /invitations/bulk (ms)"},
 	{"other", "log:other", "zset call → when it counted against everything together (ms)"},
@@ -64,6 +65,7 @@ var keyFamilies = []struct{ lua, redis, holds string }{
 	{"hold", "hold:", "string a lease that one process has at a time"},
 	{"day", "day:", "hash a day (UTC): hour:from>to → how many invites were settled that way"},
 	{"mine", "mine:", "zset an owner → ids of the invites that they have asked for outside of imports, by creation (ms)"},
+	{"born", "born:", "zset a block of 128 positions: ids of the invites that were admitted there → their position"},
 	{"rows", "rows:", "zset an import: where a run of its rows begins and on which line of the list → its position (lines.go)"},
 	{"ids", "ids:", "list of the ids of an import, in the order of the file; of a wish about many: of those that it waits for, and ID:named of those that it names"},
 }

@@ -134,6 +134,9 @@ local function bucket_of(addr)
   return K.addr .. string.format('%d', (n[1] * 1024 + n[2] * 16 + math.floor(n[3] / 4)) % 8192)
 end
 
+-- block_of is the part of the order of admission in which an invite stands (newest.go).
+local function block_of(r) return K.born .. string.format('%d', math.floor(num(r.pos) / 128)) end
+
 -- tally counts a change of state: the totals for ever, what settles an invite also
 -- by the hour, in one hash a day (UTC) that goes by itself.
 local DAY, HOUR, DAYS_KEPT = 86400000, 3600000, 40
@@ -245,6 +248,8 @@ local function move(r, to, now, reason, score)
     redis.call('ZREM', K.later, r.id)
     if r.solo == '1' then redis.call('ZREM', K['solo' .. num(r.lane)], r.id) end
     if r.import ~= '' then redis.call('ZREM', K.shelf, place_on_shelf(r)) end
+    -- A producer of an earlier version has not done so.
+    if r.inv == '' then redis.call('ZADD', block_of(r), r.pos, r.id) end
   elseif to ~= from then
     redis.call('ZREM', K.state .. from, r.id)
   end

@@ -56,7 +56,7 @@ func TestOldWords(t *testing.T) {
 	l := restore(t, "testdata/508090b/ledger.txt")
 	got := map[string]string{}
 	var adopted int
-	for id, r := range audit(t, l) {
+	for id, r := range auditOlder(t, l) {
 		if r.Reason == tasks.ReasonAdopted {
 			adopted++
 			continue // Its id is random.
@@ -163,7 +163,7 @@ func TestOldWords(t *testing.T) {
 // still settle.
 func TestOldWordsInScripts(t *testing.T) {
 	l := restore(t, "testdata/508090b/ledger.txt")
-	records := audit(t, l)
+	records := auditOlder(t, l)
 	r := records["unknown-claim_expired"]
 	s := Settlement{ID: r.Invite.ID, Turn: r.Turn, To: tasks.Pending, InvitationID: "inv_late"}
 	settled, err := l.SettleTurn(t.Context(), time.Now(), Turn{ID: r.Turn, Endpoint: Single}, Ending{Members: []Settlement{s}})
@@ -177,7 +177,7 @@ func TestOldWordsInScripts(t *testing.T) {
 // is not.
 func TestOldCalls(t *testing.T) {
 	l := restore(t, "testdata/508090b/ledger.txt")
-	records := audit(t, l)
+	records := auditOlder(t, l)
 	for id, want := range map[string]bool{
 		"unknown-no_answer": true, "unknown-unknown": true, "unknown-claim_expired": true, "unknown-unconfirmed": true,
 		"unknown-duplicate": false, "queued-innocent-exists": true, "queued-quota": false, "queued-not_sent": false,

@@ -76,6 +76,7 @@ else
     redis.call('HSET', K.pace, 'arrived.at', now)
   end
 end
+redis.call('ZADD', K.born .. string.format('%d', math.floor(pos / 128)), string.format('%d', pos), id) -- as in admit.lua
 if owner ~= '' then
   redis.call('HSET', K.owner, id, owner)
   redis.call('ZADD', K.mine .. owner, string.format('%d', t), id)

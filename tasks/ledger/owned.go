@@ -3,6 +3,8 @@ package ledger
 import (
 	"context"
 	"errors"
+	"slices"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -111,7 +113,7 @@ func (l *Ledger) BrowseOwned(ctx context.Context, owner string, b Browsing, coun
 		case newest && best.full() && best.heap[0].number > i.CreatedAt+importGoesOn.Milliseconds():
 			continue
 		case newest:
-			err = l.newestRowsOf(ctx, best, l.keys.importIDs(id), !queuedOnly)
+			err = l.newestRowsOf(ctx, best, l.keys.importIDs(id))
 		default:
 			err = l.everyRowOf(ctx, best, l.keys.importIDs(id))
 		}
@@ -129,10 +131,37 @@ func (l *Ledger) offer(ctx context.Context, best *ranking, ids []string) (n int6
 	for _, r := range records {
 		if best.takes(r) {
 			n++
-			best.offer(r)
 		}
 	}
-	return n, err
+	return n, errors.Join(err, best.read(records))
+}
+
+// importGoesOn is how long after its beginning an import may get rows that still
+// count as its newest.
+const importGoesOn = 24 * time.Hour
+
+// newestRowsOf reads the rows of an import from its end for as long as something newer
+// than the best may still come.
+func (l *Ledger) newestRowsOf(ctx context.Context, best *ranking, list string) error {
+	chunk := int64(min(browseChunk, max(20, best.Offset+best.Limit)))
+	for end := int64(-1); ; chunk = min(2*chunk, browseChunk) {
+		ids, err := l.rdb.LRange(ctx, list, end-chunk+1, end).Result()
+		if err != nil || len(ids) == 0 {
+			return err
+		}
+		slices.Reverse(ids)
+		records, err := l.Get(ctx, ids...)
+		if err != nil {
+			return err
+		}
+		if err := best.read(records); err != nil {
+			return err
+		}
+		end -= chunk
+		if len(records) > 0 && best.full() && best.compare(best.heap[0], best.rankOf(records[len(records)-1])) <= 0 {
+			return nil
+		}
+	}
 }
 
 func (l *Ledger) everyRowOf(ctx context.Context, best *ranking, list string) error {

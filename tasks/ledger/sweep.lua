@@ -26,6 +26,7 @@ local function again(r)
   local n = {id = next_id, more = '', s = 'q', lane = r.lane, created = string.format('%x', now), addr = r.addr, import = import,
     pos = redis.call('HINCRBY', K.meta, 'pos', 1), body = r.body}
   save(n)
+  redis.call('ZADD', block_of(n), n.pos, next_id)
   redis.call('HSET', bucket, r.addr, ids .. ' ' .. next_id)
   local owner = redis.call('HGET', K.owner, r.id)
   if owner then

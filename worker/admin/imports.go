@@ -130,6 +130,9 @@ const (
 func (h *Handler) rows(ctx context.Context, i importView, state *tasks.State, from int) (rowsPage, error) {
 	l := h.cfg.Ledger
 	p := rowsPage{From: strconv.Itoa(from)}
+	if state != nil && i.States[*state] == 0 {
+		return p, nil
+	}
 	at := from
 	for at-from < rowsScanned && len(p.Rows) < rowsAPage {
 		n := rowsAtOnce
