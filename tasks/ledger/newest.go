@@ -65,8 +65,9 @@ func (l *Ledger) indexesOf(s tasks.State) []string {
 // newestAdmitted goes down the order of admission until the page is full, or it has met
 // more than most. It returns how many it has met.
 func (l *Ledger) newestAdmitted(ctx context.Context, best *ranking, position, most int64) (met int64, _ error) {
-	width, chunk := int64(1), min(browseChunk, max(20, best.Offset+best.Limit))
-	step := int64(0)
+	wanted := best.Offset + best.Limit
+	width, step := min(mostBlocks, int64(wanted)/blockSize+2), int64(0)
+	chunk := min(browseChunk, max(20, wanted))
 	for block := position / blockSize; block >= 0; block -= step {
 		ids, err := l.blocks(ctx, block, min(width, block+1))
 		if err != nil {
@@ -74,8 +75,8 @@ func (l *Ledger) newestAdmitted(ctx context.Context, best *ranking, position, mo
 		}
 		empty := len(ids) == 0
 		for len(ids) > 0 {
-			some := ids[:min(chunk, len(ids))]
-			ids, chunk = ids[len(some):], min(2*chunk, browseChunk)
+			some, had := ids[:min(chunk, len(ids))], best.Len()
+			ids = ids[len(some):]
 			records, err := l.Get(ctx, some...)
 			if err != nil {
 				return met, err
@@ -86,6 +87,9 @@ func (l *Ledger) newestAdmitted(ctx context.Context, best *ranking, position, mo
 			met += int64(len(records))
 			if len(records) > 0 && best.full() && best.compare(best.heap[0], best.rankOf(records[len(records)-1])) <= 0 || met > most {
 				return met, nil
+			}
+			if chunk = min(browseChunk, 2*chunk); best.Len()-had > len(some)/2 {
+				chunk = min(browseChunk, max(20, wanted-best.Len()))
 			}
 		}
 		step = width

@@ -47,6 +47,10 @@ var parts = []part{
 		args: []string{"test", "-count=1", "-timeout=60m", "-run=^$", "-bench=^Benchmark(Fairness|Scale|Memory)$", "-benchtime=1x", "./tasks/ledger"},
 	},
 	{
+		name: "reading", about: "what lists, pages and commands read, at a million waiting and delivered (10 min)",
+		args: []string{"test", "-count=1", "-timeout=60m", "-run=^$", "-bench=^BenchmarkReading$", "-benchtime=1x", "./tasks/ledger"},
+	},
+	{
 		name: "idle", about: "the real binary when there is little to do",
 		args: []string{"test", "-count=1", "-run=^$", "-bench=^BenchmarkIdle$", "-benchtime=1x", "./cmd/bench"},
 	},
