@@ -37,11 +37,11 @@ func auditOlder(t *testing.T, l *Ledger) map[string]Record {
 	return (&auditor{T: t, older: true}).fail(l)
 }
 
-func (a *auditor) fail(l *Ledger) map[string]Record {
-	a.Helper()
-	records := a.audit(l)
-	for _, f := range a.faults {
-		a.Error(f)
+func (t *auditor) fail(l *Ledger) map[string]Record {
+	t.Helper()
+	records := t.audit(l)
+	for _, f := range t.faults {
+		t.Error(f)
 	}
 	return records
 }

@@ -66,9 +66,8 @@ func (l *Ledger) indexesOf(s tasks.State) []string {
 // more than most. It returns how many it has met.
 func (l *Ledger) newestAdmitted(ctx context.Context, best *ranking, position, most int64) (met int64, _ error) {
 	wanted := best.Offset + best.Limit
-	width, step := min(mostBlocks, int64(wanted)/blockSize+2), int64(0)
-	chunk := min(browseChunk, max(20, wanted))
-	for block := position / blockSize; block >= 0; block -= step {
+	width, chunk := min(mostBlocks, int64(wanted)/blockSize+2), min(browseChunk, max(20, wanted))
+	for block := position / blockSize; block >= 0; {
 		ids, err := l.blocks(ctx, block, min(width, block+1))
 		if err != nil {
 			return met, err
@@ -92,7 +91,7 @@ func (l *Ledger) newestAdmitted(ctx context.Context, best *ranking, position, mo
 				chunk = min(browseChunk, max(20, wanted-best.Len()))
 			}
 		}
-		step = width
+		block -= width
 		if width = min(2*width, mostEmpty); !empty {
 			width = min(width, mostBlocks)
 		}
