@@ -33,6 +33,7 @@ type pulse struct {
 	health *health
 	log    zerolog.Logger
 	wake   func()                                // tells the dispatcher that there may be something to do
+	pauses pauses
 	server func(context.Context) (string, error) // the run id of the Redis server, or "" where it does not tell
 	mark   string
 	tempo  *tempo
@@ -116,6 +117,9 @@ func (p *pulse) beat(ctx context.Context) error {
 		p.wake() // The dispatcher may be idle.
 	}
 	p.compareClocks()
+	if err := p.followPauses(ctx); err != nil {
+		return err
+	}
 	if err := p.announce(ctx); err != nil {
 		return err
 	}
@@ -133,6 +137,22 @@ func (p *pulse) beat(ctx context.Context) error {
 		p.health.set(tasks.ProblemEpoch, tasks.ProblemEpoch.Entry().Do)
 	}
 	return nil
+}
+
+// followPauses says which lane was paused or resumed because its asynq queue was.
+func (p *pulse) followPauses(ctx context.Context) error {
+	changed, err := p.pauses.follow(ctx)
+	for lane, paused := range changed {
+		word := "resumed"
+		if paused {
+			word = "paused"
+		}
+		p.log.Info().Stringer("lane", lane).Msg("the lane is " + word + ", because its asynq queue is")
+	}
+	if len(changed) > 0 {
+		p.wake()
+	}
+	return err
 }
 
 // announceEvery is how often a worker tells its fellows that it is there.

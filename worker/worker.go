@@ -87,6 +87,7 @@ func (w *Worker) wire() {
 	clerks := &reads{ledger: w.ledger, clerk: cfg.Clerk, facts: w.pulse.facts}
 	w.pulse.ledger, w.pulse.clerk, w.pulse.reads, w.pulse.health, w.pulse.log = w.ledger, cfg.Clerk, clerks, &w.health, log
 	w.pulse.mark, w.pulse.tempo, w.pulse.name = cfg.Mark, &w.tempo, workerName()
+	w.pulse.pauses = pauses{w.ledger, w.rdb, w.queues}
 	w.pulse.server = func(ctx context.Context) (string, error) {
 		server, err := redisconn.Identify(ctx, w.rdb, w.ledger.Key())
 		return server.RunID, err

@@ -82,6 +82,35 @@ func (l *Ledger) Resume(ctx context.Context, lane tasks.Lane) error {
 	return l.note(ctx, "meta", "resumed", millis(l.Time()))
 }
 
+// Pauses returns which lanes are paused, and which were when lane and asynq queue last
+// agreed about it (Agreed).
+func (l *Ledger) Pauses(ctx context.Context) (paused, agreed map[tasks.Lane]bool, _ error) {
+	pipe := l.rdb.Pipeline()
+	var now, then []*redis.BoolCmd
+	for _, lane := range tasks.Lanes {
+		now = append(now, pipe.HExists(ctx, l.keys.of("paused"), lane.String()))
+		then = append(then, pipe.HExists(ctx, l.keys.of("meta"), agreedField(lane)))
+	}
+	if _, err := pipe.Exec(ctx); err != nil {
+		return nil, nil, err
+	}
+	paused, agreed = map[tasks.Lane]bool{}, map[tasks.Lane]bool{}
+	for i, lane := range tasks.Lanes {
+		paused[lane], agreed[lane] = now[i].Val(), then[i].Val()
+	}
+	return paused, agreed, nil
+}
+
+// Agreed notes that a lane and its asynq queue are both paused, or both not.
+func (l *Ledger) Agreed(ctx context.Context, lane tasks.Lane, paused bool) error {
+	if !paused {
+		return l.rdb.HDel(ctx, l.keys.of("meta"), agreedField(lane)).Err()
+	}
+	return l.note(ctx, "meta", agreedField(lane), "1")
+}
+
+func agreedField(lane tasks.Lane) string { return "queue_paused:" + lane.String() }
+
 func rangeByScore(key string, until time.Time, n int) redis.ZRangeArgs {
 	return redis.ZRangeArgs{Key: key, Start: "-inf", Stop: until.UnixMilli(), ByScore: true, Count: int64(n)}
 }

@@ -43,6 +43,13 @@ func (h *Handler) monitoring() http.Handler {
 			app.ServeHTTP(w, r)
 			return
 		}
+		if !h.ours(path) {
+			http.Error(w, "This instance has no such queue.", http.StatusNotFound)
+			return
+		}
+		if h.lanePause(w, r, path) {
+			return
+		}
 		if path == "/api/queues" && r.Method == http.MethodGet {
 			h.queueList(w)
 			return
@@ -52,7 +59,7 @@ func (h *Handler) monitoring() http.Handler {
 		body := answer.body.Bytes()
 		switch {
 		case strings.HasPrefix(path, "/api/"):
-			body = tasks.Mask(body)
+			body = tasks.Mask(h.onlyOurs(path, body))
 			if answer.status == http.StatusOK {
 				w.Header().Set("Content-Type", "application/json")
 			}
@@ -123,7 +130,7 @@ type queueSnapshot struct {
 // queueList answers in place of asynqmon, whose list of queues fails as a whole
 // when one of them cannot be read.
 func (h *Handler) queueList(w http.ResponseWriter) {
-	names, err := h.inspector.Queues()
+	names, err := h.queueNames()
 	if err != nil {
 		http.Error(w, "Redis does not answer", http.StatusInternalServerError)
 		return

@@ -72,6 +72,13 @@ func (h *Handler) view(ctx context.Context) (view, error) {
 	return s.last, s.err
 }
 
+// forgetSnapshot lets the next page see what was changed just now.
+func (h *Handler) forgetSnapshot() {
+	h.snapshot.mu.Lock()
+	defer h.snapshot.mu.Unlock()
+	h.snapshot.at = time.Time{}
+}
+
 // read makes some twenty round trips, whatever the number of invites. With an
 // error comes what is known without Redis.
 func (h *Handler) read(ctx context.Context) (v view, err error) {
