@@ -19,6 +19,7 @@ type chores struct {
 	revokes  *revokes
 	arrivals *arrivals
 	beat     func(context.Context) error
+	heard    func(context.Context, error) // learns from what became of reads
 	log      zerolog.Logger
 	tempo    *tempo
 	wake     nudges
@@ -28,6 +29,9 @@ func (c *chores) run(ctx context.Context) {
 	said := reasonToWait(nil) // One line a change, not one a failure.
 	for ctx.Err() == nil {
 		done, err := c.chore(ctx)
+		if done > 0 || err != nil {
+			c.heard(ctx, err)
+		}
 		pause := c.tempo.chores
 		if done > 0 && err == nil {
 			pause = time.Second

@@ -28,6 +28,7 @@ type Config struct {
 	Clerk  *clerk.Client
 	Log    zerolog.Logger
 
+	Version string   // Of the program, for people who compare workers. Defaults to none.
 	Observe Observer // Is told what happens. Defaults to nobody.
 
 	Calls           int           // Calls to Clerk in flight. Defaults to 4.

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -24,6 +25,7 @@ type health struct {
 	place    string // Where Redis is.
 	mu       sync.Mutex
 	problems map[tasks.HealthProblem]string // what to do
+	quiet    bool                           // Clerk has not been asked yet, which is no news
 	failed   time.Time                      // when Redis last failed
 	kind     redisconn.Kind                 // what was last said of it
 	said     time.Time                      // when
@@ -51,6 +53,11 @@ func (h *health) set(what tasks.HealthProblem, advice string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	before, was := h.problems[what]
+	if what == tasks.ProblemClerkUnreached && h.quiet {
+		h.quiet = false
+		delete(h.problems, what)
+		before, was = "", false
+	}
 	switch {
 	case advice == "" && was:
 		delete(h.problems, what)
@@ -66,6 +73,15 @@ func (h *health) set(what tasks.HealthProblem, advice string) {
 	}
 }
 
+// unreached says that Clerk has not been asked yet. A probe that comes before the first
+// answer must not find the worker ready, and there is nothing to tell a person yet.
+func (h *health) unreached() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.problems = map[tasks.HealthProblem]string{tasks.ProblemClerkUnreached: "Clerk is being asked for the first time"}
+	h.quiet = true
+}
+
 // calm is how long Redis must not have failed before it is said to be well again:
 // many talk to it at a time, and their news may cross.
 const calm = 3 * time.Second
@@ -75,6 +91,20 @@ func (h *health) has(what tasks.HealthProblem) bool {
 	defer h.mu.Unlock()
 	_, has := h.problems[what]
 	return has
+}
+
+// words lists what keeps the worker from delivering, for its fellows.
+func (h *health) words() string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	var words []string
+	for what := range h.problems {
+		if !h.quiet || what != tasks.ProblemClerkUnreached {
+			words = append(words, string(what))
+		}
+	}
+	slices.Sort(words)
+	return strings.Join(words, ",")
 }
 
 func (h *health) redis(err error) {
@@ -140,6 +170,16 @@ func (w *Worker) Fellows() (all []ledger.Fellow, differ string) {
 	return slices.Clone(w.health.fellows), w.health.differ
 }
 
+// silence says that Clerk does not answer any more; "" while it does. That leaves
+// /readyz green: see watch.
+func (w *Worker) silence() string {
+	ok, retryAt := w.cfg.Clerk.Ready()
+	if ok {
+		return ""
+	}
+	return "does not answer; the next try is at " + retryAt.UTC().Format(time.RFC3339) + ". Nothing is lost, and to replace this worker would change nothing"
+}
+
 // Handler serves /healthz (the process lives) and /readyz (it can deliver; if
 // not, what to do; under which conditions the promises do not hold; and which
 // workers there are).
@@ -164,9 +204,10 @@ func (w *Worker) Handler() http.Handler {
 			Ready    bool                           `json:"ready"`
 			Problems map[tasks.HealthProblem]string `json:"problems,omitzero"`
 			Notice   string                         `json:"notice,omitzero"` // no reason to be unready
+			Clerk    string                         `json:"clerk,omitzero"`  // nor is that it does not answer any more
 			Workers  []string                       `json:"workers,omitzero"`
 			Warnings map[tasks.Condition]string     `json:"warnings,omitempty"`
-		}{len(problems) == 0, problems, differ, workers, w.Conditions()})
+		}{len(problems) == 0, problems, differ, w.silence(), workers, w.Conditions()})
 	})
 	return mux
 }

@@ -32,7 +32,7 @@ type pulse struct {
 	reads  *reads
 	health *health
 	log    zerolog.Logger
-	wake   func()                                // tells the dispatcher that there may be something to do
+	wake   func() // tells the dispatcher that there may be something to do
 	pauses pauses
 	server func(context.Context) (string, error) // the run id of the Redis server, or "" where it does not tell
 	mark   string
@@ -44,6 +44,7 @@ type pulse struct {
 	unchecked bool // it has been said that Redis does not tell who it is
 
 	name      string // of this worker, as its fellows read it
+	version   string
 	started   time.Time
 	announced time.Time
 
@@ -172,7 +173,7 @@ func (p *pulse) announce(ctx context.Context) error {
 	if !due {
 		return nil
 	}
-	fellows, err := p.ledger.Announce(ctx, ledger.Now, p.name, started)
+	fellows, err := p.ledger.Announce(ctx, ledger.Now, ledger.Fellow{Name: p.name, Since: started, Version: p.version, Problem: p.health.words()})
 	if err != nil {
 		return err
 	}

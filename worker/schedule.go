@@ -14,6 +14,7 @@ import (
 	"github.com/inviteq/inviteq/tasks/ledger"
 	"github.com/inviteq/inviteq/worker/ownership"
 	"github.com/inviteq/inviteq/worker/reconcile"
+	"github.com/inviteq/inviteq/worker/verdict"
 )
 
 const (
@@ -38,6 +39,7 @@ type schedule struct {
 	health    *health
 	observe   *Observer
 	log       zerolog.Logger
+	watch     *watch
 }
 
 func (s *schedule) run(ctx context.Context) {
@@ -97,6 +99,9 @@ func (s *schedule) handle(ctx context.Context, task *asynq.Task) error {
 	if ok, retryAt := s.clerk.Ready(); !ok {
 		return &snooze{retryAt, "Clerk is not well"}
 	}
+	if why, _ := s.watch.state(); why != "" {
+		return &snooze{time.Now().Add(verdict.KeyGate), "Clerk refuses this worker (" + string(why) + ")"}
+	}
 	release, held, err := s.ledger.Hold(ctx, "reconcile", reconcileLease)
 	if err != nil {
 		return err
@@ -107,6 +112,7 @@ func (s *schedule) handle(ctx context.Context, task *asynq.Task) error {
 	defer release()
 	pass := reconcile.Pass{Ledger: s.ledger, Clerk: s.clerk, Full: p.Full, Retention: s.retention, Facts: s.facts}
 	got, err := pass.Run(ctx)
+	s.watch.heard(ctx, err)
 	if err != nil {
 		return waitForClerk(err)
 	}

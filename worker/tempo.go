@@ -14,6 +14,7 @@ type tempo struct {
 	watch  time.Duration // The gate over everything.
 	tasks  time.Duration // asynq's fetch loop; its default of a second costs every lone invite 0.6 s.
 	due    time.Duration // asynq's loop over tasks that have slept enough.
+	greets bool          // Clerk is asked before the first turn. A simulated world plays its faults on the calls that it has named.
 	deaf   bool          // No asynq server: the dispatcher alone, as for a process whose tasks others run.
 }
 
@@ -24,6 +25,7 @@ var shippedTempo = tempo{
 	trim:   time.Minute,
 	beat:   beatEvery,
 	watch:  15 * time.Second,
+	greets: true,
 	tasks:  150 * time.Millisecond,
 	due:    time.Second,
 }

@@ -87,6 +87,7 @@ func (w *Worker) wire() {
 	clerks := &reads{ledger: w.ledger, clerk: cfg.Clerk, facts: w.pulse.facts}
 	w.pulse.ledger, w.pulse.clerk, w.pulse.reads, w.pulse.health, w.pulse.log = w.ledger, cfg.Clerk, clerks, &w.health, log
 	w.pulse.mark, w.pulse.tempo, w.pulse.name = cfg.Mark, &w.tempo, workerName()
+	w.pulse.version = cfg.Version
 	w.pulse.pauses = pauses{w.ledger, w.rdb, w.queues}
 	w.pulse.server = func(ctx context.Context) (string, error) {
 		server, err := redisconn.Identify(ctx, w.rdb, w.ledger.Key())
@@ -94,11 +95,12 @@ func (w *Worker) wire() {
 	}
 	revokes := &revokes{w.ledger, cfg.Clerk, clerks, &w.outcomes, log}
 	w.chores = &chores{
-		ledger: w.ledger, revokes: revokes, beat: w.pulse.beat, log: log, tempo: &w.tempo, wake: newNudges(),
+		ledger: w.ledger, revokes: revokes, beat: w.pulse.beat, heard: w.heard, log: log, tempo: &w.tempo, wake: newNudges(),
 		unknowns: &unknowns{w.ledger, clerks, &w.outcomes, policy, log},
 		arrivals: &arrivals{w.ledger, cfg.Clerk, clerks, log},
 	}
-	w.watch = &watch{w.ledger, cfg.Clerk, clerks, &w.health, &w.tempo}
+	w.watch = &watch{ledger: w.ledger, clerk: cfg.Clerk, reads: clerks, health: &w.health, tempo: &w.tempo, name: w.pulse.name}
+	w.health.unreached()
 	calls := &delivery{
 		ledger: w.ledger, clerk: cfg.Clerk, reads: clerks, policy: policy, mark: cfg.Mark,
 		outcomes: &w.outcomes, health: &w.health, observe: &cfg.Observe, log: log, timeout: cfg.RequestTimeout,
@@ -118,7 +120,7 @@ func (w *Worker) wire() {
 	w.schedule = &schedule{
 		ledger: w.ledger, clerk: cfg.Clerk, client: w.client, queue: w.queues.Control,
 		every: cfg.ReconcileEvery, fullEvery: cfg.ReconcileFullEvery, retention: cfg.Retention, facts: w.pulse.facts,
-		health: &w.health, observe: &cfg.Observe, log: log,
+		health: &w.health, observe: &cfg.Observe, log: log, watch: w.watch,
 	}
 	w.relay = &relay{w.ledger, w.client, w.queues.Control, cfg.Webhook, &w.health, log}
 	w.conditions = &conditions{
@@ -129,6 +131,9 @@ func (w *Worker) wire() {
 	}
 	w.handlers = &handlers{w.ledger, revokes, &w.outcomes, w.dispatcher.wake.nudge, w.chores.wake.nudge}
 }
+
+// heard lets the watch learn from what became of reads.
+func (w *Worker) heard(ctx context.Context, err error) { w.watch.heard(ctx, err) }
 
 // Ledger returns the worker's ledger.
 func (w *Worker) Ledger() *ledger.Ledger { return w.ledger }

@@ -42,7 +42,7 @@ func TestHealthNamesWorkersThatDisagree(t *testing.T) {
 	w := newWorld(t).withClerk(clerksim.Config{})
 	other, err := ledger.Open(t.Context(), redistest.Shared(t), ledger.Config{Instance: w.instance, Limits: ledger.Limits{Single: ledger.Limit{Calls: 50, Window: time.Hour}}})
 	must(t, err)
-	_, err = other.Announce(t.Context(), ledger.Now, "another", time.Now())
+	_, err = other.Announce(t.Context(), ledger.Now, ledger.Fellow{Name: "another", Since: time.Now()})
 	must(t, err)
 	worker := w.startWorker()
 	addr := worker.adminAddr(t)

@@ -152,6 +152,7 @@ func (c *workerCommand) config(p *program, pages adminPages) worker.Config {
 		RequireDurable:  c.RequireDurable,
 		Mark:            c.Mark,
 		Log:             p.logger(c.LogLevel, c.LogFormat),
+		Version:         version,
 
 		ReconcileEvery:     setting(all, "reconcile-every", c.ReconcileEvery, spanOrOff),
 		ReconcileFullEvery: setting(all, "reconcile-full-every", c.ReconcileFullEvery, span),
@@ -207,7 +208,9 @@ func (p *program) clerkClient(baseURL string, timeout time.Duration, change ...f
 	raw, err := p.env.secret("CLERK_SECRET_KEY")
 	p.complaints.add(err)
 	var key clerk.SecretKey
-	if raw != "" {
+	if strings.HasPrefix(raw, "pk_") {
+		p.complaints.add(errors.New("CLERK_SECRET_KEY is a publishable key (pk_…), with which nobody can be invited; set it to the secret key (sk_…) of the same instance"))
+	} else if raw != "" {
 		if key, err = clerk.ParseSecretKey(raw); err != nil {
 			p.complaints.add(errors.New("CLERK_SECRET_KEY contains a character that no key has; copy it again from Clerk's dashboard"))
 		}

@@ -19,6 +19,10 @@ type Fellow struct {
 	Bulk    int       // Invitations in a full bulk call.
 	Since   time.Time // When it was started.
 	At      time.Time // When it was there last.
+
+	Version string        `json:",omitzero"` // Of the program; "" of one that does not tell.
+	Clock   time.Duration `json:",omitzero"` // By how much its clock is ahead of Redis'.
+	Problem string        `json:",omitzero"` // What keeps it from delivering: words of tasks.HealthProblem, separated by commas.
 }
 
 // fellowLives is for how long a worker counts that has not announced itself, and
@@ -29,14 +33,16 @@ const (
 )
 
 // Announce tells the others that a worker is there, and returns those that are, itself
-// included. Workers call it every few seconds.
-func (l *Ledger) Announce(ctx context.Context, now time.Time, name string, since time.Time) ([]Fellow, error) {
+// included. Workers call it every few seconds. How the ledger is configured need not be
+// filled in.
+func (l *Ledger) Announce(ctx context.Context, now time.Time, f Fellow) ([]Fellow, error) {
 	now = l.at(now)
-	me, err := json.Marshal(Fellow{name, l.cfg.Limits, l.cfg.Reserve, l.cfg.Bulk, since, now})
+	f.Limits, f.Reserve, f.Bulk, f.At, f.Clock = l.cfg.Limits, l.cfg.Reserve, l.cfg.Bulk, now, -l.Offset()
+	me, err := json.Marshal(f)
 	if err != nil {
 		return nil, err
 	}
-	if err := l.note(ctx, "workers", name, me); err != nil {
+	if err := l.note(ctx, "workers", f.Name, me); err != nil {
 		return nil, err
 	}
 	all, gone, err := l.fellows(ctx, now)

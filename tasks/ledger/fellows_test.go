@@ -20,7 +20,7 @@ func TestFellows(t *testing.T) {
 	}
 	announce := func(l *Ledger, after time.Duration, name string, since time.Duration, want int) string {
 		t.Helper()
-		all, err := l.Announce(t.Context(), start.Add(after), name, start.Add(since))
+		all, err := l.Announce(t.Context(), start.Add(after), Fellow{Name: name, Since: start.Add(since)})
 		if err != nil || len(all) != want {
 			t.Fatalf("got %v, %v; want %d", all, err, want)
 		}

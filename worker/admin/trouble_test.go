@@ -198,7 +198,7 @@ func TestWhoWaitsIsShown(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, l := range map[string]*ledger.Ledger{"one": l, "two": other} {
-		if _, err := l.Announce(t.Context(), ledger.Now, name, time.Now()); err != nil {
+		if _, err := l.Announce(t.Context(), ledger.Now, ledger.Fellow{Name: name, Since: time.Now()}); err != nil {
 			t.Fatal(err)
 		}
 	}
