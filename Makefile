@@ -32,7 +32,7 @@ FUZZTIME ?= 10s
 .PHONY: demo
 demo: ## Everything in one process: Redis, a simulated Clerk, worker, an import (2 min)
 	@.ci/need go
-	$(GO) run ./cmd/inviteq demo
+	env -u INVITEQ_SIM_SEEDS $(GO) run ./cmd/inviteq demo
 
 ##@ Build
 

@@ -131,6 +131,9 @@ func TestForeignTasksInLogs(t *testing.T) {
 		}
 	}
 	stop()
+	if n := strings.Count(log.String(), `"why":`); n < 2 || !strings.Contains(log.String(), "a task is archived") {
+		t.Errorf("the log says %d times why a task is archived: %.2000s", n, &log)
+	}
 	if strings.Contains(log.String(), "canary") || log.Len() > 10_000 {
 		t.Errorf("%d bytes of log: %.2000s", log.Len(), &log)
 	}

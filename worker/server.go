@@ -1,7 +1,10 @@
 package worker
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/hibiken/asynq"
@@ -29,10 +32,22 @@ func (w *Worker) serverConfig() asynq.Config {
 		DelayedTaskCheckInterval: w.tempo.due,
 		RetryDelayFunc:           retryDelay,
 		IsFailure:                isFailure,
+		ErrorHandler:             asynq.ErrorHandlerFunc(w.archived),
 		ShutdownTimeout:          w.cfg.ShutdownTimeout - time.Second,
 		Logger:                   asynqLogger{w.cfg.Log.With().Str("part", "asynq").Logger(), &w.health},
 		LogLevel:                 asynq.WarnLevel,
 	}
+}
+
+// archived says why a task is put aside for a person: asynq's own line does not.
+func (w *Worker) archived(ctx context.Context, task *asynq.Task, err error) {
+	retried, _ := asynq.GetRetryCount(ctx)
+	most, _ := asynq.GetMaxRetry(ctx)
+	if !errors.Is(err, asynq.SkipRetry) && (retried < most || !isFailure(err)) {
+		return
+	}
+	id, _ := asynq.GetTaskID(ctx)
+	w.cfg.Log.Warn().Str("id", shown(id)).Str("type", shown(task.Type())).Str("why", shown(err.Error())).Msg("a task is archived")
 }
 
 // longestMessage is how much of a message of asynq's is logged: it may quote the id
@@ -61,6 +76,13 @@ func (l asynqLogger) at(level zerolog.Level) *zerolog.Event {
 
 func (l asynqLogger) Debug(args ...any) { l.log.Debug().Msg(shown(fmt.Sprint(args...))) }
 func (l asynqLogger) Info(args ...any)  { l.log.Info().Msg(shown(fmt.Sprint(args...))) }
-func (l asynqLogger) Warn(args ...any)  { l.at(zerolog.WarnLevel).Msg(shown(fmt.Sprint(args...))) }
+func (l asynqLogger) Warn(args ...any) {
+	level := zerolog.WarnLevel
+	text := fmt.Sprint(args...)
+	if strings.HasPrefix(text, "Retry exhausted") {
+		level = zerolog.DebugLevel // Worker.archived says it, and why.
+	}
+	l.at(level).Msg(shown(text))
+}
 func (l asynqLogger) Error(args ...any) { l.at(zerolog.ErrorLevel).Msg(shown(fmt.Sprint(args...))) }
 func (l asynqLogger) Fatal(args ...any) { l.log.Error().Msg(shown(fmt.Sprint(args...))) }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/inviteq/inviteq/tasks"
@@ -14,6 +15,11 @@ type eventsCommand struct {
 	Follow bool   `short:"f" help:"Keep printing new events."`
 	Last   int    `short:"n" default:"20" placeholder:"N" help:"How many past events to print first."`
 	From   string `placeholder:"POSITION" help:"Print and follow what came after the event with this position; 0 begins with the oldest that is kept."`
+
+	ID       string   `name:"id" variable:"-" placeholder:"ID" help:"Only what became of this invite."`
+	ImportID string   `variable:"-" placeholder:"ID" help:"Only of this import's invites."`
+	State    []string `variable:"-" placeholder:"STATE" help:"Only changes to this state. Repeatable."`
+	Since    string   `variable:"-" placeholder:"TIME" help:"Only from this time on: RFC 3339, or a duration such as 2h for so long ago."`
 	instanceFlag
 	jsonFlag
 }
@@ -24,6 +30,7 @@ func (eventsCommand) Help() string {
 Examples:
 
   inviteq events --follow
+  inviteq events --state failed --state parked --since 24h
   inviteq events --follow --from 0 --json`
 }
 
@@ -46,22 +53,33 @@ func (c *eventsCommand) Run(ctx context.Context, p *program) error {
 	if c.Last < 0 || c.Last > 100_000 {
 		p.complaints.add(usagef("--last must be 0 to 100000"))
 	}
+	states := p.states(c.State)
+	since, err := parseSince(c.Since)
+	p.complaints.add(err)
 	conn, err := p.connect(ctx, c.Instance)
 	if err != nil {
 		return err
 	}
 	defer conn.Close()
+	wanted := func(e tasks.Event) bool {
+		return (c.ID == "" || e.InviteID == c.ID) && (c.ImportID == "" || e.ImportID == c.ImportID) && !e.At.Before(since) &&
+			(len(states) == 0 || slices.ContainsFunc(states, func(s tasks.State) bool { return s.String() == e.To }))
+	}
 	from := c.From
 	if from == "" {
-		past, err := conn.ledger.RecentEvents(ctx, max(c.Last, 1))
+		newest, err := conn.ledger.RecentEvents(ctx, 1)
+		if err != nil {
+			return err
+		}
+		past, err := conn.ledger.FindEvents(ctx, c.Last, since, wanted)
 		if err != nil {
 			return err
 		}
 		from = "0"
-		if len(past) > 0 {
-			from = past[len(past)-1].Position
+		if len(newest) > 0 {
+			from = newest[0].Position
 		}
-		for _, e := range past[max(0, len(past)-c.Last):] {
+		for _, e := range past {
 			if err := p.printEvent(e, c.JSON); err != nil {
 				return err
 			}
@@ -74,7 +92,7 @@ func (c *eventsCommand) Run(ctx context.Context, p *program) error {
 		switch {
 		case err != nil:
 			return err
-		default:
+		case wanted(e):
 			if err := p.printEvent(e, c.JSON); err != nil {
 				return err
 			}
@@ -84,6 +102,21 @@ func (c *eventsCommand) Run(ctx context.Context, p *program) error {
 		return nil // Ctrl-C is how following ends.
 	}
 	return nil
+}
+
+// parseSince understands a time, or how long ago it was; "" is the zero time.
+func parseSince(text string) (time.Time, error) {
+	if text == "" {
+		return time.Time{}, nil
+	}
+	if d, err := time.ParseDuration(text); err == nil && d >= 0 {
+		return time.Now().Add(-d), nil
+	}
+	t, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		return t, usagef("--since must be a time such as 2026-05-04T09:00:00Z, or a duration such as 2h")
+	}
+	return t, nil
 }
 
 func (p *program) printEvent(e tasks.Event, asJSON bool) error {

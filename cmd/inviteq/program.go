@@ -35,6 +35,7 @@ type grammar struct {
 	Events  eventsCommand  `cmd:"" group:"ask" help:"Show every change of an invite's state."`
 	Quota   quotaCommand   `cmd:"" group:"ask" help:"Show what is left of Clerk's limits, and how many invites wait."`
 	Audit   auditCommand   `cmd:"" group:"ask" help:"Show who has done what, and who was shown an address."`
+	Workers workersCommand `cmd:"" group:"ask" help:"List the workers that are there, with their limits, versions and clocks."`
 	Health  healthCommand  `cmd:"" group:"ask" help:"Say whether the worker on this machine can deliver."`
 
 	Reconcile reconcileCommand `cmd:"" group:"act" help:"Compare the ledger with Clerk now, or Clerk with a list."`
@@ -111,6 +112,9 @@ func (p *program) parse(args []string) (func(context.Context) error, error) {
 		return nil, err
 	}
 	kctx, err := parser.Parse(args)
+	for _, err := range misspelt(p.env, knownVariables(parser.Model)) {
+		p.complaints.add(err)
+	}
 	switch {
 	case helped && len(p.args) == 0:
 		return nil, usagef("say what to do, for example `inviteq demo`")

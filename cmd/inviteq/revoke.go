@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/inviteq/inviteq/enqueue"
+	"github.com/inviteq/inviteq/tasks"
 	"github.com/inviteq/inviteq/tasks/show"
 )
 
@@ -88,6 +89,11 @@ func (c *revokeCommand) Run(ctx context.Context, p *program) error {
 				asked = true
 				p.hint(ctx, conn)
 			}
+			if r.ID == "" && strings.Contains(target, "@") && !c.JSON {
+				if known, err := conn.client.Status(ctx, target); err == nil && (known[0].State == tasks.Revoked || known[0].State == tasks.Canceled) {
+					p.console.note("argument %d: %s was %s %s.", n+1, known[0].ID, known[0].State, show.Ago(time.Now(), known[0].UpdatedAt))
+				}
+			}
 			ok, err := c.one(ctx, p, conn, n+1, r, i == len(list)-1)
 			if err != nil {
 				return err
@@ -153,7 +159,11 @@ func (c *revokeCommand) one(ctx context.Context, p *program, conn *connection, a
 func said(r enqueue.Revocation) string {
 	switch r.Verdict {
 	case enqueue.Canceled:
-		return "canceled; it was never sent"
+		before := ""
+		if at := time.Since(r.UpdatedAt); at > time.Minute {
+			before = ", " + show.Duration(at) + " ago"
+		}
+		return "canceled" + before + "; it was never sent"
 	case enqueue.RevokeAsked:
 		switch {
 		case r.ID == "":

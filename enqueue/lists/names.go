@@ -119,16 +119,16 @@ func misspelt(key string, wantsAddress bool) string {
 		case len(own) >= 5:
 			slack = 1
 		}
-		if slack > 0 && distance(own, key) <= slack {
+		if slack > 0 && Distance(own, key) <= slack {
 			return field
 		}
 	}
 	return ""
 }
 
-// distance counts the letters to change, add, leave out or swap with their
+// Distance counts the letters to change, add, leave out or swap with their
 // neighbour (optimal string alignment).
-func distance(a, b string) int {
+func Distance(a, b string) int {
 	if len(a) > len(b)+2 || len(b) > len(a)+2 {
 		return 3 // Far enough.
 	}

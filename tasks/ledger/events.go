@@ -5,6 +5,7 @@ import (
 	"errors"
 	"iter"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -15,9 +16,10 @@ import (
 )
 
 const (
-	eventsAtOnce = 100
-	eventsBlock  = 5 * time.Second
-	eventsIdle   = time.Minute // after which what a dead consumer held is given to another
+	eventsAtOnce   = 100
+	eventsBlock    = 5 * time.Second
+	eventsSearched = 2000        // in a round trip
+	eventsIdle     = time.Minute // after which what a dead consumer held is given to another
 )
 
 // FollowEvents yields events from a position on ("0": all that are kept, "$": only
@@ -71,12 +73,37 @@ func (l *Ledger) KeptEvents(ctx context.Context) iter.Seq2[tasks.Event, error] {
 
 // RecentEvents returns the last n events, the oldest first.
 func (l *Ledger) RecentEvents(ctx context.Context, n int) ([]tasks.Event, error) {
-	messages, err := l.rdb.XRevRangeN(ctx, l.keys.of("events"), "+", "-", int64(n)).Result()
-	events := make([]tasks.Event, len(messages))
-	for i, m := range messages {
-		events[len(messages)-1-i] = parseEvent(m)
+	return l.FindEvents(ctx, n, time.Time{}, nil)
+}
+
+// FindEvents returns the last n events since a time that wanted, if it is not nil, says
+// yes to; the oldest first. It reads back to that time, or to the oldest that is kept.
+func (l *Ledger) FindEvents(ctx context.Context, n int, since time.Time, wanted func(tasks.Event) bool) ([]tasks.Event, error) {
+	first, last := "-", "+"
+	if !since.IsZero() {
+		first = strconv.FormatInt(since.UnixMilli(), 10)
 	}
-	return events, err
+	var events []tasks.Event
+	for atOnce := n; len(events) < n; atOnce = eventsSearched {
+		if wanted != nil {
+			atOnce = eventsSearched
+		}
+		messages, err := l.rdb.XRevRangeN(ctx, l.keys.of("events"), last, first, int64(atOnce)).Result()
+		if err != nil {
+			return nil, err
+		}
+		for _, m := range messages {
+			if e := parseEvent(m); len(events) < n && (wanted == nil || wanted(e)) {
+				events = append(events, e)
+			}
+		}
+		if len(messages) < atOnce {
+			break
+		}
+		last = "(" + messages[len(messages)-1].ID
+	}
+	slices.Reverse(events)
+	return events, nil
 }
 
 // positions are those of a stream: milliseconds and a number.

@@ -47,6 +47,14 @@ func Ago(now, at time.Time) string {
 	return "just now"
 }
 
+// Offset says by how much a clock is ahead, or behind.
+func Offset(d time.Duration) string {
+	if d.Abs() < 50*time.Millisecond {
+		return "exact"
+	}
+	return fmt.Sprintf("%+.1f s", d.Seconds())
+}
+
 // Time writes a point in time in the reader's own zone.
 func Time(at time.Time) string { return at.Local().Format("2006-01-02 15:04:05") }
 

@@ -219,9 +219,12 @@ func TestChangesNeedPermissionAndTheSameOrigin(t *testing.T) {
 
 func TestReadyAnswersThroughThePages(t *testing.T) {
 	s := newStage(t)
-	res, body := s.get("/readyz")
-	var ready struct{ Ready bool }
-	if err := json.Unmarshal([]byte(body), &ready); err != nil || !ready.Ready || res.StatusCode != http.StatusOK {
-		t.Errorf("got %s: %s", res.Status, body)
-	}
+	eventually(t, func() error { // Clerk is asked first.
+		res, body := s.get("/readyz")
+		var ready struct{ Ready bool }
+		if err := json.Unmarshal([]byte(body), &ready); err != nil || !ready.Ready || res.StatusCode != http.StatusOK {
+			return fmt.Errorf("got %s: %s", res.Status, body)
+		}
+		return nil
+	})
 }

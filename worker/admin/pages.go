@@ -25,7 +25,7 @@ type pages struct{ status, imports, one, plain *template.Template }
 func parsePages() (p pages, err error) {
 	funcs := template.FuncMap{
 		"in": show.In, "ago": show.Ago, "humane": show.Duration, "thousands": show.Thousands[int64], "count": show.Count[int64],
-		"words": words,
+		"words": words, "offset": show.Offset,
 		"rfc":   func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
 		"clock": func(t time.Time) string { return t.UTC().Format("15:04") + " UTC" },
 		"date":  func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04") + " UTC" },

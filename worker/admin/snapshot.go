@@ -20,6 +20,7 @@ type view struct {
 	Hours    []ledger.Hour // the last hoursShown, the oldest first
 	Oldest   map[tasks.Lane]ledger.Record
 	Queues   ledger.Queues
+	Workers  []ledger.Fellow
 	Differ   string       // how workers are configured differently
 	Imports  []importView // the newest, those that run first
 	Reports  map[string]reconcile.Report
@@ -107,7 +108,7 @@ func (h *Handler) read(ctx context.Context) (v view, err error) {
 	if err != nil {
 		return v, err
 	}
-	v.Differ = ledger.Disagreement(fellows)
+	v.Workers, v.Differ = fellows, ledger.Disagreement(fellows)
 	if v.Imports, err = h.imports(ctx, v.Overview, importsRead, importsShown); err != nil {
 		return v, err
 	}
