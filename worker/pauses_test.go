@@ -44,7 +44,7 @@ func TestAQueueThatIsPausedSendsNothing(t *testing.T) {
 	ids := s.admit(people(0, 30)...)
 	s.start()
 	both("paused in asynq", true)
-	time.Sleep(500 * time.Millisecond) // More than a turn needs.
+	nudges(nil).sleep(t.Context(), 500*time.Millisecond) // More than a turn needs.
 	if n := len(s.sim.Invitations()); n != 0 {
 		t.Fatalf("%d of 30 were mailed while the queue was paused", n)
 	}
