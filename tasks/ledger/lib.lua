@@ -232,7 +232,7 @@ end
 -- Should Redis refuse a command in the middle, the record stands in the index of its state, and whoever finds it in
 -- another one as well takes it out there: so the new index comes first, then the record, then the old index.
 local function move(r, to, now, reason, score)
-  local from = NAME[r.s]
+  local from, before = NAME[r.s], str(num(r.updated))
   r.s, r.reason, r.updated, r.ver = LETTER[to], reason or '', now, num(r.ver) + 1
   if to == 'queued' then
     enqueue(r, now, from ~= 'sending' and from ~= 'unknown')
@@ -279,7 +279,7 @@ local function move(r, to, now, reason, score)
   if from ~= to then
     tally(from, to, r.reason, now)
     redis.call('XADD', K.events, 'MAXLEN', '~', EVENTS_KEPT, '*', 'id', r.id, 'ver', str(r.ver),
-      'from', from, 'to', to, 'reason', r.reason, 'invitation_id', r.inv, 'import_id', r.import, 'at', str(now))
+      'from', from, 'to', to, 'reason', r.reason, 'invitation_id', r.inv, 'import_id', r.import, 'at', str(now), 'before', before)
     if r.import ~= '' and OPEN[from] and not OPEN[to] then
       local open = 0
       for _, n in ipairs(redis.call('HMGET', K.imp .. r.import, 'n:queued', 'n:sending', 'n:unknown')) do

@@ -1,0 +1,72 @@
+package ledger
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/inviteq/inviteq/tasks"
+)
+
+// TestAStoryIsWhole follows an invite through doubt, a hand and a comparison with
+// Clerk, among others of the same moments.
+func TestAStoryIsWhole(t *testing.T) {
+	l := open(t, Config{Limits: ClerkLimits})
+	ctx := t.Context()
+	i := invite(t, "ada@example.com")
+	i.ImportID, i.Lane = "imp", tasks.Import
+	var all []tasks.Invite
+	for n := range 25 {
+		other := invite(t, fmt.Sprintf("other%d@example.com", n))
+		other.ImportID, other.Lane = "imp", tasks.Import
+		all = append(all, other)
+	}
+	admit(t, l, Now, append(all[:7:7], append([]tasks.Invite{i}, all[7:]...)...)...)
+	s, err := l.Story(ctx, Now, i.ID)
+	if err != nil || s.Row != 8 || !s.Whole || len(s.Moments) != 1 || s.ETA.IsZero() || !strings.HasPrefix(s.Waits, "7 wait before it in the import lane") {
+		t.Fatalf("before: %+v, %v", s, err)
+	}
+	for step, did := range []func() ([]bool, error){
+		func() ([]bool, error) {
+			for range 3 { // The first one claims ten.
+				delivered(t, l, Now, turn(t, l, Now))
+			}
+			return []bool{true}, nil
+		},
+		func() ([]bool, error) {
+			return l.Observe(ctx, Now, Observation{ID: i.ID, From: tasks.Pending, To: tasks.Expired, Reason: tasks.ReasonSeenAtClerk})
+		},
+		func() ([]bool, error) {
+			return l.Observe(ctx, Now, Observation{ID: i.ID, From: tasks.Expired, To: tasks.Accepted, Reason: tasks.ReasonSeenAtClerk})
+		},
+	} {
+		if done, err := did(); err != nil || !done[0] {
+			t.Fatalf("step %d: %v, %v", step, done, err)
+		}
+		time.Sleep(2 * time.Millisecond) //nolint:forbidigo // Redis' own clock must go on
+	}
+	s, err = l.Story(ctx, Now, i.ID)
+	if err != nil || !s.Whole || s.Row != 8 || s.Waits != "" {
+		t.Fatalf("got %+v, %v", s, err)
+	}
+	var got []string
+	for _, m := range s.Moments {
+		got = append(got, m.State.String())
+	}
+	if want := "queued sending pending expired accepted"; strings.Join(got, " ") != want {
+		t.Errorf("got %v, want %s", got, want)
+	}
+	// What is trimmed away is said to be missing; the last word stands in the record.
+	if err := l.rdb.XTrimMaxLen(ctx, l.keys.of("events"), 0).Err(); err != nil {
+		t.Fatal(err)
+	}
+	s, err = l.Story(ctx, Now, i.ID)
+	if err != nil || s.Whole || s.Moments[len(s.Moments)-1].State != tasks.Accepted {
+		t.Errorf("trimmed: %+v, %v", s, err)
+	}
+	if _, err := l.Story(ctx, Now, "nobody"); !errors.Is(err, ErrNotFound) {
+		t.Errorf("nobody: %v", err)
+	}
+}
