@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"context"
 	"crypto/sha256"
 	"crypto/subtle"
 	"errors"
@@ -15,10 +16,17 @@ import (
 	"github.com/inviteq/inviteq/tasks/access"
 )
 
-// Access says who may see the pages. See the package's documentation.
+// Access says who may see the pages, and act. See the package's documentation.
 type Access struct {
-	Token  string // Defaults to none. At least MinTokenLen bytes.
+	Token  string // Of an admin. Defaults to none. At least MinTokenLen bytes.
 	Public bool   // The listener can be reached from other machines: see IsPublic.
+
+	// Store has the tokens of `inviteq api token`: those of scope instance open the
+	// pages, too. Defaults to none.
+	Store *access.Store
+
+	// Acts lets who needs no token act, as an operator does. Otherwise that takes a token.
+	Acts bool
 
 	// WrongToken is told the IP address of each wrong token, apart from those that
 	// were told to wait. Defaults to nothing.
@@ -47,47 +55,105 @@ func IsPublic(addr net.Addr) bool {
 	return true
 }
 
-// guard lets through who may see the pages. Whoever tries many wrong tokens is told
-// to wait.
+// guard lets through who may see the pages, and notes who it is. Whoever tries many
+// wrong tokens is told to wait.
 func (a Access) guard(next http.Handler) http.Handler {
-	guesses := &access.Guesses{}
+	guesses, callers := &access.Guesses{}, access.NewCallers(a.Store)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		bearer, remote := bearerOf(r), remoteOf(r)
+		who, wait, err := a.find(r, callers, guesses, bearer, remote)
 		switch {
-		case a.Token != "" && !a.shown(r):
-			if r.Header.Get("Authorization") != "" {
-				remote, _, _ := net.SplitHostPort(r.RemoteAddr)
-				if wait := guesses.Wrong(remote, time.Now()); wait > 0 {
-					w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(wait.Seconds()))))
-					http.Error(w, "Too many wrong tokens have come from this address.", http.StatusTooManyRequests)
-					return
-				}
-				if a.WrongToken != nil {
-					a.WrongToken(remote)
-				}
+		case err == nil:
+			next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), callerKey{}, who)))
+		case wait > 0:
+			w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(wait.Seconds()))))
+			http.Error(w, "Too many wrong tokens have come from this address.", http.StatusTooManyRequests)
+		case errors.Is(err, access.ErrToken):
+			if bearer != "" && a.WrongToken != nil {
+				a.WrongToken(remote)
 			}
 			w.Header().Set("WWW-Authenticate", `Basic realm="inviteq: any user, the admin token as password", charset="UTF-8"`)
-			http.Error(w, "The admin token is needed: as a bearer token, or as the password of any user.", http.StatusUnauthorized)
-		case a.Locked():
-			http.Error(w, "This listener can be reached from other machines, so its pages are locked. "+
-				"Set INVITEQ_ADMIN_TOKEN or INVITEQ_ADMIN_TOKEN_FILE for the worker, or let --admin-addr name a loopback address.", http.StatusForbidden)
-		case a.Token == "" && forwarded(r):
-			http.Error(w, "The request came through a proxy, which anybody may stand behind, so it needs an admin token. "+
-				"Set INVITEQ_ADMIN_TOKEN or INVITEQ_ADMIN_TOKEN_FILE for the worker.", http.StatusForbidden)
-		case a.Token == "" && !loopbackName(r.Host):
-			http.Error(w, "Without an admin token the pages are only shown as localhost or 127.0.0.1.", http.StatusForbidden)
+			http.Error(w, "The admin token is needed, or one of scope instance: as a bearer token, or as the password of any user.", http.StatusUnauthorized)
 		default:
-			next.ServeHTTP(w, r)
+			http.Error(w, err.Error(), http.StatusForbidden)
 		}
 	})
 }
 
-// shown reports whether the request carries the token.
-func (a Access) shown(r *http.Request) bool {
+// find returns who sends a request. The error is access.ErrToken if a token is missing
+// or wrong; any other one says to a person why the pages are not shown.
+func (a Access) find(r *http.Request, callers *access.Callers, guesses *access.Guesses, bearer, remote string) (who access.Token, wait time.Duration, err error) {
+	now := time.Now()
+	switch {
+	case bearer != "" && a.Token != "" && a.equals(bearer):
+		return access.Token{Name: "admin", Role: access.Admin, Scope: access.Instance}, 0, nil
+	case bearer != "" && a.Store != nil && (a.Token != "" || looksLikeToken(bearer)):
+		if who, wait, err = callers.Find(r.Context(), bearer, remote, now); err == nil {
+			who, err = a.Store.Authenticate(r.Context(), bearer) // It may have been revoked.
+		}
+		if err == nil && who.Scope != access.Instance {
+			err = errors.New("This token is of scope own, and the pages show the whole instance: use the HTTP API with it.") //nolint:staticcheck,revive // a sentence for a person
+		}
+		return who, wait, err
+	case a.Token != "":
+		if bearer != "" {
+			wait = guesses.Wrong(remote, now)
+		}
+		return who, wait, access.ErrToken
+	}
+	return a.local(r)
+}
+
+// local is who comes without a token, from this machine.
+func (a Access) local(r *http.Request) (who access.Token, wait time.Duration, _ error) {
+	why := ""
+	switch {
+	case a.Locked():
+		why = "This listener can be reached from other machines, so its pages are locked. " +
+			"Set INVITEQ_ADMIN_TOKEN or INVITEQ_ADMIN_TOKEN_FILE for the worker, or let --admin-addr name a loopback address."
+	case forwarded(r):
+		why = "The request came through a proxy, which anybody may stand behind, so it needs an admin token. " +
+			"Set INVITEQ_ADMIN_TOKEN or INVITEQ_ADMIN_TOKEN_FILE for the worker."
+	case !loopbackName(r.Host):
+		why = "Without an admin token the pages are only shown as localhost or 127.0.0.1."
+	}
+	if why != "" {
+		return who, 0, errors.New(why)
+	}
+	who = access.Token{Name: "local", Scope: access.Instance}
+	if a.Acts {
+		who.Role = access.Operator
+	}
+	return who, 0, nil
+}
+
+type callerKey struct{}
+
+// caller is who has sent the request: the guard has let them in.
+func caller(r *http.Request) access.Token {
+	who, _ := r.Context().Value(callerKey{}).(access.Token)
+	return who
+}
+
+// looksLikeToken reports whether a text may be one of `inviteq api token`.
+func looksLikeToken(bearer string) bool { return strings.HasPrefix(bearer, "sk_test_inq") }
+
+// bearerOf is the token that a request shows: as a bearer token, or as the password of
+// any user.
+func bearerOf(r *http.Request) string {
 	if _, password, ok := r.BasicAuth(); ok {
-		return a.equals(password)
+		return password
 	}
 	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-	return strings.EqualFold(scheme, "Bearer") && a.equals(strings.TrimSpace(token))
+	if strings.EqualFold(scheme, "Bearer") {
+		return strings.TrimSpace(token)
+	}
+	return ""
+}
+
+func remoteOf(r *http.Request) string {
+	remote, _, _ := net.SplitHostPort(r.RemoteAddr)
+	return remote
 }
 
 // equals takes the same time however much of the token is right.
@@ -140,4 +206,4 @@ func secureHeaders(next http.Handler) http.Handler {
 
 // pagePolicy is that of our own pages: nothing inline, nothing from elsewhere.
 const pagePolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
-	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+	"base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
