@@ -7,6 +7,9 @@ import (
 	"net/netip"
 
 	"github.com/inviteq/inviteq/cmd/inviteq/listen"
+	"github.com/inviteq/inviteq/enqueue"
+	"github.com/inviteq/inviteq/tasks/access"
+	"github.com/inviteq/inviteq/tasks/ledger"
 	"github.com/inviteq/inviteq/worker"
 	"github.com/inviteq/inviteq/worker/admin"
 )
@@ -68,7 +71,13 @@ func (a adminPages) serve(l net.Listener, w *worker.Worker, cfg *worker.Config) 
 			cfg.Log.Warn().Str("remote", remote).Msg("a wrong admin token was shown")
 		}
 	}
+	a.access.Store = access.NewStore(w.Ledger().Redis(), ledger.KeyPrefix(w.Ledger().Instance()))
+	client, err := enqueue.New(enqueue.Config{Redis: w.Ledger().Redis(), Instance: w.Ledger().Instance()})
+	if err != nil {
+		return nil, err
+	}
 	pages, err := admin.New(admin.Config{
+		Acts:   actsOf(client),
 		Ledger: w.Ledger(), Probes: w.Handler(), Health: w.Problems, Conditions: w.Conditions, Clerk: cfg.Clerk, Metrics: a.metrics,
 		Access: a.access, Actions: a.actions, Version: version, Log: cfg.Log,
 	})

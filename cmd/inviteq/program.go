@@ -30,6 +30,7 @@ type grammar struct {
 	Revoke revokeCommand  `cmd:"" group:"produce" help:"Take an invite back, sent or not."`
 
 	Status  statusCommand  `cmd:"" group:"ask" help:"Show what became of an invite or an import, or count all invites."`
+	Show    showCommand    `cmd:"" group:"ask" help:"Show what has happened to an invite, step by step."`
 	List    listCommand    `cmd:"" group:"ask" help:"List invites by state or import."`
 	Imports importsCommand `cmd:"" group:"ask" help:"List imports: their files, how far they are, and whether they go."`
 	Events  eventsCommand  `cmd:"" group:"ask" help:"Show every change of an invite's state."`

@@ -46,7 +46,7 @@ type workerCommand struct {
 	AdminTLSCertFile string `name:"admin-tls-cert-file" placeholder:"FILE" help:"The certificate of the admin listener, for TLS: PEM, the whole chain. The worker reads it again when it has changed. Without one the listener speaks plain http, which needs a TLS proxy in front unless it stays on this machine."`
 	AdminTLSKeyFile  string `name:"admin-tls-key-file" placeholder:"FILE" help:"The certificate's key, PEM."`
 	RequireDurable   bool   `help:"Turn /readyz red while Redis is configured so that it may lose what it has accepted; otherwise that is a warning."`
-	AdminActions     bool   `help:"Let /monitoring pause queues, and run, archive and delete tasks."`
+	AdminActions     bool   `help:"Let people act on the pages of this machine without a token, and /monitoring pause queues, and run, archive and delete tasks."`
 	workerAPI
 	LogLevel  string `enum:"debug,info,warn,error" default:"info" placeholder:"LEVEL" help:"debug, info, warn or error."`
 	LogFormat string `enum:"auto,json,text" default:"auto" placeholder:"FORMAT" help:"json or text; auto is text on a terminal."`

@@ -165,6 +165,8 @@ func (l *Ledger) Imports(ctx context.Context, offset, n int) (ids []string, tota
 	return found.Val(), all.Val(), err
 }
 
+var errCursor = errors.New("cursor is not one that a list has returned")
+
 // Page is a part of a list.
 type Page struct {
 	Records []Record
@@ -248,7 +250,7 @@ func parseCursor(cursor string, indexes int) (at int, score, member string, err 
 			return at, f[1], f[2], nil
 		}
 	}
-	return 0, "", "", errors.New("cursor is not one that a list has returned")
+	return 0, "", "", errCursor
 }
 
 // ListImport returns the invites of an import in the order of its file: all, or those
@@ -259,7 +261,7 @@ func (l *Ledger) ListImport(ctx context.Context, importID, cursor string, limit 
 	if cursor != "" {
 		var err error
 		if from, err = strconv.Atoi(cursor); err != nil || from < 0 {
-			return Page{}, errors.New("cursor is not one that a list has returned")
+			return Page{}, errCursor
 		}
 	}
 	if len(states) > 0 && from == 0 {

@@ -2,11 +2,10 @@ package ledger
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sort"
 	"time"
-
-	"github.com/redis/go-redis/v9"
 
 	"github.com/inviteq/inviteq/tasks"
 )
@@ -50,8 +49,9 @@ func (l *Ledger) Story(ctx context.Context, now time.Time, id string) (Story, er
 	if s.Owner, err = l.rdb.HGet(ctx, l.keys.of("owner"), id).Result(); ignoreNil(err) != nil {
 		return s, err
 	}
+	err = nil
 	if in := s.Record.Invite.ImportID; in != "" {
-		if s.Import, err = l.Import(ctx, in); err != nil && err != ErrNotFound { //nolint:errorlint // it is returned as it is
+		if s.Import, err = l.Import(ctx, in); err != nil && !errors.Is(err, ErrNotFound) {
 			return s, err
 		}
 		if s.Owner == "" {
@@ -62,7 +62,7 @@ func (l *Ledger) Story(ctx context.Context, now time.Time, id string) (Story, er
 		}
 	}
 	s.Whole = whole
-	s.Moments = momentsOf(s.Record, trail, whole)
+	s.Moments = momentsOf(s.Record, trail)
 	if s.Record.State == tasks.Queued {
 		err = l.outlookOf(ctx, now, &s)
 	}
@@ -71,7 +71,7 @@ func (l *Ledger) Story(ctx context.Context, now time.Time, id string) (Story, er
 
 // momentsOf puts the changes into words, behind the admission. Of a record whose
 // changes are not kept the last one is known all the same.
-func momentsOf(r Record, trail []tasks.Event, whole bool) []Moment {
+func momentsOf(r Record, trail []tasks.Event) []Moment {
 	all := []Moment{{At: r.CreatedAt, State: tasks.Queued, What: "Accepted by inviteq."}}
 	if len(trail) == 0 && r.Version > 0 {
 		if !r.SentAt.IsZero() && r.SentAt.Before(r.UpdatedAt) {
@@ -83,7 +83,11 @@ func momentsOf(r Record, trail []tasks.Event, whole bool) []Moment {
 		from, err := tasks.ParseState(e.From)
 		to, err2 := tasks.ParseState(e.To)
 		if err == nil && err2 == nil {
-			all = append(all, Moment{At: e.At, State: to, What: whatHappened(from, to, e.Reason), Why: e.Reason})
+			m := Moment{At: e.At, State: to, What: whatHappened(from, to, e.Reason), Why: e.Reason}
+			if m.Why == tasks.ReasonQueuedByHand || m.Why == tasks.ReasonSeenAtClerk || m.Why == tasks.ReasonAlreadyAtClerk {
+				m.Why = "" // The sentence says it.
+			}
+			all = append(all, m)
 		}
 	}
 	return all
@@ -171,7 +175,7 @@ func (l *Ledger) outlookOf(ctx context.Context, now time.Time, s *Story) error {
 		kind = "solo"
 	}
 	ahead, err := l.rdb.ZRank(ctx, l.keys.of(fmt.Sprint(kind, int(r.Invite.Lane))), r.Invite.ID).Result()
-	if err != nil && err != redis.Nil { //nolint:errorlint // go-redis returns it as it is
+	if ignoreNil(err) != nil {
 		return err
 	}
 	_, paused := o.Paused[r.Invite.Lane]

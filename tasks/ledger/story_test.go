@@ -58,6 +58,12 @@ func TestAStoryIsWhole(t *testing.T) {
 	if want := "queued sending pending expired accepted"; strings.Join(got, " ") != want {
 		t.Errorf("got %v, want %s", got, want)
 	}
+	alone := invite(t, "alone@example.com")
+	admit(t, l, Now, alone)
+	delivered(t, l, Now, turn(t, l, Now))
+	if s, err := l.Story(ctx, Now, alone.ID); err != nil || !s.Whole || s.Record.State == tasks.Queued {
+		t.Errorf("of no import, asked for by nobody: %+v, %v", s, err)
+	}
 	// What is trimmed away is said to be missing; the last word stands in the record.
 	if err := l.rdb.XTrimMaxLen(ctx, l.keys.of("events"), 0).Err(); err != nil {
 		t.Fatal(err)

@@ -92,7 +92,7 @@ func (a Access) find(r *http.Request, callers *access.Callers, guesses *access.G
 			who, err = a.Store.Authenticate(r.Context(), bearer) // It may have been revoked.
 		}
 		if err == nil && who.Scope != access.Instance {
-			err = errors.New("This token is of scope own, and the pages show the whole instance: use the HTTP API with it.") //nolint:staticcheck,revive // a sentence for a person
+			err = errors.New("This token is of scope own, and the pages show the whole instance: use the HTTP API with it.") //nolint:revive // a sentence for a person
 		}
 		return who, wait, err
 	case a.Token != "":

@@ -25,6 +25,7 @@ type Config struct {
 	Clerk   *clerk.Client // For the state of its breaker. Defaults to none.
 	Metrics *Metrics      // What this process has counted. Defaults to a new one.
 	Access  Access
+	Acts    Acts // What people can do here. Defaults to nothing but what the ledger does by itself.
 	Actions bool // asynqmon may pause, run, archive and delete. Defaults to false.
 	Version string
 	Log     zerolog.Logger
@@ -52,6 +53,7 @@ func New(cfg Config) (*Handler, error) {
 	if cfg.Probes == nil {
 		errs = append(errs, errors.New("admin: Probes is missing"))
 	}
+	cfg.Access.Acts = cfg.Access.Acts || cfg.Actions
 	errs = append(errs, cfg.Access.Check())
 	p, err := parsePages()
 	errs = append(errs, err)
@@ -79,6 +81,16 @@ func New(cfg Config) (*Handler, error) {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", h.statusPage)
 	mux.HandleFunc("GET /events", h.statusEvents)
+	mux.HandleFunc("POST /search", h.search)
+	mux.HandleFunc("GET /invites", h.browse)
+	mux.HandleFunc("GET /invites/{id}", h.invitePage)
+	mux.HandleFunc("POST /invites/{id}/reveal", h.reveal)
+	mux.HandleFunc("POST /invites/{id}/{verb}", h.act(h.actOnInvite))
+	mux.HandleFunc("POST /invites", h.act(h.inviteOne))
+	mux.HandleFunc("POST /selection", h.act(h.bulk))
+	mux.HandleFunc("POST /lanes/{lane}/{verb}", h.act(h.pauseLane))
+	mux.HandleFunc("POST /imports/{id}/{verb}", h.act(h.pauseImport))
+	mux.HandleFunc("GET /audit", h.audit)
 	mux.HandleFunc("GET /imports", h.importsPage)
 	mux.HandleFunc("GET /imports/{id}", h.importPage)
 	mux.HandleFunc("GET /imports/{id}/events", h.importEvents)

@@ -27,6 +27,11 @@ type importView struct {
 // Created is when the import was begun.
 func (i importView) Created() time.Time { return time.UnixMilli(i.CreatedAt) }
 
+// Halted reports whether a person can let it go on.
+func (i importView) Halted() bool {
+	return i.Standing() == tasks.ImportPaused || i.Standing() == tasks.ImportHeld
+}
+
 // Settled is how many of its invites are not open any more.
 func (i importView) Settled() int64 { return i.Total - i.Open() }
 
@@ -195,7 +200,7 @@ func (h *Handler) withETAs(ctx context.Context, now time.Time, p rowsPage) (rows
 // outcomes streams what became of every row of an import, as CSV with whole
 // addresses. It is the one page that has them, so it always needs the token.
 func (h *Handler) outcomes(w http.ResponseWriter, r *http.Request) {
-	if h.cfg.Access.Token == "" {
+	if !caller(r).Manages() {
 		http.Error(w, "The outcomes hold whole addresses, so they need the admin token: set INVITEQ_ADMIN_TOKEN for the worker. "+
 			"Or use `inviteq import FILE --report outcomes.csv`.", http.StatusForbidden)
 		return
@@ -203,6 +208,10 @@ func (h *Handler) outcomes(w http.ResponseWriter, r *http.Request) {
 	id := r.PathValue("id")
 	known, err := h.cfg.Ledger.Import(r.Context(), id)
 	if err != nil {
+		h.fail(w, r, err)
+		return
+	}
+	if err := h.note(r, "outcomes of import", id, int(known.Total)); err != nil {
 		h.fail(w, r, err)
 		return
 	}

@@ -17,6 +17,7 @@ const (
 func (h *Handler) statusEvents(w http.ResponseWriter, r *http.Request) {
 	h.stream(w, r, func(ctx context.Context) ([]byte, error) {
 		data, _ := h.status(ctx) // With an error there is a page nevertheless.
+		data.May = h.mayOf(r)
 		return render(h.pages.status, "parts", data)
 	})
 }

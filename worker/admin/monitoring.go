@@ -47,6 +47,10 @@ func (h *Handler) monitoring() http.Handler {
 			http.Error(w, "This instance has no such queue.", http.StatusNotFound)
 			return
 		}
+		if r.Method != http.MethodGet && r.Method != http.MethodHead && h.cfg.Actions && !caller(r).Acts() {
+			http.Error(w, "This takes the role operator.", http.StatusForbidden)
+			return
+		}
 		if h.lanePause(w, r, path) {
 			return
 		}

@@ -20,18 +20,19 @@ var pageFiles embed.FS
 
 // pages are the templates: each has "base", the whole page, and "parts", the
 // sections that come again when they have changed.
-type pages struct{ status, imports, one, plain *template.Template }
+type pages struct{ status, imports, one, plain, invite, invites, audit *template.Template }
 
 func parsePages() (p pages, err error) {
 	funcs := template.FuncMap{
 		"in": show.In, "ago": show.Ago, "humane": show.Duration, "thousands": show.Thousands[int64], "count": show.Count[int64],
-		"words": words, "offset": show.Offset,
-		"rfc":   func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
-		"clock": func(t time.Time) string { return t.UTC().Format("15:04") + " UTC" },
-		"date":  func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04") + " UTC" },
-		"day":   func(t time.Time) string { return t.UTC().Format("Mon 15:04") },
+		"words": words, "explain": func(act string) string { return explainAct[act] }, "offset": show.Offset,
+		"rfc":     func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
+		"clock":   func(t time.Time) string { return t.UTC().Format("15:04") + " UTC" },
+		"date":    func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04") + " UTC" },
+		"precise": func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05.000") + " UTC" },
+		"day":     func(t time.Time) string { return t.UTC().Format("Mon 15:04") },
 	}
-	for name, to := range map[string]**template.Template{"status": &p.status, "imports": &p.imports, "import": &p.one, "plain": &p.plain} {
+	for name, to := range map[string]**template.Template{"status": &p.status, "imports": &p.imports, "import": &p.one, "plain": &p.plain, "invite": &p.invite, "invites": &p.invites, "audit": &p.audit} {
 		*to, err = template.New("base.html").Funcs(funcs).ParseFS(pageFiles, "pages/base.html", "pages/shared.html", "pages/"+name+".html")
 		if err != nil {
 			return p, err
@@ -52,6 +53,8 @@ type frame struct {
 	Version  string
 	Now      time.Time
 	Pill     pill
+	May      may    // what the person who looks may do
+	Said     string // what they have just done
 }
 
 // pill says in two words how things stand.
@@ -107,18 +110,20 @@ func (h *Handler) notFound(w http.ResponseWriter, _ *http.Request) {
 	h.write(w, http.StatusNotFound, h.pages.plain, plainData{frame{Title: "Not found", Version: h.cfg.Version, Now: time.Now()}, "There is no such page."})
 }
 
-func (h *Handler) fail(w http.ResponseWriter, _ *http.Request, err error) {
-	f := frame{Title: "Not available", Version: h.cfg.Version, Now: time.Now()}
+func (h *Handler) fail(w http.ResponseWriter, r *http.Request, err error) {
+	f := frame{Title: "Not available", Version: h.cfg.Version, Now: time.Now(), Pill: pill{"warn", "Not available"}, May: h.mayOf(r)}
 	if isNotFound(err) {
-		f.Title = "Not found"
-		h.write(w, http.StatusNotFound, h.pages.plain, plainData{f, "The ledger has no such import. It may have been forgotten after its retention."})
+		f.Title, f.Pill = "Not found", pill{}
+		h.write(w, http.StatusNotFound, h.pages.plain, plainData{f, "The ledger has no such invite or import. It may have been forgotten after its retention."})
 		return
 	}
+	h.cfg.Log.Warn().Err(err).Msg("a page is not available")
 	h.write(w, http.StatusServiceUnavailable, h.pages.plain, plainData{f, "Redis does not answer. Nothing is lost; reload in a moment."})
 }
 
 func (h *Handler) statusPage(w http.ResponseWriter, r *http.Request) {
 	data, err := h.status(r.Context())
+	data.May, data.Said = h.mayOf(r), said(w, r)
 	status := http.StatusOK
 	if err != nil {
 		status = http.StatusServiceUnavailable
@@ -145,7 +150,9 @@ func (h *Handler) importsPage(w http.ResponseWriter, r *http.Request) {
 		h.fail(w, r, err)
 		return
 	}
-	h.write(w, http.StatusOK, h.pages.imports, importsData{h.frame("Imports", "imports", "", v, h.concerns(v, nil)), all})
+	f := h.frame("Imports", "imports", "", v, h.concerns(v, nil))
+	f.May, f.Said = h.mayOf(r), said(w, r)
+	h.write(w, http.StatusOK, h.pages.imports, importsData{f, all})
 }
 
 // importData is the page of one import.
@@ -173,6 +180,7 @@ func (h *Handler) importPage(w http.ResponseWriter, r *http.Request) {
 		h.fail(w, r, err)
 		return
 	}
+	data.Said = said(w, r)
 	h.write(w, http.StatusOK, h.pages.one, data)
 }
 
@@ -197,5 +205,6 @@ func (h *Handler) importOf(ctx context.Context, r *http.Request) (importData, er
 		events += "?state=" + state
 	}
 	f := h.frame("Import "+id, "imports", events, v, h.concerns(v, nil))
-	return importData{frame: f, importView: i, State: state, Outcome: h.cfg.Access.Token != ""}, nil
+	f.May = h.mayOf(r)
+	return importData{frame: f, importView: i, State: state, Outcome: f.May.Reveal}, nil
 }

@@ -18,6 +18,11 @@
   const local = (root) => {
     for (const time of root.querySelectorAll("time[data-clock]")) {
       const t = new Date(time.dateTime);
+      if (time.dataset.clock === "both") { // The reader's own zone, and UTC beside it.
+        const own = t.toLocaleString(undefined, { dateStyle: "medium", timeStyle: "medium" });
+        time.textContent = `${own} · ${time.textContent}`;
+        continue;
+      }
       time.title = time.textContent;
       time.textContent = time.dataset.clock === "day"
         ? t.toLocaleString(undefined, { weekday: "short", hour: "2-digit", minute: "2-digit" })
