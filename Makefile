@@ -41,6 +41,11 @@ build: ## Build bin/inviteq, one static binary
 	@.ci/need go
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/inviteq ./cmd/inviteq
 
+.PHONY: release
+release: ## Binaries for Linux and macOS, SBOMs, NOTICE and checksums, in dist/
+	@.ci/need go
+	@.ci/release '$(VERSION)'
+
 .PHONY: install
 install: ## Install inviteq into $GOBIN
 	@.ci/need go
@@ -89,6 +94,11 @@ mixed: ## A rolling deploy: workers of an earlier version beside this one (needs
 	@.ci/need go redis-server
 	INVITEQ_MIXED=1 $(GO) test ./cmd/inviteq -run '^TestSoakMixedVersions$$' -count=1 -v -timeout 20m
 
+.PHONY: pentest
+pentest: ## Play strangers and neighbours against the real program; print what went on working (2 min)
+	@.ci/need go redis-server
+	INVITEQ_PENTEST=1 $(GO) test ./cmd/inviteq -run '^TestPentest$$' -count=1 -v -timeout 10m
+
 .PHONY: mutants
 mutants: ## Plant deliberate bugs, and see which test catches each
 	@.ci/need go redis-server
@@ -128,6 +138,11 @@ deployments: ## Validate Dockerfile, docker-compose.yml, redis.conf and Kubernet
 	@.ci/need go redis-server
 	cd deployments/check && $(GO) test -count=1 -timeout 20m ./...
 
+.PHONY: vuln
+vuln: ## Look for known vulnerabilities in what is shipped; the database is a pinned module
+	@.ci/need go
+	@.ci/vuln
+
 # CI runs what gives the same result every time. Fuzzing and the race detector
 # look for faults that are not known yet: run them when you can look at what they
 # find.
@@ -135,13 +150,13 @@ deployments: ## Validate Dockerfile, docker-compose.yml, redis.conf and Kubernet
 ci: build lint deployments model test ## What CI runs: build, lint, deployments, model, test
 
 .PHONY: check
-check: ci fuzz test-race ## All of it: ci, fuzz, test-race
+check: ci vuln fuzz test-race ## All of it: ci, vuln, fuzz, test-race
 
 ##@ Keep house
 
 .PHONY: clean
 clean: ## Remove what was built, and the linter
-	rm -rf bin .cache
+	rm -rf bin dist .cache
 
 .PHONY: help
 help: ## List the targets

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"net/http"
 
 	"github.com/rs/zerolog"
@@ -9,8 +10,8 @@ import (
 	"github.com/inviteq/inviteq/enqueue/api"
 )
 
-// auditLog writes a line for each request. Of those that were refused, and that a
-// stranger can make by the thousand, it writes the first of each kind within ten
+// auditLog writes a line for each request. Of those that a stranger can make by the
+// thousand, refused or not, it writes the first of each kind within ten
 // seconds, and then their sum.
 type auditLog struct {
 	log     zerolog.Logger
@@ -36,7 +37,8 @@ func (a auditLog) write(e api.Entry) {
 		line = a.log.Debug
 	}
 	refused := e.Status == http.StatusUnauthorized || e.Status == http.StatusTooManyRequests || e.Status == http.StatusServiceUnavailable || e.Route == ""
-	if refused && !a.refused.Add(e.Code) {
+	stranger := e.TokenID == "" && e.Err == nil && e.Route != api.HealthPath
+	if (refused || stranger) && !a.refused.Add(cmp.Or(e.Code, "public")) {
 		return
 	}
 	l := line().Str("trace", e.TraceID).Str("token", e.Token).Str("token_id", e.TokenID).Str("remote", e.Remote).
