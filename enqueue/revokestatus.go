@@ -23,6 +23,7 @@ type RevokeStatus struct {
 	Revoked  int `json:"revoked"`  // Invitations of ours that Clerk has revoked.
 	Foreign  int `json:"foreign"`  // Invitations of others that Clerk has revoked; those of the address are counted once it is done.
 	TooLate  int `json:"too_late"` // Invites that had been accepted, or had expired, before the revoke came.
+	Gone     int `json:"gone"`     // Invitations named by Clerk's id that Clerk does not have.
 	Waiting  int `json:"waiting"`  // Invites that still have to be revoked.
 
 	// Of RevokeImport and Renew.
@@ -119,7 +120,7 @@ func refusalOf(ctx context.Context, l *ledger.Ledger, id, invitationID string) (
 // statusOf is what a request has done, without what is left.
 func statusOf(id string, d ledger.RevokeDone) RevokeStatus {
 	return RevokeStatus{
-		RequestID: id, AskedAt: utc(d.Asked), DoneAt: tasks.TimeOrNull(utc(d.At)), Canceled: d.Canceled, Revoked: d.Revoked, Foreign: d.Foreign, TooLate: d.TooLate,
+		RequestID: id, AskedAt: utc(d.Asked), DoneAt: tasks.TimeOrNull(utc(d.At)), Canceled: d.Canceled, Revoked: d.Revoked, Foreign: d.Foreign, TooLate: d.TooLate, Gone: d.Gone,
 		ImportID: d.ImportID, Rows: d.Rows, Renewed: d.Renewed, Skipped: d.Skipped,
 		Invitations: append([]string{}, d.Invitations...), Refusals: []RevokeRefusal{},
 	}

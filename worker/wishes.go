@@ -86,16 +86,17 @@ func (v *revokes) carry(ctx context.Context, p tasks.Revoke) (done bool, result 
 		result[r.Invite.ID] = r.State.String()
 		done = done && !r.RevokeWanted
 	}
-	var foreign []string
+	var others strangers
 	if w.Target != "" && (len(records) == 0 || !w.email.IsZero()) {
-		ids, clean, err := v.strangers(ctx, w, result)
+		found, clean, err := v.strangers(ctx, w, result)
 		if err != nil {
 			return false, nil, waitForClerk(err)
 		}
-		foreign, done = ids, done && clean
+		others, done = found, done && clean
 	}
 	if done && w.ID != "" {
-		end := w.Done(records, foreign)
+		end := w.Done(records, others.revoked)
+		end.Gone, end.TooLate = others.gone, end.TooLate+others.late
 		end.At = v.ledger.Time()
 		err = v.ledger.CloseRevokeRequest(ctx, w.ID, end)
 	}
@@ -184,18 +185,25 @@ func (v *revokes) meant(ctx context.Context, p tasks.Revoke, w wish) ([]ledger.R
 	return v.ledger.Get(ctx, id)
 }
 
+// strangers are invitations that are not in the ledger, which a wish has come to.
+type strangers struct {
+	revoked []string // by Clerk, for this wish
+	gone    int      // Clerk does not have them
+	late    int      // accepted, or run out
+}
+
 // strangers revokes invitations that are in no record: somebody else has made them.
 // clean says that none is left that the wish means.
-func (v *revokes) strangers(ctx context.Context, w wish, result map[string]string) (revoked []string, clean bool, _ error) {
+func (v *revokes) strangers(ctx context.Context, w wish, result map[string]string) (found strangers, clean bool, _ error) {
 	targets, clean := []string{w.Target}, true
 	if !w.email.IsZero() {
 		shown, err := v.reads.about(ctx, w.email)
 		if err != nil {
-			return nil, false, err
+			return found, false, err
 		}
 		owners, err := v.ledger.FindInvitations(ctx, idsOf(shown)...)
 		if err != nil {
-			return nil, false, err
+			return found, false, err
 		}
 		clock := v.reads.facts().Clock
 		targets = nil
@@ -205,7 +213,7 @@ func (v *revokes) strangers(ctx context.Context, w wish, result map[string]strin
 			case verdict.IsPending(inv):
 				targets = append(targets, inv.ID)
 			case inv.Status == clerk.Revoked && !clock.LedgerTime(inv.UpdatedAt).Before(w.CreatedAt.Add(-time.Second)):
-				revoked = append(revoked, inv.ID) // by an earlier run
+				found.revoked = append(found.revoked, inv.ID) // by an earlier run
 			}
 		}
 		clean = !v.ledger.Time().Before(w.CreatedAt.Add(wishSettles))
@@ -220,20 +228,24 @@ func (v *revokes) strangers(ctx context.Context, w wish, result map[string]strin
 			result[id] = refused.kind.String()
 			continue
 		case err != nil:
-			return revoked, false, err
+			return found, false, err
+		case end.reason == tasks.ReasonGoneAtClerk:
+			found.gone++
 		case end.state == tasks.Revoked:
-			revoked = append(revoked, id)
+			found.revoked = append(found.revoked, id)
+		default:
+			found.late++
 		}
 		result[id] = end.state.String()
 	}
 	if refused == nil {
-		return revoked, clean, nil
+		return found, clean, nil
 	}
 	tries, err := v.ledger.RevokeRefused(ctx, ledger.Now, w.ID, refused.kind.String(), refusedFirst, refusedMost)
 	if err != nil {
-		return revoked, false, err
+		return found, false, err
 	}
-	return revoked, false, &snooze{time.Now().Add(tries.NextAt.Sub(v.ledger.Time())), "Clerk refuses to revoke"}
+	return found, false, &snooze{time.Now().Add(tries.NextAt.Sub(v.ledger.Time())), "Clerk refuses to revoke"}
 }
 
 func idsOf(invitations []clerk.Invitation) []string {

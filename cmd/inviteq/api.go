@@ -89,16 +89,17 @@ func (f apiFlags) config(all *complaints, log zerolog.Logger) apiSettings {
 	}}
 }
 
-// workerAPI are the flags with which a worker serves the API beside its work.
+// workerAPI are the flags with which a worker serves the API beside its work. Its variable
+// is another one than that of inviteq api, which may share the worker's environment.
 type workerAPI struct {
-	APIAddr string `name:"api-addr" default:"off" placeholder:"HOST:PORT" help:"Where to serve the HTTP API as well, as inviteq api does; off disables it."`
+	APIAddr string `name:"api-addr" variable:"INVITEQ_WORKER_API_ADDR" default:"off" placeholder:"HOST:PORT" help:"Where to serve the HTTP API as well, as inviteq api does; off disables it."`
 	apiFlags
 }
 
 // config understands the flags and adds to the complaints.
 func (f workerAPI) config(all *complaints, log zerolog.Logger) apiSettings {
 	if f.APIAddr != "off" {
-		checkAPIAddr(all, f.APIAddr)
+		checkAPIAddr(all, f.APIAddr, "INVITEQ_WORKER_API_ADDR")
 	}
 	return f.apiFlags.config(all, log)
 }
@@ -120,9 +121,9 @@ func (f workerAPI) serve(ctx context.Context, p *program, cfg apiSettings, w wor
 }
 
 // checkAPIAddr complains about an address that cannot be listened on.
-func checkAPIAddr(all *complaints, addr string) {
+func checkAPIAddr(all *complaints, addr, variable string) {
 	if _, _, err := net.SplitHostPort(addr); err != nil {
-		all.add(errors.New("--api-addr ($INVITEQ_API_ADDR): must be HOST:PORT such as 127.0.0.1:8081"))
+		all.add(fmt.Errorf("--api-addr ($%s): must be HOST:PORT such as 127.0.0.1:8081", variable))
 	}
 }
 
@@ -142,7 +143,7 @@ func (c *apiServeCommand) Run(ctx context.Context, p *program) error {
 	opts, instance := p.redisOptions(), p.instance(c.Instance)
 	log := p.logger(c.LogLevel, c.LogFormat)
 	cfg := c.config(&p.complaints, log)
-	checkAPIAddr(&p.complaints, c.APIAddr)
+	checkAPIAddr(&p.complaints, c.APIAddr, "INVITEQ_API_ADDR")
 	look := p.optionalAsker(c.ClerkAPIURL)
 	if err := p.complaints.usage(); err != nil {
 		return err
@@ -173,7 +174,7 @@ type servedAPI struct {
 func (p *program) startAPI(ctx context.Context, addr string, cfg apiSettings, opts *redis.UniversalOptions, instance string, look *asker) (*servedAPI, error) {
 	l, err := new(net.ListenConfig).Listen(ctx, "tcp", addr)
 	if err != nil {
-		return nil, fmt.Errorf("cannot listen on %s (%v): choose another --api-addr ($INVITEQ_API_ADDR)", addr, innermost(err))
+		return nil, fmt.Errorf("cannot listen on %s (%v): choose another --api-addr", addr, innermost(err))
 	}
 	conn, err := open(ctx, opts, ledger.Config{
 		Instance: instance, Limits: ledger.ClerkLimits, Reserve: ledger.AutoReserve, ForecastFor: time.Second,

@@ -155,8 +155,8 @@ func TestAPIUsage(t *testing.T) {
 			t.Errorf("%s: exit code %d, want %d; stderr, which should have %q:\n%s", c.args, r.code, c.code, c.want, r.stderr)
 		}
 	}
-	bad := &world{t: t, env: append(w.env, "CLERK_SECRET_KEY=sk_test_x", "INVITEQ_API_ADDR=nowhere")}
-	if r := bad.run("worker"); r.code != exitUsage || !strings.Contains(r.stderr, "INVITEQ_API_ADDR") {
+	bad := &world{t: t, env: append(w.env, "CLERK_SECRET_KEY=sk_test_x", "INVITEQ_WORKER_API_ADDR=nowhere")}
+	if r := bad.run("worker"); r.code != exitUsage || !strings.Contains(r.stderr, "INVITEQ_WORKER_API_ADDR") {
 		t.Errorf("worker: exit code %d, %s", r.code, r.stderr)
 	}
 }

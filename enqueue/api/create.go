@@ -5,6 +5,7 @@ import (
 	"iter"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/inviteq/inviteq/enqueue"
@@ -109,9 +110,9 @@ func refusedByClerk(r ledger.Record) *answer {
 		p = paramProblem(codeExists, "email_address", "is taken. Please try another.")
 	case tasks.ReasonAlreadyInvited:
 		status = http.StatusBadRequest
-		// Clerk names the address in meta. Clients log errors, and this one knows whom it asked for.
+		// As Clerk names it, to the client that asked for it.
 		p = problem{Message: "duplicate invitation", LongMessage: "There is already a pending invitation for this email address.",
-			Code: codeDuplicate, Meta: map[string]any{}}
+			Code: codeDuplicate, Meta: map[string]any{"email_addresses": []string{strings.ToLower(r.Invite.EmailAddress.Raw())}}}
 	case tasks.ReasonBlocked:
 		status = http.StatusForbidden
 		p = problem{Message: "Access not allowed.", LongMessage: "The identifier is not allowed access.", Code: codeBlocked, Meta: map[string]any{}}

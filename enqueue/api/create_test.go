@@ -374,6 +374,9 @@ func TestWait(t *testing.T) {
 		if r.status != c.status || e.Code != c.code || ours["reason"] != c.reason || ours["state"] != "rejected" {
 			t.Errorf("%s: %d %s", c.address, r.status, r.body)
 		}
+		if names, _ := e.Meta["email_addresses"].([]any); c.status == 400 && (len(names) != 1 || names[0] != c.address) {
+			t.Errorf("the duplicate is not named: %s", r.body)
+		}
 		if again := s.post("/v1/invitations", `{"email_address":"`+c.address+`"}`, "Idempotency-Key", c.reason); again.status != c.status {
 			t.Errorf("%s again: %d %s", c.address, again.status, again.body)
 		}
@@ -382,6 +385,10 @@ func TestWait(t *testing.T) {
 	s.post("/v1/invitations/bulk?wait=20", `[{"email_address":"c@example.com"},{"email_address":"user@example.com"}]`).into(t, &list)
 	if !strings.HasPrefix(list[0].ID, "inv_") || list[1].Status != "revoked" || list[1].Inviteq.State != "rejected" || list[1].Inviteq.Reason != "existing_user" {
 		t.Errorf("bulk: %+v", list)
+	}
+	s.get("/v1/invitations?status=revoked").into(t, &list)
+	if len(list) != 0 {
+		t.Errorf("people who were never invited are listed as revoked: %+v", list)
 	}
 	func() {
 		defer s.wrong()()

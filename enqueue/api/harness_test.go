@@ -226,14 +226,15 @@ type invitation struct {
 	ExpiresAt      int64           `json:"expires_at"`
 	CreatedAt      int64           `json:"created_at"`
 	Inviteq        struct {
-		ID       string `json:"id"`
-		State    string `json:"state"`
-		Reason   string `json:"reason"`
-		Lane     string `json:"lane"`
-		ImportID string `json:"import_id"`
-		ETA      int64  `json:"eta"`
-		Masked   bool   `json:"masked"`
-		Revoking bool   `json:"revoking"`
+		ID        string `json:"id"`
+		State     string `json:"state"`
+		Reason    string `json:"reason"`
+		Lane      string `json:"lane"`
+		ImportID  string `json:"import_id"`
+		ETA       int64  `json:"eta"`
+		Masked    bool   `json:"masked"`
+		Revoking  bool   `json:"revoking"`
+		RequestID string `json:"request_id"`
 	} `json:"inviteq"`
 }
 

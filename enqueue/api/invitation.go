@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"encoding/json"
+	"slices"
 	"strings"
 	"time"
 
@@ -37,6 +38,8 @@ type extra struct {
 	ETA      *int64       `json:"eta"`      // While queued: when it will be sent, as things stand.
 	Masked   bool         `json:"masked"`   // The address and the metadata are not shown to this token.
 	Revoking bool         `json:"revoking"` // A worker will ask Clerk to revoke it, or has asked.
+
+	RequestID string `json:"request_id,omitzero"` // Of a revoke of what is not in the ledger: for GET /v1/revokes/{id}.
 }
 
 // String does not say whom it is for.
@@ -72,10 +75,14 @@ func statusOf(s tasks.State) string {
 	}
 }
 
-// statesOf are all states that look like one of the statuses.
+// statesOf are the states that a list of these statuses shows: all that look like one of
+// them, but nobody whom Clerk was never to invite, or has refused (rejected, failed).
 func statesOf(statuses ...string) []tasks.State {
 	var states []tasks.State
 	for _, s := range tasks.States {
+		if s == tasks.Rejected || s == tasks.Failed {
+			continue
+		}
 		for _, status := range statuses {
 			if statusOf(s) == status {
 				states = append(states, s)
@@ -209,10 +216,19 @@ func (x *exchange) record(ctx context.Context, id string) (r ledger.Record, foun
 	return records[0], true, nil
 }
 
-// await looks at the invites until done holds for all of them, the time is up,
-// the client has gone, or the server wants to end. It returns them as they were
-// last seen; those that are not known are left out.
-func (x *exchange) await(d time.Duration, done func(ledger.Record) bool, ids ...string) ([]ledger.Record, error) {
+// await looks at the invites until done holds for all of them, as until does. It
+// returns them as they were last seen; those that are not known are left out.
+func (x *exchange) await(d time.Duration, done func(ledger.Record) bool, ids ...string) (records []ledger.Record, _ error) {
+	err := x.until(d, func(ctx context.Context) (_ bool, err error) {
+		records, err = x.cfg.Ledger.Get(ctx, ids...)
+		return !slices.ContainsFunc(records, func(r ledger.Record) bool { return !done(r) }), err
+	})
+	return records, err
+}
+
+// until looks again and again until look says that all is done, the time is up, the
+// client has gone, or the server wants to end.
+func (x *exchange) until(d time.Duration, look func(context.Context) (bool, error)) error {
 	if d > 0 {
 		x.leave() // Waiting is cheap, and must not keep others out.
 		if leave := x.enter(x.waiting); leave != nil {
@@ -226,28 +242,18 @@ func (x *exchange) await(d time.Duration, done func(ledger.Record) bool, ids ...
 	deadline := time.NewTimer(d)
 	defer deadline.Stop()
 	for pause := 40 * time.Millisecond; ; pause = min(pause*3/2, 500*time.Millisecond) {
-		records, err := x.cfg.Ledger.Get(ctx, ids...)
-		if err != nil || d <= 0 {
-			return records, err
+		if done, err := look(ctx); err != nil || done || d <= 0 {
+			return err
 		}
-		open := 0
-		for _, r := range records {
-			if !done(r) {
-				open++
-			}
-		}
-		if open == 0 {
-			return records, nil
-		}
-		look := time.NewTimer(pause)
+		again := time.NewTimer(pause)
 		select {
-		case <-look.C:
+		case <-again.C:
 			continue
 		case <-deadline.C:
 		case <-x.ctx.Done():
 		case <-x.draining:
 		}
-		look.Stop()
+		again.Stop()
 		d = 0 // One more look, the last.
 	}
 }

@@ -1,7 +1,6 @@
 package api_test
 
 import (
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -163,15 +162,10 @@ func TestRevoke(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := s.post("/v1/invitations/"+foreign.ID+"/revoke", "")
-	var asked struct {
-		ID      string
-		Inviteq struct {
-			RequestID string `json:"request_id"`
-		}
-	}
-	if err := json.Unmarshal([]byte(r.body), &asked); err != nil || r.status != 202 || asked.ID != foreign.ID {
-		t.Errorf("somebody else's: %d %s", r.status, r.body)
+	var asked invitation
+	s.post("/v1/invitations/"+foreign.ID+"/revoke?wait=0", "").into(t, &asked)
+	if asked.ID != foreign.ID || asked.Inviteq.RequestID == "" || asked.Status == "pending" != asked.Inviteq.Revoking {
+		t.Errorf("somebody else's: %+v", asked)
 	}
 	eventually(t, "somebody else's invitation is revoked", func() bool { return s.sim.ByAddress("d@example.com")[0].Status == "revoked" })
 	var done enqueue.RevokeStatus
@@ -181,6 +175,27 @@ func TestRevoke(t *testing.T) {
 	})
 	if done.Foreign != 1 || len(done.Invitations) != 1 || done.Invitations[0] != foreign.ID || done.AskedAt.After(*done.DoneAt) {
 		t.Errorf("somebody else's: %+v", done)
+	}
+	// With a wait the answer is Clerk's.
+	foreign, err = s.sim.CreateForeign("e@example.com")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.post("/v1/invitations/"+foreign.ID+"/revoke?wait=20", "").into(t, &asked)
+	if asked.ID != foreign.ID || !asked.Revoked || asked.Status != "revoked" || asked.Inviteq.Revoking {
+		t.Errorf("somebody else's, waited for: %+v", asked)
+	}
+	if foreign, err = s.sim.CreateForeign("f@example.com"); err == nil {
+		err = s.sim.Accept(foreign.ID)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r := s.post("/v1/invitations/"+foreign.ID+"/revoke?wait=20", ""); r.status != 400 || r.errors(t)[0].Code != "invitation_already_accepted" {
+		t.Errorf("somebody else's, accepted: %d %s", r.status, r.body)
+	}
+	if r := s.post("/v1/invitations/inv_nobody/revoke?wait=20", ""); r.status != 404 || r.errors(t)[0].Code != "resource_not_found" {
+		t.Errorf("unknown to Clerk: %d %s", r.status, r.body)
 	}
 	if r := s.get("/v1/revokes/rvk_nobody"); r.status != 404 || r.errors(t)[0].Code != "resource_not_found" {
 		t.Errorf("a revoke of nobody: %d %s", r.status, r.body)

@@ -2,9 +2,11 @@ package api
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"net/http"
 	"slices"
+	"time"
 
 	"github.com/inviteq/inviteq/enqueue"
 	"github.com/inviteq/inviteq/tasks"
@@ -41,7 +43,7 @@ func (x *exchange) revoke() *answer {
 	case err != nil:
 		return unavailable(err)
 	case len(done) == 0 || done[0].RequestID != "":
-		return x.requested(done)
+		return x.requested(wait, done)
 	}
 	x.entry.Invites = 1
 	switch done[0].Verdict {
@@ -69,20 +71,37 @@ func alreadyRevoked() *answer {
 	return refuse(http.StatusBadRequest, codeAlreadyRevoked, "already revoked", "The invitation has already been revoked.")
 }
 
-// requested answers for an invitation of Clerk's that is not in the ledger. A
-// worker looks at Clerk and revokes it there; nothing is known of it here.
-func (x *exchange) requested(done []enqueue.Revocation) *answer {
-	request := ""
-	if len(done) > 0 {
-		request = done[0].RequestID
+// requested answers for an invitation of Clerk's that is not in the ledger. A worker
+// revokes it at Clerk; what Clerk says is the answer, if it comes in time.
+func (x *exchange) requested(wait time.Duration, done []enqueue.Revocation) *answer {
+	if len(done) == 0 {
+		return notFound("No invitation was found with the given id.")
 	}
-	got := &answer{status: http.StatusAccepted, value: map[string]any{
-		"object": "invitation", "id": x.id, "status": pending,
-		"inviteq": map[string]any{"state": "revoke_asked", "revoking": true, "request_id": request},
-	}}
-	if len(done) > 0 {
-		got.err = done[0].TaskErr
+	var s enqueue.RevokeStatus
+	err := x.until(wait, func(ctx context.Context) (_ bool, err error) {
+		s, err = x.cfg.Client.RevokeStatus(ctx, done[0].RequestID)
+		return s.Done() || len(s.Refusals) > 0, err
+	})
+	switch {
+	case err != nil:
+		return unavailable(errors.Join(err, done[0].TaskErr))
+	case s.Gone > 0:
+		return notFound("No invitation was found with the given id.")
+	case s.TooLate > 0:
+		return refuse(http.StatusBadRequest, codeAlreadyAccepted, "already accepted", "The invitation has already been accepted, or has expired.")
 	}
+	// Who was invited Clerk's answer does not say to a worker, and it is nobody's business here.
+	i := invitation{
+		Object: "invitation", ID: x.id, PublicMetadata: json.RawMessage("{}"), Status: pending,
+		CreatedAt: s.AskedAt.UnixMilli(), UpdatedAt: s.AskedAt.UnixMilli(),
+		Inviteq: extra{State: tasks.Pending.String(), Lane: tasks.Interactive.String(), Masked: true, Revoking: true, RequestID: s.RequestID},
+	}
+	if s.Done() {
+		i.Status, i.Revoked, i.UpdatedAt = revoked, true, s.DoneAt.UnixMilli()
+		i.Inviteq.State, i.Inviteq.Reason, i.Inviteq.Revoking = tasks.Revoked.String(), tasks.ReasonRevokeRequested, false
+	}
+	got := ok(i)
+	got.err = done[0].TaskErr
 	return got
 }
 

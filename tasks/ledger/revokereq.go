@@ -217,10 +217,11 @@ func (l *Ledger) CloseRevokeRequest(ctx context.Context, id string, done RevokeD
 type RevokeDone struct {
 	At       time.Time `json:"at"`
 	Asked    time.Time `json:"asked"`
-	Canceled int       `json:"canceled"` // invites that had not been sent
-	Revoked  int       `json:"revoked"`  // invitations of ours that Clerk has revoked
-	Foreign  int       `json:"foreign"`  // invitations of others that Clerk has revoked
-	TooLate  int       `json:"too_late"` // accepted, or run out, before the revoke came
+	Canceled int       `json:"canceled"`      // invites that had not been sent
+	Revoked  int       `json:"revoked"`       // invitations of ours that Clerk has revoked
+	Foreign  int       `json:"foreign"`       // invitations of others that Clerk has revoked
+	TooLate  int       `json:"too_late"`      // accepted, or run out, before the revoke came
+	Gone     int       `json:"gone,omitzero"` // invitations that were asked for by Clerk's id, which Clerk does not have
 
 	ImportID string `json:"import,omitzero"` // of a wish about many, as what follows
 	Rows     int    `json:"rows,omitzero"`
