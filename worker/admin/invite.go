@@ -119,6 +119,9 @@ func (h *Handler) askClerk(r *http.Request, rec ledger.Record) (*[]clerkInvited,
 	return &found, ""
 }
 
+// idLike reports whether a text may be an id.
+func idLike(text string) bool { return tasks.CheckID(text) == nil }
+
 // search is POST /search: the text may be an address, so it stands in no URL.
 func (h *Handler) search(w http.ResponseWriter, r *http.Request) {
 	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
@@ -153,9 +156,7 @@ func (h *Handler) find(r *http.Request, text string) (location string, records [
 		} else {
 			err = nil // It is nobody's.
 		}
-	case tasks.CheckID(text) != nil:
-		return "", nil, nil
-	default:
+	case idLike(text):
 		if records, err = l.Get(r.Context(), text); err == nil && len(records) == 0 {
 			var ids map[string]string
 			if ids, err = l.FindInvitations(r.Context(), text); err == nil && ids[text] != "" {
