@@ -173,10 +173,11 @@ func (h *Handler) pauseImport(r *http.Request) (string, string, error) {
 // confirmAbove is the number of invites above which it must be typed.
 const confirmAbove = 100
 
-// confirmed reports whether the number of invites was typed, if there are many.
+// confirmed reports whether the number of invites was typed, if there are many. To be
+// asked for it is no failure.
 func confirmed(r *http.Request, n int64) error {
 	if typed := r.PostForm.Get("confirm"); n > confirmAbove && typed != strconv.FormatInt(n, 10) {
-		return refuse(http.StatusConflict, "This is about %s, so their number must be typed. Nothing was done: go back, and type %d.", show.Count(n, "invite"), n)
+		return refuse(http.StatusOK, "This is about %s, so their number must be typed. Nothing was done: go back, and type %d.", show.Count(n, "invite"), n)
 	}
 	return nil
 }
