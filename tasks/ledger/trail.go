@@ -16,7 +16,7 @@ import (
 const (
 	trailLongest = 64                     // changes; beyond that the oldest are left out
 	trailEarly   = 10 * time.Millisecond  // by so much a position may be before the time of its step
-	trailLate    = 500 * time.Millisecond // and by so much after
+	trailLate    = 100 * time.Millisecond // and by so much after
 	trailAtOnce  = 500
 	trailPages   = 10 // of events of the same moment: an import that is canceled has hundreds
 )
