@@ -1,7 +1,10 @@
 // Package admin is what a person, a browser and a Prometheus see of a worker:
 //
 //	/                            status: what needs a person first, then quota, backlog, outcomes
+//	/invites, /invites/{id}      invites by state, reason and age; all that has happened to one
+//	/search                      by address (POST: it stands in no URL), id, Clerk's id, import or key
 //	/imports, /imports/{id}      how far a list has got, row by row, addresses masked
+//	/audit                       who has done what, for admins
 //	/imports/{id}/outcomes.csv   the outcome of every row, with whole addresses
 //	/monitoring                  asynqmon: queues and tasks, read-only unless Config.Actions
 //	/metrics                     for Prometheus; metrics.go and collector.go list the names
@@ -18,14 +21,19 @@
 // With a token everything but the probes asks for it, on loopback too: as a bearer
 // token (Prometheus, curl), or as the password of HTTP's basic authentication under
 // any user name (browsers). Probes need none, because a kubelet has none, and they
-// tell no more than a few stable words. The outcomes of an import are the one place
-// with whole addresses; they need a token always. After
+// tell no more than a few stable words. The outcomes of an import, and an address that is
+// revealed on an invite's page, are the places with whole addresses: they are for admins,
+// and noted in the audit log. After
 // ten wrong tokens a minute from one address the next ones are told to wait; the right one works
 // on. Whoever serves the pages off the machine does so over TLS, or behind a proxy
 // that speaks it.
 //
-// Requests that change something (asynqmon's buttons, if they are allowed) are
-// refused if they come from another origin.
+// The tokens of `inviteq api token` open the pages, too, if they are of scope instance: a
+// viewer looks, an operator acts, an admin reveals. Who comes without a token, from this
+// machine, looks, and acts only if Config.Actions says so. What a role may not do is not
+// shown, and refused.
+//
+// Requests that change something are refused if they come from another origin.
 //
 // # Addresses
 //

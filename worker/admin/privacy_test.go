@@ -42,7 +42,7 @@ func leaks(text string) bool {
 }
 
 func TestNoPageShowsAnAddress(t *testing.T) {
-	s := newStage(t, withToken)
+	s := newStage(t, withSeat)
 	c := asynq.NewClientFromRedisClient(s.redis)
 	// A delivered one, a whole invite in a task, a revoke of an address, garbage, a task
 	// of another program, a rejected one, a parked one, and a task whose id is an address.
@@ -77,7 +77,7 @@ func TestNoPageShowsAnAddress(t *testing.T) {
 		return err
 	})
 
-	paths := []string{"/", "/imports", "/imports/spring", "/imports/spring?state=pending", "/imports/foreign-import", "/metrics", "/readyz", "/healthz",
+	paths := []string{"/", "/imports", "/imports/spring", "/imports/spring?state=pending", "/imports/foreign-import", "/invites", "/invites?state=parked", "/invites?state=pending", "/invites/foreign-1", "/invites/foreign-1?clerk", "/audit", "/metrics", "/readyz", "/healthz",
 		"/monitoring/", "/monitoring/api/queues", "/monitoring/api/servers", "/monitoring/api/scheduler_entries", "/monitoring/api/redis_info", "/monitoring/api/queue_stats"}
 	seen := 0
 	for _, q := range s.queues.Names() {
