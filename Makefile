@@ -142,6 +142,14 @@ deployments: ## Validate Dockerfile, docker-compose.yml, redis.conf and Kubernet
 vuln: ## Look for known vulnerabilities in what is shipped; the database is a pinned module
 	@.ci/need go
 	@.ci/vuln
+.PHONY: compose-test
+compose-test: ## docker-compose.yml for real, in containers of its own (skipped without a Docker engine)
+	@.ci/need go
+	@if docker info >/dev/null 2>&1; then \
+		cd deployments/check && INVITEQ_COMPOSE=1 $(GO) test -run '^TestContainers$$' -count=1 -v -timeout 40m .; \
+	else \
+		echo 'compose-test: skipped, since there is no Docker engine here'; \
+	fi
 
 # CI runs what gives the same result every time. Fuzzing and the race detector
 # look for faults that are not known yet: run them when you can look at what they

@@ -39,9 +39,10 @@ func TestComposeProfiles(t *testing.T) {
 		profiles, want []string
 	}{
 		{nil, []string{"redis"}},
-		{[]string{"sim"}, []string{"clerksim", "redis", "worker-sim"}},
+		{[]string{"sim"}, []string{"api-sim", "clerksim", "redis", "worker-sim"}},
 		{[]string{"clerksim"}, []string{"clerksim", "redis"}},
-		{[]string{"live"}, []string{"redis", "worker"}},
+		{[]string{"live"}, []string{"api", "redis", "worker"}},
+		{[]string{"ha"}, []string{"api-ha", "redis", "redis-1", "redis-2", "sentinel-1", "sentinel-2", "sentinel-3", "worker-ha"}},
 	} {
 		got := compose(t, test.profiles...).ServiceNames()
 		slices.Sort(got)
@@ -52,7 +53,7 @@ func TestComposeProfiles(t *testing.T) {
 }
 
 func TestComposeServices(t *testing.T) {
-	project := compose(t, "sim", "live")
+	project := compose(t, "sim", "live", "ha")
 	grace := time.Duration(*kubernetes(t).deployment.Spec.Template.Spec.TerminationGracePeriodSeconds) * time.Second
 	for name, service := range project.Services {
 		for _, port := range service.Ports {
@@ -78,6 +79,9 @@ func TestComposeServices(t *testing.T) {
 		if own := service.HealthCheck != nil; own == strings.HasPrefix(name, "worker") {
 			t.Errorf("%s is asked in a way of its own: %t", name, own)
 		}
+		if !slices.ContainsFunc(service.Tmpfs, func(mount string) bool { return strings.HasPrefix(mount, "/tmp:") }) {
+			t.Errorf("%s has no place for a list that it is given", name)
+		}
 		if !service.ReadOnly || !slices.Contains(service.CapDrop, "ALL") {
 			t.Errorf("%s may write to its root or keeps capabilities", name)
 		}
@@ -87,6 +91,11 @@ func TestComposeServices(t *testing.T) {
 	}
 
 	// AOF rewrites copy what changes meanwhile: half as much again.
+	for name, service := range project.Services {
+		if strings.HasPrefix(name, "redis") && service.MemLimit != project.Services["redis"].MemLimit {
+			t.Errorf("%s may use %d bytes, redis %d", name, service.MemLimit, project.Services["redis"].MemLimit)
+		}
+	}
 	limit := regexp.MustCompile(`(?m)^maxmemory (\d+)mb$`).FindSubmatch(read(t, "deployments/redis.conf"))
 	var megabytes int64
 	if _, err := fmt.Sscan(string(limit[1]), &megabytes); err != nil {
@@ -227,7 +236,7 @@ func TestVariablesAreKnown(t *testing.T) {
 		help = append(help, text...)
 	}
 	used := map[string][]string{}
-	for name, service := range compose(t, "sim", "live").Services {
+	for name, service := range compose(t, "sim", "live", "ha").Services {
 		for variable := range service.Environment {
 			used[variable] = append(used[variable], "docker-compose.yml ("+name+")")
 		}

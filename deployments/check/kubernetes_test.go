@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -24,28 +25,40 @@ type manifests struct {
 	deployment appsv1.Deployment
 	disruption policyv1.PodDisruptionBudget
 	network    networkingv1.NetworkPolicy
+
+	api        appsv1.Deployment
+	service    corev1.Service
+	apiNetwork networkingv1.NetworkPolicy
 }
 
 // kubernetes runs kustomize and decodes every object strictly: a field that
 // Kubernetes does not know, or one of a wrong type, fails the test.
 func kubernetes(t *testing.T) manifests {
 	t.Helper()
+	return kustomized(t, "deployments/k8s")
+}
+
+func kustomized(t *testing.T, dir string) manifests {
+	t.Helper()
 	resources, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).
-		Run(filesys.MakeFsOnDisk(), filepath.Join(root, "deployments/k8s"))
+		Run(filesys.MakeFsOnDisk(), filepath.Join(root, dir))
 	if err != nil {
 		t.Fatal(err)
 	}
 	var m manifests
 	targets := map[string]any{
-		"apps/v1 Deployment":                 &m.deployment,
-		"policy/v1 PodDisruptionBudget":      &m.disruption,
-		"networking.k8s.io/v1 NetworkPolicy": &m.network,
+		"apps/v1 Deployment inviteq-worker":                 &m.deployment,
+		"policy/v1 PodDisruptionBudget inviteq-worker":      &m.disruption,
+		"networking.k8s.io/v1 NetworkPolicy inviteq-worker": &m.network,
+		"apps/v1 Deployment inviteq-api":                    &m.api,
+		"v1 Service inviteq-api":                            &m.service,
+		"networking.k8s.io/v1 NetworkPolicy inviteq-api":    &m.apiNetwork,
 	}
 	for _, resource := range resources.Resources() {
-		id := resource.GetApiVersion() + " " + resource.GetKind()
+		id := resource.GetApiVersion() + " " + resource.GetKind() + " " + resource.GetName()
 		target, ok := targets[id]
 		if !ok {
-			t.Errorf("%s %s is not checked: add it to this test", id, resource.GetName())
+			t.Errorf("%s is not checked: add it to this test", id)
 			continue
 		}
 		delete(targets, id)
@@ -180,4 +193,64 @@ func TestKubernetesKeyIsAFileThatIsMounted(t *testing.T) {
 		}
 	}
 	t.Errorf("CLERK_SECRET_KEY_FILE = %q is in no mounted secret", key)
+}
+
+// TestKubernetesAPI: the API is as confined as the worker, has no key of Clerk's, and is
+// found by its service; both have a place for lists.
+func TestKubernetesAPI(t *testing.T) {
+	m := kubernetes(t)
+	pod := m.api.Spec.Template
+	for owner, selector := range map[string]map[string]string{
+		"Deployment": m.api.Spec.Selector.MatchLabels, "Service": m.service.Spec.Selector, "NetworkPolicy": m.apiNetwork.Spec.PodSelector.MatchLabels,
+	} {
+		if len(selector) == 0 || !labels.SelectorFromSet(selector).Matches(labels.Set(pod.Labels)) {
+			t.Errorf("%s selects %q, which is not the API's %q", owner, selector, pod.Labels)
+		}
+		if labels.SelectorFromSet(selector).Matches(labels.Set(m.deployment.Spec.Template.Labels)) {
+			t.Errorf("%s selects the worker, too", owner)
+		}
+	}
+	api, worker := pod.Spec.Containers[0], m.worker(t)
+	if !reflect.DeepEqual(api.SecurityContext, worker.SecurityContext) || !reflect.DeepEqual(pod.Spec.SecurityContext, m.deployment.Spec.Template.Spec.SecurityContext) {
+		t.Error("the API is not confined as the worker is")
+	}
+	for _, v := range api.Env {
+		if strings.HasPrefix(v.Name, "CLERK_") {
+			t.Errorf("the API has %s, which it does not need", v.Name)
+		}
+	}
+	for name, mounts := range map[string][]corev1.VolumeMount{"api": api.VolumeMounts, "worker": worker.VolumeMounts} {
+		if !slices.ContainsFunc(mounts, func(v corev1.VolumeMount) bool { return v.MountPath == "/tmp" && v.Name == "spool" }) {
+			t.Errorf("%s has no place for lists", name)
+		}
+	}
+}
+
+// TestKubernetesExternalRedis: with the overlay the URL and the authority of Redis are
+// files of a mounted secret, and nothing but the named networks is reached by its port.
+func TestKubernetesExternalRedis(t *testing.T) {
+	m := kustomized(t, "deployments/k8s-external-redis")
+	for _, d := range []appsv1.Deployment{m.deployment, m.api} {
+		pod := d.Spec.Template.Spec
+		files := map[string]string{}
+		for _, v := range pod.Containers[0].Env {
+			if v.Name == "REDIS_URL" {
+				t.Errorf("%s has the URL in its environment", d.Name)
+			}
+			files[v.Name] = v.Value
+		}
+		mounted := slices.ContainsFunc(pod.Containers[0].VolumeMounts, func(v corev1.VolumeMount) bool { return v.Name == "redis" && v.MountPath == "/etc/inviteq/redis" })
+		if !mounted || files["REDIS_URL_FILE"] != "/etc/inviteq/redis/url" || files["REDIS_CA_FILE"] != "/etc/inviteq/redis/ca.crt" {
+			t.Errorf("%s reads %v; mounted: %t", d.Name, files, mounted)
+		}
+	}
+	for _, n := range []networkingv1.NetworkPolicy{m.network, m.apiNetwork} {
+		for _, rule := range n.Spec.Egress {
+			for _, port := range rule.Ports {
+				if p := port.Port.IntValue(); (p == 6379 || p == 6380) && (len(rule.To) == 0 || rule.To[0].IPBlock == nil) {
+					t.Errorf("%s lets everything be reached on port %d", n.Name, p)
+				}
+			}
+		}
+	}
 }
