@@ -123,7 +123,7 @@ func TestConflictWithOurselves(t *testing.T) {
 			t.Fatal(err)
 		}
 		i := person(1)
-		i.ID = "inq_once"
+		i.ID = "once"
 		if r, err := producer.Invite(t.Context(), i); err != nil || r.TaskErr != nil {
 			t.Errorf("got %v, %v", err, r.TaskErr)
 		}

@@ -71,7 +71,7 @@ func TestShutdownSettlesWhatIsUnderWay(t *testing.T) {
 			t.Fatal(err)
 		}
 		i := person(1)
-		i.ID = "inq_slow"
+		i.ID = "slow"
 		if _, err := w.producer.Invite(t.Context(), i); err != nil {
 			t.Fatal(err)
 		}

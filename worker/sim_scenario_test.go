@@ -223,7 +223,7 @@ func TestUnwelcome(t *testing.T) {
 	}
 }
 
-func scenarioID(n int) string { return fmt.Sprintf("inq_%d", n) }
+func scenarioID(n int) string { return fmt.Sprintf("scenario-%d", n) }
 
 // handIn admits every arrival at its time, as a producer and a handler do.
 func handIn(t *testing.T, w *world, arrivals []bench.Arrival) {

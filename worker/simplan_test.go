@@ -241,7 +241,7 @@ func (p *plan) people(r *rand.Rand) {
 	}
 	add := func(at time.Duration, lane tasks.Lane, importID string) *simInvite {
 		i := &simInvite{at: at}
-		i.ID = fmt.Sprintf("inq_%d_%d", p.seed, len(p.invites))
+		i.ID = fmt.Sprintf("sim-%d-%d", p.seed, len(p.invites))
 		i.EmailAddress, i.Lane, i.ImportID = address(), lane, importID
 		i.RedirectURL = inviteURL + i.ID
 		i.PublicMetadata = []byte(`{"invite":"` + i.ID + `"}`)
