@@ -14,6 +14,7 @@ import (
 	"github.com/inviteq/inviteq/enqueue"
 	"github.com/inviteq/inviteq/enqueue/lists"
 	"github.com/inviteq/inviteq/tasks"
+	"github.com/inviteq/inviteq/tasks/redisconn"
 	"github.com/inviteq/inviteq/tasks/show"
 )
 
@@ -98,7 +99,9 @@ func (c *importCommand) Run(ctx context.Context, p *program) error {
 		defer api.Close()
 		return r.preflight(ctx, api)
 	}
-	err = r.enqueue(ctx)
+	if err = r.announceMemory(ctx); err == nil {
+		err = r.enqueue(ctx)
+	}
 	if err == nil {
 		err = r.finish(ctx)
 	}
@@ -111,6 +114,28 @@ func (c *importCommand) Run(ctx context.Context, p *program) error {
 		}
 	}
 	return err
+}
+
+// inviteBytes is what an invite without metadata takes of Redis once it is delivered: with
+// its record, its asynq task's share, Clerk's id and the indexes (make bench, memory).
+const inviteBytes = 700
+
+// announceMemory says how much of Redis' memory a long list will take when it is
+// delivered, which is more than it takes while it waits, and whether that is there.
+func (r *importRun) announceMemory(ctx context.Context) error {
+	need := int64(r.found.Good)*inviteBytes + r.found.Content
+	left, limited, err := redisconn.RoomLeft(ctx, r.conn.rdb, r.conn.ledger.Key())
+	if err != nil || !limited {
+		return err
+	}
+	words := fmt.Sprintf("When it is delivered, the list will take about %s MB of Redis' memory; %s MB are left for imports.", show.Thousands(need>>20), show.Thousands(left>>20))
+	switch {
+	case need > left:
+		r.p.console.note("%s Raise maxmemory before it is used up: what is accepted then is still delivered, but no other import is taken.", words)
+	case need > left/10 && need > 100<<20:
+		r.p.console.note("%s", words)
+	}
+	return nil
 }
 
 // importRun is one run of the command.

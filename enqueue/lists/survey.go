@@ -22,6 +22,7 @@ type Survey struct {
 	Comments int      // Rows that begin with # and name nobody.
 	Footer   int      // Rows below the list: behind a blank row, with a text in one cell only.
 	Named    bool     // Some rows have an id.
+	Content  int64    // Bytes of metadata and links in the good rows.
 	Unnamed  bool     // No row names the columns: each row is an address, or the list an export of Firebase Auth.
 }
 
@@ -33,13 +34,14 @@ func (s Survey) Rows() int { return s.Good + s.Bad + s.Duplicates }
 // says that the list as a whole cannot be used. No error quotes what is in a row.
 func (l *List) Survey(ctx context.Context, tell func(error) error) (Survey, error) {
 	var s Survey
-	for _, err := range l.rows(ctx, "", &s) {
+	for row, err := range l.rows(ctx, "", &s) {
 		_, isBad := errors.AsType[*RowError](err)
 		duplicate, isDuplicate := errors.AsType[*DuplicateError](err)
 		switch {
 		case err == nil:
 			s.Good++
 			s.Named = s.Named || l.seen.ids != nil
+			s.Content += int64(len(row.Invite.PublicMetadata) + len(row.Invite.RedirectURL))
 			continue
 		case isBad:
 			s.Bad++

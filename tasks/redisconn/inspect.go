@@ -122,20 +122,34 @@ func judge(info, config map[string]string, hidden []string) Findings {
 // a key uses more of its maxmemory than FullShare. One that does not tell is taken for
 // one that has room.
 func Room(ctx context.Context, rdb redis.UniversalClient, key string) error {
+	m, err := memoryOf(ctx, rdb, key)
+	share := memoryShare(m)
+	if err != nil || share <= FullShare {
+		return err
+	}
+	return &Trouble{Kind: NearlyFull, Place: PlaceOf(rdb), Err: errFull, what: percent(share)}
+}
+
+// RoomLeft returns how many bytes the server that has the data behind a key takes before
+// imports are refused (see Room); limited is false where it has no bound, or does not tell.
+func RoomLeft(ctx context.Context, rdb redis.UniversalClient, key string) (left int64, limited bool, err error) {
+	m, err := memoryOf(ctx, rdb, key)
+	most, _ := strconv.ParseFloat(m["maxmemory"], 64)
+	used, _ := strconv.ParseFloat(m["used_memory"], 64)
+	return max(0, int64(FullShare*most-used)), most > 0, err
+}
+
+func memoryOf(ctx context.Context, rdb redis.UniversalClient, key string) (map[string]string, error) {
 	server, err := ServerOf(ctx, rdb, key)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	answer, err := server.Info(ctx, "memory").Result()
 	var hidden []string
 	if err := told(err, "INFO", &hidden); err != nil {
-		return err
+		return nil, err
 	}
-	share := memoryShare(Info(answer))
-	if share <= FullShare {
-		return nil
-	}
-	return &Trouble{Kind: NearlyFull, Place: PlaceOf(rdb), Err: errFull, what: percent(share)}
+	return Info(answer), nil
 }
 
 var errFull = errors.New("too little memory is left for an import")
