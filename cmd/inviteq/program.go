@@ -68,7 +68,7 @@ var groups = []kong.Group{
 
 const description = `Delivers Clerk invitations durably, in bulk, inside Clerk's limits, and never twice.
 
-REDIS_URL says where the queue is (default redis://127.0.0.1:6379/0; also rediss://, unix://, redis-sentinel://h:p,h:p/0?master=NAME, redis-cluster://h:p,h:p). ` +
+REDIS_URL says where the queue is (default redis://127.0.0.1:6379/0; also rediss://, unix://, redis-sentinel://h:p,h:p/0?master=NAME, redis-cluster://h:p,h:p); REDIS_URL_FILE names a file that holds it. ` +
 	`Every flag can be set by an environment variable, which its help names.`
 
 // program is one run of inviteq.

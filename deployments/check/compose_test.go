@@ -69,6 +69,12 @@ func TestComposeServices(t *testing.T) {
 				t.Errorf("%s mounts %s: %v", name, volume.Source, err)
 			}
 		}
+		if !service.ReadOnly || !slices.Contains(service.CapDrop, "ALL") {
+			t.Errorf("%s may write to its root or keeps capabilities", name)
+		}
+		if strings.HasSuffix(service.Image, ":latest") || !strings.Contains(service.Image, ":") {
+			t.Errorf("%s has the image %s, whose tag moves", name, service.Image)
+		}
 		if service.Build == nil {
 			continue
 		}
@@ -81,9 +87,6 @@ func TestComposeServices(t *testing.T) {
 		}
 		if !slices.ContainsFunc(service.Tmpfs, func(mount string) bool { return strings.HasPrefix(mount, "/tmp:") }) {
 			t.Errorf("%s has no place for a list that it is given", name)
-		}
-		if !service.ReadOnly || !slices.Contains(service.CapDrop, "ALL") {
-			t.Errorf("%s may write to its root or keeps capabilities", name)
 		}
 		if strings.HasPrefix(name, "worker") && (service.StopGracePeriod == nil || time.Duration(*service.StopGracePeriod) != grace) {
 			t.Errorf("%s has a stop_grace_period of %v, Kubernetes one of %s", name, service.StopGracePeriod, grace)
