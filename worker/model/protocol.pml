@@ -217,7 +217,7 @@ inline back(i, to) {
 inline take(i, k) {
   printf("story: invitation %d is taken for that of invite %d\n", k, i);
   /* Nobody else's invitation is taken for ours; between two invites that say the same only a mark tells. */
-  assert(twin || (mark -> who[im[k].by] == i : im[k].by != 0));
+  assert(mark -> who[im[k].by] == i : twin || im[k].by != 0);
   r[i].inv = k;
   if
   :: im[k].is == open -> move(i, pending)
