@@ -57,15 +57,15 @@ func formsOf(e tasks.Email) []string {
 	var forms []string
 	for _, s := range []string{strings.ToLower(e.Raw()), e.Key()} {
 		quoted, _ := json.Marshal(s)
-		ascii := ""
+		var ascii strings.Builder
 		for _, r := range strings.Trim(string(quoted), `"`) {
 			if r > 127 {
-				ascii += fmt.Sprintf(`\u%04x`, r)
+				fmt.Fprintf(&ascii, `\u%04x`, r)
 			} else {
-				ascii += string(r)
+				ascii.WriteRune(r)
 			}
 		}
-		forms = append(forms, s, strings.Trim(string(quoted), `"`), ascii, strings.ToLower(url.QueryEscape(s)), strings.ReplaceAll(s, "@", "%40"), strings.ReplaceAll(s, "@", `\u0040`))
+		forms = append(forms, s, strings.Trim(string(quoted), `"`), ascii.String(), strings.ToLower(url.QueryEscape(s)), strings.ReplaceAll(s, "@", "%40"), strings.ReplaceAll(s, "@", `\u0040`))
 	}
 	slices.Sort(forms)
 	return slices.Compact(forms)
