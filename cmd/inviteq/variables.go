@@ -36,11 +36,14 @@ func knownVariables(app *kong.Application) map[string]bool {
 // with inviteq, unless enableServiceLinks is false.
 var injected = regexp.MustCompile(`_SERVICE_(HOST|PORT)|_PORT(_|$)`)
 
+// ofTests are those of the project's own tests, which run the program as it is.
+var ofTests = regexp.MustCompile(`^INVITEQ_(SIM|SOAK|MODEL|MIXED|TOPOLOGY|PENTEST|COMPOSE|SCALE|SCREENSHOTS)(_|$)`)
+
 // misspelt complains about variables that look like ours and mean nothing to any
 // subcommand: a setting that has no effect is found too late.
 func misspelt(env environment, known map[string]bool) (errs []error) {
 	for _, name := range slices.Sorted(maps.Keys(env)) {
-		if !strings.HasPrefix(name, flagPrefix) || known[name] || injected.MatchString(name) {
+		if !strings.HasPrefix(name, flagPrefix) || known[name] || injected.MatchString(name) || ofTests.MatchString(name) {
 			continue
 		}
 		best := slices.MinFunc(slices.Sorted(maps.Keys(known)), func(a, b string) int { return lists.Distance(name, a) - lists.Distance(name, b) })
