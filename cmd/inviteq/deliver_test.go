@@ -103,7 +103,7 @@ func TestDeliver(t *testing.T) {
 	// A cause is mended, and a person says so.
 	w.sim.UnblockAddress("canary.blocked@example.com")
 	dry := w.run("retry", "--import-id", "imp_1", "--state", "rejected", "--reason", "blocked", "--dry-run")
-	wants(t, dry.stderr, "1 invites would be queued again")
+	wants(t, dry.stderr, "1 invite would be queued again")
 	if n := len(objects(t, w.ok("list", "--state", "rejected", "--json"))); n != 4 {
 		t.Errorf("got %d rejected after a dry run, want 4", n)
 	}

@@ -129,10 +129,10 @@ func TestCSVBadRows(t *testing.T) {
 			"x,[],x,x,x,x,x,a b,x,x,tomorrow", "ada@example.com,,,,,,,,,,"), []string{
 			"row 2: notify must be true or false, yes or no, 1 or 0; ignore_existing must be true or false, yes or no, 1 or 0; " +
 				"expires_in_days must be a whole number from 1 to 365; not_before must be a time with its zone (RFC 3339), such as 2026-01-31T09:00:00Z; " +
-				"deadline must be a time with its zone (RFC 3339), such as 2026-01-31T09:00:00Z; email_address is not one plain address such as ada@example.com; " +
+				"deadline must be a time with its zone (RFC 3339), such as 2026-01-31T09:00:00Z; id must be printable ASCII without spaces, / and @; " +
+				"email_address is not one plain address such as ada@example.com; " +
 				`lane must be interactive or import; public_metadata must be a JSON object such as {"plan":"pro"}; ` +
-				"redirect_url must be an absolute http(s) URL or a path that begins with /; template_slug must be invitation or waitlist_invitation; " +
-				"id must be printable ASCII without spaces, / and @", "3 ada@example.com"}},
+				"redirect_url must be an absolute http(s) URL or a path that begins with /; template_slug must be invitation or waitlist_invitation", "3 ada@example.com"}},
 		{"days", lines("email,expires_in_days", "a@b.co,0", "a@b.co,366", "a@b.co,-1", "a@b.co,1.5", "a@b.co,99999999999999999999", "a@b.co,7 days"), []string{
 			"row 2: expires_in_days must be 1 to 365", "row 3: expires_in_days must be 1 to 365", "row 4: expires_in_days must be 1 to 365",
 			"row 5: expires_in_days must be a whole number from 1 to 365", "row 6: expires_in_days must be a whole number from 1 to 365",

@@ -61,7 +61,7 @@ func TestDuplicates(t *testing.T) {
 		}
 	}
 	got, err := list.Survey(t.Context(), nil)
-	if diff := cmp.Diff(lists.Survey{Good: 4, Bad: 1, Duplicates: 8, Differing: 5}, got); diff != "" || err != nil {
+	if diff := cmp.Diff(lists.Survey{Good: 4, Bad: 1, Duplicates: 8, Differing: 5, Content: 14}, got); diff != "" || err != nil {
 		t.Error(err, diff)
 	}
 }
