@@ -105,7 +105,7 @@ func TestPassIsSkippedWhileAnotherGoesOn(t *testing.T) {
 	if err := json.Unmarshal(done(1)[0].Result, &result); err != nil || result["skipped"] == nil {
 		t.Errorf("got %v, %v", result, err)
 	}
-	if n := s.sim.Count(clerksim.OpList); n != 0 {
+	if n := s.sim.Count(clerksim.OpList); n > 1 { // Once to hear whether Clerk takes the key.
 		t.Errorf("it has read Clerk's list %d times", n)
 	}
 	release()

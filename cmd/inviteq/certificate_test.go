@@ -74,6 +74,14 @@ func TestListenersSpeakTLS(t *testing.T) {
 	admin := worker.adminAddr(t)
 	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: trust}}}
 	defer client.CloseIdleConnections()
+	eventually(t, "Clerk has answered", func() bool {
+		response, err := client.Get("https://" + admin + "/readyz")
+		if err != nil {
+			t.Fatal(err)
+		}
+		response.Body.Close()
+		return response.StatusCode == http.StatusOK
+	})
 	for path, want := range map[string]string{"https://" + admin + "/": "inviteq", "https://" + admin + "/readyz": "ready", "https://" + api + "/healthz": "ok"} {
 		response, err := client.Get(path)
 		if err != nil {

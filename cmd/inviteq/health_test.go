@@ -24,6 +24,7 @@ func TestHealth(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	eventually(t, "Clerk has answered", func() bool { return w.run("health", "--admin-addr", "127.0.0.1:"+port).code == exitDone })
 	// As in a container, whose variable names every address.
 	for _, host := range []string{"127.0.0.1:", "0.0.0.0:", ":"} {
 		wants(t, w.ok("health", "--admin-addr", host+port), "ready")

@@ -242,6 +242,9 @@ func (r *sendRun) trouble(ctx context.Context) func(enqueue.Import) []string {
 		problems := r.engine.Problems()
 		delete(problems, tasks.ProblemDraining)
 		for _, what := range slices.Sorted(maps.Keys(problems)) {
+			if what == tasks.ProblemClerkUnreached && problems[what] != what.Entry().Do {
+				continue // Clerk is being asked for the first time.
+			}
 			words = append(words, r.p.console.onErr.yellow("Nothing is sent now: ")+problems[what])
 		}
 		n := i.States[tasks.Unknown]

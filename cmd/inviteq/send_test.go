@@ -164,7 +164,7 @@ func killSend(t *testing.T, path, header string, again int, within time.Duration
 // TestSendRetry: a row that was given up is sent when it is asked for, and no other.
 func TestSendRetry(t *testing.T) {
 	t.Parallel()
-	s := newSender(t, t.TempDir(), "create/overload:0s..6s")
+	s := newSender(t, t.TempDir(), "create/overload:0s..15s")
 	team := file(t, "team.csv", "email,deadline\nada@example.com,"+time.Now().Add(time.Second).UTC().Format(time.RFC3339)+"\n")
 	run := s.start("send", team, "--yes")
 	if err := run.Wait(); err == nil {

@@ -98,19 +98,25 @@ const lateAtClerk = time.Hour
 
 // remembered leaves out the invitations of people who have been forgotten since.
 func (l *Ledger) remembered(ctx context.Context, strangers []Stranger) ([]Stranger, error) {
-	pipe, key := l.rdb.Pipeline(), l.currentSalt()
-	scores := make([]*redis.FloatCmd, len(strangers))
-	for n, s := range strangers {
-		scores[n] = pipe.ZScore(ctx, l.keys.of("forgotten"), key.forgotten(s.Invite.EmailAddress))
-	}
-	if err := execute(ctx, pipe); err != nil {
-		return nil, err
+	forgotten, key := l.keys.of("forgotten"), l.currentSalt()
+	if n, err := l.rdb.ZCard(ctx, forgotten).Result(); err != nil || n == 0 {
+		return strangers, err
 	}
 	kept := make([]Stranger, 0, len(strangers))
-	for n, s := range strangers {
-		at := time.UnixMilli(int64(scores[n].Val()))
-		if scores[n].Err() != nil || s.CreatedAt.After(at.Add(lateAtClerk)) {
-			kept = append(kept, s)
+	for some := range slices.Chunk(strangers, 20) {
+		pipe := l.rdb.Pipeline()
+		scores := make([]*redis.FloatCmd, len(some))
+		for n, s := range some {
+			scores[n] = pipe.ZScore(ctx, forgotten, key.forgotten(s.Invite.EmailAddress))
+		}
+		if err := execute(ctx, pipe); err != nil {
+			return nil, err
+		}
+		for n, s := range some {
+			at := time.UnixMilli(int64(scores[n].Val()))
+			if scores[n].Err() != nil || s.CreatedAt.After(at.Add(lateAtClerk)) {
+				kept = append(kept, s)
+			}
 		}
 	}
 	return slices.Clip(kept), nil
