@@ -24,6 +24,10 @@ SEED ?=
 # The parts of the benchmark to run; empty means all of them.
 PARTS ?=
 
+# Packages that are tested at a time: one more than there are processors, because many
+# tests wait for real processes.
+PACKAGES ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
+
 # Each fuzz target runs this long.
 FUZZTIME ?= 10s
 
@@ -56,7 +60,7 @@ install: ## Install inviteq into $GOBIN
 .PHONY: test
 test: ## All tests, against a real redis-server and PostgreSQL (found or installed)
 	@.ci/need go redis-server postgres
-	$(GO) test -timeout 20m ./...
+	$(GO) test -p $(PACKAGES) -timeout 20m ./...
 
 .PHONY: test-race
 test-race: ## All tests under the race detector, with fewer simulated seeds
