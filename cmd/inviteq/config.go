@@ -31,11 +31,6 @@ type settingJSON struct {
 	From     string `json:"from"`  // default, environment, file, or "" if nothing says anything
 }
 
-// secrets are the variables that no flag stands for. Each can be a file, too.
-var secrets = map[string][]string{
-	"": {"REDIS_URL", "CLERK_SECRET_KEY"}, "worker": {"REDIS_URL", "CLERK_SECRET_KEY", "INVITEQ_ADMIN_TOKEN", "INVITEQ_WEBHOOK_SECRET"},
-}
-
 // Run prints them.
 func (c *configCommand) Run(_ context.Context, p *program) error {
 	parser, err := p.parser(io.Discard, func(int) {})
@@ -52,13 +47,11 @@ func (c *configCommand) Run(_ context.Context, p *program) error {
 			return usagef("there is no command %s; `inviteq help` lists them", strings.Join(words, " "))
 		}
 	}
-	list, ok := secrets[words[0]]
-	if !ok {
-		list = secrets[""]
-	}
 	var all []settingJSON
-	for _, name := range list {
-		all = append(all, p.secretSetting(name))
+	for _, s := range secrets {
+		if s.of == "" || s.of == words[0] {
+			all = append(all, p.secretSetting(s.name))
+		}
 	}
 	seen := map[string]bool{}
 	for _, f := range flagsOf(node) {

@@ -12,15 +12,18 @@ import (
 	"github.com/inviteq/inviteq/enqueue/lists"
 )
 
-// secretNames are the variables that hold secrets. NAME_FILE names a file in place of
-// each.
-var secretNames = []string{"CLERK_SECRET_KEY", "REDIS_URL", "INVITEQ_ADMIN_TOKEN", "INVITEQ_WEBHOOK_SECRET"}
+// secrets are the variables that hold secrets, and the command that alone reads them.
+// NAME_FILE names a file in place of each.
+var secrets = []struct{ name, of string }{
+	{"REDIS_URL", ""}, {"CLERK_SECRET_KEY", ""},
+	{"INVITEQ_ADMIN_TOKEN", "worker"}, {"INVITEQ_WEBHOOK_SECRET", "worker"}, {"INVITEQ_DATABASE_URL", "outbox"},
+}
 
 // knownVariables are all that some subcommand understands, flags and secrets.
 func knownVariables(app *kong.Application) map[string]bool {
 	known := map[string]bool{}
-	for _, name := range secretNames {
-		known[name], known[name+"_FILE"] = true, true
+	for _, s := range secrets {
+		known[s.name], known[s.name+"_FILE"] = true, true
 	}
 	_ = kong.Visit(app, func(node kong.Visitable, next kong.Next) error { // next returns nil
 		if f, ok := node.(*kong.Flag); ok {

@@ -1,6 +1,9 @@
 package main
 
 import (
+	"os"
+	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -14,5 +17,31 @@ func TestMisspeltVariables(t *testing.T) {
 	want := "INVITEQ_COFFEE_MACHINE means nothing to inviteq; unset it\n" + "INVITEQ_LIMIT_SINGEL means nothing to inviteq; did you mean INVITEQ_LIMIT_SINGLE?\n"
 	if got := strings.ReplaceAll(r.stderr, "inviteq: INVITEQ", "INVITEQ"); r.code != exitUsage || got != want {
 		t.Errorf("exit code %d: %s", r.code, r.stderr)
+	}
+}
+
+// TestSecretsAreKnown: a secret that some command asks for is a variable that means
+// something.
+func TestSecretsAreKnown(t *testing.T) {
+	files, err := filepath.Glob("*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	known := knownVariables(model(t))
+	found := 0
+	for _, file := range files {
+		source, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range regexp.MustCompile(`env\.secret\("(\w+)"\)`).FindAllSubmatch(source, -1) {
+			name := string(m[1])
+			if found++; !known[name] || !known[name+"_FILE"] {
+				t.Errorf("%s asks for %s, which is refused as meaning nothing", file, name)
+			}
+		}
+	}
+	if found < 5 {
+		t.Errorf("found %d places that ask for a secret", found)
 	}
 }
