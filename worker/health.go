@@ -25,7 +25,7 @@ type health struct {
 	place    string // Where Redis is.
 	mu       sync.Mutex
 	problems map[tasks.HealthProblem]string // what to do
-	quiet    bool                           // Clerk has not been asked yet, which is no news
+	asking   bool                           // Clerk has not been asked yet: not ready, and no news
 	failed   time.Time                      // when Redis last failed
 	kind     redisconn.Kind                 // what was last said of it
 	said     time.Time                      // when
@@ -53,11 +53,6 @@ func (h *health) set(what tasks.HealthProblem, advice string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	before, was := h.problems[what]
-	if what == tasks.ProblemClerkUnreached && h.quiet {
-		h.quiet = false
-		delete(h.problems, what)
-		before, was = "", false
-	}
 	switch {
 	case advice == "" && was:
 		delete(h.problems, what)
@@ -73,13 +68,17 @@ func (h *health) set(what tasks.HealthProblem, advice string) {
 	}
 }
 
-// unreached says that Clerk has not been asked yet. A probe that comes before the first
-// answer must not find the worker ready, and there is nothing to tell a person yet.
-func (h *health) unreached() {
+// clerk says whether Clerk has been reached since the start. A probe that comes before
+// it was asked must not find the worker ready, and there is nothing to tell a person yet.
+func (h *health) clerk(reached bool) {
 	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.problems = map[tasks.HealthProblem]string{tasks.ProblemClerkUnreached: "Clerk is being asked for the first time"}
-	h.quiet = true
+	h.asking = false
+	h.mu.Unlock()
+	advice := ""
+	if !reached {
+		advice = tasks.ProblemClerkUnreached.Entry().Do
+	}
+	h.set(tasks.ProblemClerkUnreached, advice)
 }
 
 // calm is how long Redis must not have failed before it is said to be well again:
@@ -99,9 +98,7 @@ func (h *health) words() string {
 	defer h.mu.Unlock()
 	var words []string
 	for what := range h.problems {
-		if !h.quiet || what != tasks.ProblemClerkUnreached {
-			words = append(words, string(what))
-		}
+		words = append(words, string(what))
 	}
 	slices.Sort(words)
 	return strings.Join(words, ",")
@@ -158,6 +155,9 @@ func (w *Worker) Problems() map[tasks.HealthProblem]string {
 	w.health.mu.Lock()
 	defer w.health.mu.Unlock()
 	p := map[tasks.HealthProblem]string{}
+	if w.health.asking {
+		p[tasks.ProblemClerkUnreached] = "Clerk is being asked for the first time"
+	}
 	maps.Copy(p, w.health.problems)
 	return p
 }

@@ -19,6 +19,8 @@ const (
 
 	warnAhead = 30 * 24 * time.Hour // how long before it is forgotten a warning says so of what waits for a person
 	warnEvery = 24 * time.Hour
+
+	tasksEvery = time.Hour // to look through the tasks costs more than to forget invites
 )
 
 // trim forgets invites and tasks whose retention has passed. Every worker trims; to
@@ -33,7 +35,8 @@ type trim struct {
 	stuck      time.Duration // Of what failed or is parked. Negative: nothing of that is forgotten.
 	tombstones time.Duration
 
-	warned time.Time
+	warned  time.Time
+	through time.Time // when the tasks were looked through
 }
 
 func (t *trim) run(ctx context.Context) {
@@ -43,8 +46,11 @@ func (t *trim) run(ctx context.Context) {
 		gone, err = t.forget(ctx, ledger.Stuck, t.stuck)
 		t.tell(ctx, gone, err, "forgot failed and parked invites that nobody saw to in their retention")
 		t.tell(ctx, 0, t.warn(ctx), "")
-		gone, err = t.forgetTasks(ctx)
-		t.tell(ctx, gone, err, "deleted archived and foreign tasks whose retention has passed")
+		if now := time.Now(); now.Sub(t.through) >= tasksEvery {
+			gone, err = t.forgetTasks(ctx)
+			t.tell(ctx, gone, err, "deleted archived and foreign tasks whose retention has passed")
+			t.through = now
+		}
 		nudges(nil).sleep(ctx, t.tempo.trim)
 		if ctx.Err() != nil {
 			return

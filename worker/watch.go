@@ -105,11 +105,7 @@ func (w *watch) heard(ctx context.Context, err error) {
 	}
 	reached, refused := w.reached, w.refused
 	w.mu.Unlock()
-	if reached {
-		w.health.set(tasks.ProblemClerkUnreached, "")
-	} else {
-		w.health.set(tasks.ProblemClerkUnreached, tasks.ProblemClerkUnreached.Entry().Do)
-	}
+	w.health.clerk(reached)
 	if refused == "" || !kind.ClosesEverything() {
 		return
 	}

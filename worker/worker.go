@@ -100,7 +100,7 @@ func (w *Worker) wire() {
 		arrivals: &arrivals{w.ledger, cfg.Clerk, clerks, log},
 	}
 	w.watch = &watch{ledger: w.ledger, clerk: cfg.Clerk, reads: clerks, health: &w.health, tempo: &w.tempo, name: w.pulse.name}
-	w.health.unreached()
+	w.health.asking = true
 	calls := &delivery{
 		ledger: w.ledger, clerk: cfg.Clerk, reads: clerks, policy: policy, mark: cfg.Mark,
 		outcomes: &w.outcomes, health: &w.health, observe: &cfg.Observe, log: log, timeout: cfg.RequestTimeout,

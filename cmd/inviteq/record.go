@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"fmt"
 	"strings"
 	"time"
@@ -52,7 +51,7 @@ func (p *program) printStatus(s enqueue.Status) error {
 	fmt.Fprintln(&b, c.bold(s.EmailAddress.Raw()))
 	line("state", paintState(c, s.State, s.State.String())+": "+s.State.Entry().Means)
 	line("reason", explained(s.Reason))
-	line("do", cmp.Or(s.Reason.Entry().Do, s.State.Entry().Do))
+	line("do", tasks.Advice(s.State, s.Reason))
 	line("id", s.ID)
 	line("invitation", s.InvitationID)
 	line("import", s.ImportID)

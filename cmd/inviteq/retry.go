@@ -32,12 +32,9 @@ Examples:
   inviteq retry --import-id imp_0123456789abcdef --state rejected --reason blocked`
 }
 
-// retryable are the states that a person may undo.
-var retryable = []tasks.State{tasks.Failed, tasks.Parked, tasks.Rejected}
-
 // Run queues them again.
 func (c *retryCommand) Run(ctx context.Context, p *program) error {
-	states := p.statesAmong(c.State, retryable, "retried")
+	states := p.statesAmong(c.State, ledger.Requeueable, "retried")
 	if len(c.What) == 0 && c.ImportID == "" && len(states) == 0 {
 		p.complaints.add(usagef("say what to retry: addresses or ids, --import-id, or --state"))
 	}
@@ -53,7 +50,7 @@ func (c *retryCommand) Run(ctx context.Context, p *program) error {
 		return err
 	}
 	defer conn.Close()
-	w := requeuer{p: p, conn: conn, from: retryable, dry: c.DryRun, json: c.JSON}
+	w := requeuer{p: p, conn: conn, from: ledger.Requeueable, dry: c.DryRun, json: c.JSON}
 	if len(c.What) > 0 {
 		return w.targets(ctx, c.What)
 	}

@@ -111,7 +111,6 @@ type row struct {
 	seq    int64
 	id     string
 	text   string
-	place  int // in the list of invites; -1 if it cannot be read
 	refuse error
 }
 
@@ -173,22 +172,20 @@ func (r *Relay) take(ctx context.Context, tx *sql.Tx) (taken []row, _ error) {
 
 // invite hands rows on and writes down which are refused.
 func (r *Relay) invite(ctx context.Context, rows []row) error {
-	invites := make([]tasks.Invite, 0, len(rows))
+	invites, readable := make([]tasks.Invite, 0, len(rows)), make([]*row, 0, len(rows))
 	for n := range rows {
 		w := &rows[n]
 		i, err := read(w.text, w.id)
-		if w.place, w.refuse = len(invites), err; err == nil {
-			invites = append(invites, i)
+		if w.refuse = err; err == nil {
+			invites, readable = append(invites, i), append(readable, w)
 		}
 	}
 	refused, err := r.Client.InviteSeveral(ctx, invites)
 	if err != nil {
 		return err
 	}
-	for n := range rows {
-		if w := &rows[n]; w.refuse == nil {
-			w.refuse = refused[w.place]
-		}
+	for n, w := range readable {
+		w.refuse = refused[n]
 	}
 	return nil
 }

@@ -28,6 +28,9 @@ func (l *Ledger) Cancel(ctx context.Context, now time.Time, id string) (Record, 
 	return parseRecord(id, s)
 }
 
+// Requeueable are the states in which a person may queue an invite again.
+var Requeueable = []tasks.State{tasks.Failed, tasks.Parked, tasks.Rejected}
+
 // Requeue puts invites back that are in one of the given states, with their
 // attempts at zero. It says which were put back.
 func (l *Ledger) Requeue(ctx context.Context, now time.Time, reason tasks.Reason, from []tasks.State, ids ...string) ([]bool, error) {

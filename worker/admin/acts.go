@@ -182,13 +182,10 @@ func confirmed(r *http.Request, n int64) error {
 	return nil
 }
 
-// requeueable are the states that a person may undo.
-var requeueable = []tasks.State{tasks.Failed, tasks.Parked, tasks.Rejected}
-
 // actsOn are what can be done to invites in a state, in the order of the buttons.
 func actsOn(s tasks.State, m may) []string {
 	var all []string
-	if m.Act && slices.Contains(requeueable, s) {
+	if m.Act && slices.Contains(ledger.Requeueable, s) {
 		if s == tasks.Parked {
 			all = append(all, "release")
 		} else {
@@ -226,7 +223,7 @@ func (h *Handler) perform(r *http.Request, what string, ids []string) (string, e
 	case what == "retry" || what == "release":
 		queued := 0
 		for part := range slices.Chunk(ids, 200) {
-			done, err := h.cfg.Ledger.Requeue(ctx, ledger.Now, tasks.ReasonQueuedByHand, append(slices.Clone(requeueable), tasks.Revoked), part...)
+			done, err := h.cfg.Ledger.Requeue(ctx, ledger.Now, tasks.ReasonQueuedByHand, append(slices.Clone(ledger.Requeueable), tasks.Revoked), part...)
 			if err != nil {
 				return "", err
 			}

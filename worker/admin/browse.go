@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -161,7 +160,7 @@ func (h *Handler) browse(w http.ResponseWriter, r *http.Request) {
 	}
 	d.May, d.Said = h.mayOf(r), said(w, r)
 	d.Acts = actsOn(l.state, d.May)
-	for _, s := range slices.Concat(tasks.States[:tasks.Pending], tasks.States[tasks.Pending:]) {
+	for _, s := range tasks.States {
 		d.Counts = append(d.Counts, stateCount{s, o.States[s]})
 		d.Total += o.States[s]
 	}
@@ -243,55 +242,6 @@ func (h *Handler) all(ctx context.Context, l listing) (ids []string, _ error) {
 			return ids, nil
 		}
 	}
-}
-
-// auditData is the page of the audit log.
-type auditData struct {
-	frame
-	Acts []auditRow
-}
-
-type auditRow struct {
-	At                               time.Time
-	Who, Via, Remote, What           string
-	About, Count, InviteID, ImportID string
-}
-
-const auditShown = 200
-
-// audit is GET /audit.
-func (h *Handler) audit(w http.ResponseWriter, r *http.Request) {
-	m := h.mayOf(r)
-	if !m.Audit {
-		h.say(w, r, http.StatusForbidden, "Not permitted", "Only an admin sees the audit log; `inviteq audit log` shows it, too.")
-		return
-	}
-	v, err := h.view(r.Context())
-	if err != nil {
-		h.fail(w, r, err)
-		return
-	}
-	acts, err := h.cfg.Access.Store.LastActs(r.Context(), auditShown)
-	if err != nil {
-		h.fail(w, r, err)
-		return
-	}
-	d := auditData{frame: h.frame("Audit log", "audit", "", v, h.concerns(v, nil))}
-	d.May = m
-	for _, a := range acts {
-		row := auditRow{At: a.At, Who: a.Who, Via: a.Via, Remote: a.Remote, What: a.What, About: a.About}
-		if a.Count > 0 {
-			row.Count = strconv.Itoa(a.Count)
-		}
-		switch {
-		case strings.Contains(a.What, "import") || strings.HasPrefix(a.About, "imp_"):
-			row.ImportID = a.About
-		case strings.HasPrefix(a.About, "inq_") || a.What == "reveal":
-			row.InviteID = a.About
-		}
-		d.Acts = append(d.Acts, row)
-	}
-	h.write(w, http.StatusOK, h.pages.audit, d)
 }
 
 // trimmed is what a person has typed or pasted.

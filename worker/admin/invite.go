@@ -1,7 +1,6 @@
 package admin
 
 import (
-	"cmp"
 	"net/http"
 	"net/url"
 	"strings"
@@ -74,7 +73,7 @@ func (h *Handler) showInvite(w http.ResponseWriter, r *http.Request, open bool) 
 	d.May, d.Said = h.mayOf(r), said(w, r)
 	rec := d.Record
 	d.Means, d.Why = rec.State.Entry().Means, rec.Reason.Entry().Means
-	d.Do = cmp.Or(rec.Reason.Entry().Do, rec.State.Entry().Do)
+	d.Do = tasks.Advice(rec.State, rec.Reason)
 	d.Acts = actsOn(rec.State, d.May)
 	if d.Address = rec.Invite.EmailAddress.String(); open {
 		d.Address, d.Open = rec.Invite.EmailAddress.Raw(), true
