@@ -28,16 +28,18 @@ func pausedKey(queue string) string { return "asynq:{" + queue + "}:paused" }
 
 // follow makes both say the same. It returns for which lanes the queue had changed.
 func (p *pauses) follow(ctx context.Context) (changed map[tasks.Lane]bool, _ error) {
+	// The queues are read last: who changes both changes the queue first, so that a change
+	// under way is never taken for the opposite wish about the lane.
+	paused, agreed, err := p.ledger.Pauses(ctx)
+	if err != nil {
+		return nil, err
+	}
 	pipe := p.rdb.Pipeline()
 	queues := make([]*redis.IntCmd, len(tasks.Lanes))
 	for i, lane := range tasks.Lanes {
 		queues[i] = pipe.Exists(ctx, pausedKey(p.queues.Of(lane)))
 	}
 	if _, err := pipe.Exec(ctx); err != nil {
-		return nil, err
-	}
-	paused, agreed, err := p.ledger.Pauses(ctx)
-	if err != nil {
 		return nil, err
 	}
 	for i, lane := range tasks.Lanes {

@@ -62,22 +62,17 @@ func (h *Handler) lanePause(w http.ResponseWriter, r *http.Request, path string)
 	return false // The control queue has no lane.
 }
 
-// setPaused pauses or resumes a lane. Its asynq queue follows within a second; here at
-// once, so that asynqmon shows it.
+// setPaused pauses or resumes a lane. Its asynq queue would follow within a second; here it
+// does at once, so that asynqmon shows it, and first, as the worker expects of whoever
+// changes both.
 func (h *Handler) setPaused(r *http.Request, lane tasks.Lane, paused bool) error {
 	defer h.forgetSnapshot()
 	if paused {
-		if err := h.cfg.Ledger.Pause(r.Context(), ledger.Now, lane); err != nil {
-			return err
-		}
 		_ = h.inspector.PauseQueue(h.queues.Of(lane)) // The worker does it, too.
-		return nil
-	}
-	if err := h.cfg.Ledger.Resume(r.Context(), lane); err != nil {
-		return err
+		return h.cfg.Ledger.Pause(r.Context(), ledger.Now, lane)
 	}
 	_ = h.inspector.UnpauseQueue(h.queues.Of(lane)) // The worker does it, too.
-	return nil
+	return h.cfg.Ledger.Resume(r.Context(), lane)
 }
 
 // onlyOurs leaves out of a list of asynqmon's what other instances have.
