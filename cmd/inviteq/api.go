@@ -18,6 +18,7 @@ import (
 	"github.com/inviteq/inviteq/tasks/redisconn"
 	"github.com/inviteq/inviteq/worker"
 	"github.com/inviteq/inviteq/worker/admin"
+	"github.com/inviteq/inviteq/worker/erase"
 )
 
 type apiCommand struct {
@@ -130,7 +131,7 @@ func checkAPIAddr(all *complaints, addr, variable string) {
 type apiServeCommand struct {
 	APIAddr string `name:"api-addr" default:"127.0.0.1:8081" placeholder:"HOST:PORT" help:"Where to listen."`
 	apiFlags
-	ClerkAPIURL string `name:"clerk-api-url" variable:"CLERK_API_URL" default:"https://api.clerk.com/v1" placeholder:"URL" help:"Where Clerk is. The API asks it for preflights only, and only if it has CLERK_SECRET_KEY."`
+	ClerkAPIURL string `name:"clerk-api-url" variable:"CLERK_API_URL" default:"https://api.clerk.com/v1" placeholder:"URL" help:"Where Clerk is. The API asks it for preflights and deletes only, and only if it has CLERK_SECRET_KEY."`
 	LogLevel    string `enum:"debug,info,warn,error" default:"info" placeholder:"LEVEL" help:"debug, info, warn or error. The audit log is on info."`
 	LogFormat   string `enum:"auto,json,text" default:"auto" placeholder:"FORMAT" help:"json or text; auto is text on a terminal."`
 	instanceFlag
@@ -191,6 +192,7 @@ func (p *program) startAPI(ctx context.Context, addr string, cfg apiSettings, op
 	cfg.api.Client, cfg.api.Ledger, cfg.api.Audit = conn.client, conn.ledger, audit.write
 	if look != nil {
 		cfg.api.Preflight = look.over(conn.ledger)
+		cfg.api.Eraser = &erase.Clerk{Ledger: conn.ledger, Clerk: look.clerk, Share: look.share}
 	}
 	if cfg.agents {
 		cfg.api.Agents = p.agentsOverHTTP(conn, look, log)

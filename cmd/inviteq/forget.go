@@ -11,6 +11,7 @@ import (
 	"github.com/inviteq/inviteq/tasks"
 	"github.com/inviteq/inviteq/tasks/redisconn"
 	"github.com/inviteq/inviteq/tasks/show"
+	"github.com/inviteq/inviteq/worker/erase"
 )
 
 type forgetCommand struct {
@@ -70,7 +71,7 @@ func (c *forgetCommand) Run(ctx context.Context, p *program) error {
 	out := forgottenJSON{Copies: []string{}}
 	if c.AtClerk {
 		defer api.Close()
-		if out.DeletedAtClerk, err = deleteAtClerk(ctx, api, e); err != nil {
+		if out.DeletedAtClerk, err = (&erase.Clerk{Ledger: conn.ledger, Clerk: api, Share: p.readShare()}).Person(ctx, e); err != nil {
 			return fmt.Errorf("%s deleted at Clerk, and nothing forgotten yet; run the same command to go on: %w", show.Count(out.DeletedAtClerk, "invitation"), err)
 		}
 	}
@@ -92,32 +93,6 @@ func (c *forgetCommand) Run(ctx context.Context, p *program) error {
 		return errTold
 	}
 	return err
-}
-
-// deleteAtClerk deletes every invitation for the address, whoever made it.
-func deleteAtClerk(ctx context.Context, api *clerk.Client, e tasks.Email) (n int, _ error) {
-	var ids []string
-	for offset := 0; ; offset += clerk.MaxPage {
-		page, err := api.List(ctx, clerk.ListOptions{Statuses: clerk.AllStatuses(), Query: e.Raw(), Limit: clerk.MaxPage, Offset: offset})
-		if err != nil {
-			return 0, err
-		}
-		for _, i := range page.Data {
-			if tasks.EmailKey(i.EmailAddress) == e.Key() {
-				ids = append(ids, i.ID)
-			}
-		}
-		if len(page.Data) < clerk.MaxPage {
-			break
-		}
-	}
-	for _, id := range ids {
-		if err := api.Delete(ctx, id); err != nil && clerk.KindOf(err) != clerk.KindNotFound {
-			return n, err
-		}
-		n++
-	}
-	return n, nil
 }
 
 func (c *forgetCommand) print(p *program, f forgottenJSON) error {

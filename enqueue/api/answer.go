@@ -61,6 +61,7 @@ const (
 	codeAlreadyRevoked  = "invitation_already_revoked"
 	codeAlreadyAccepted = "invitation_already_accepted"
 	codeUnavailable     = "service_unavailable"
+	codeConflict        = "conflict"
 
 	codeAlreadyExpired = "invitation_expired"
 	codeKeyConflict    = "idempotency_key_conflict"
@@ -71,6 +72,7 @@ const (
 	codeMore           = "more_errors"
 	codeRow            = "import_row_invalid"
 	codeInternal       = "internal_error"
+	codeNoClerk        = "clerk_key_missing"
 )
 
 // ok is a 200.

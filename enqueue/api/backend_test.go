@@ -39,7 +39,7 @@ type jsFailure struct {
 // TestOfficialJavaScriptSDK runs testdata/backend.mjs under node, down to the
 // simulated Clerk. On the way every exchange is held against the OpenAPI document.
 func TestOfficialJavaScriptSDK(t *testing.T) {
-	s := newStage(t).work()
+	s := newErasingStage(t)
 	s.contract.set(true) // One request is wrong on purpose.
 	target, err := url.Parse(s.url)
 	if err != nil {
@@ -64,6 +64,11 @@ func TestOfficialJavaScriptSDK(t *testing.T) {
 		Revoked           jsInvitation
 		RevokedByClerksID jsInvitation
 		Twice, Nobody     jsFailure
+		Deleted           struct {
+			ID      string
+			Deleted bool
+		}
+		DeletedTwice      jsFailure
 		Invalid, Stranger jsFailure
 	}
 	if err := json.Unmarshal(out, &seen); err != nil {
@@ -85,6 +90,9 @@ func TestOfficialJavaScriptSDK(t *testing.T) {
 	if !seen.Revoked.Revoked || seen.Revoked.Status != "revoked" || !seen.RevokedByClerksID.Revoked {
 		t.Errorf("revoked %+v, %+v", seen.Revoked, seen.RevokedByClerksID)
 	}
+	if !seen.Deleted.Deleted || !strings.HasPrefix(seen.Deleted.ID, "inv_") {
+		t.Errorf("deleted %+v", seen.Deleted)
+	}
 	if seen.Left.TotalCount != 11 || len(seen.Left.Data) != 10 || seen.GoneList.TotalCount != 2 {
 		t.Errorf("left %d (%d shown), gone %d", seen.Left.TotalCount, len(seen.Left.Data), seen.GoneList.TotalCount)
 	}
@@ -92,6 +100,7 @@ func TestOfficialJavaScriptSDK(t *testing.T) {
 		got, want jsFailure
 	}{
 		{seen.Twice, jsFailure{400, "invitation_already_revoked", "", ""}},
+		{seen.DeletedTwice, jsFailure{404, "resource_not_found", "", ""}},
 		{seen.Nobody, jsFailure{404, "resource_not_found", "", ""}},
 		{seen.Invalid, jsFailure{422, "form_param_format_invalid", "email_address", ""}},
 		{seen.Stranger, jsFailure{401, "clerk_key_invalid", "", ""}},

@@ -47,6 +47,9 @@ type Config struct {
 	// Clerk. Defaults to nothing: then nobody can ask for it.
 	Preflight func(ctx context.Context, list iter.Seq2[tasks.Invite, error], size int) (Forecast, error)
 
+	// Eraser deletes at Clerk. Defaults to nothing: then nobody can ask for it.
+	Eraser Eraser
+
 	// Agents, if set, answers the messages of agents with a token of the scope
 	// instance at AgentsPath (Model Context Protocol).
 	Agents func(access.Token) http.Handler
@@ -58,6 +61,16 @@ type Config struct {
 	// ReadTimeout is how long a client may take to send the body of a bulk call, and
 	// any 64 KiB of a list. For all else it is the server that knows. Defaults to 10 s.
 	ReadTimeout time.Duration
+}
+
+// Eraser deletes invitations of any status at Clerk, for good.
+type Eraser interface {
+	// Invitation deletes one, by Clerk's id. found is false if Clerk has none of that id.
+	Invitation(ctx context.Context, id string) (found bool, err error)
+
+	// Person deletes every one for an address, and says how many there were. After an
+	// error some may be deleted.
+	Person(ctx context.Context, e tasks.Email) (int, error)
 }
 
 // Bounds that are nobody's to choose.

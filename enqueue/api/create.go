@@ -33,7 +33,7 @@ func (x *exchange) create() *answer {
 	case len(bad) > 0:
 		return &answer{status: http.StatusUnprocessableEntity, problems: bad}
 	}
-	ctx, cancel := x.toTheEnd(storeTime)
+	ctx, cancel := x.toTheEnd(storeTime + wait)
 	defer cancel()
 	if refused := x.bind(ctx, key, requestOf("create", invite)); refused != nil {
 		return refused

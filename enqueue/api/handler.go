@@ -59,6 +59,7 @@ var routes = []route{
 	{"/v1/invitations", http.MethodGet, nil, working, (*exchange).list, ""},
 	{"/v1/invitations/bulk", http.MethodPost, (*exchange).readBulk, toil, (*exchange).bulk, "invite"},
 	{"/v1/invitations/{id}/revoke", http.MethodPost, nil, working, (*exchange).revoke, "revoke"},
+	{"/v1/invitations/{id}", http.MethodDelete, nil, working, (*exchange).erase, "delete"},
 	{"/v1/revokes/{id}", http.MethodGet, nil, working, (*exchange).revokeState, ""},
 	{"/v1/invites/{id}", http.MethodGet, nil, working, (*exchange).invite, ""},
 	{"/v1/imports", http.MethodPost, (*exchange).readList, importing, (*exchange).importList, "import"},

@@ -41,6 +41,7 @@ type stage struct {
 	redis    *redis.Client
 	ledger   *ledger.Ledger
 	sim      *clerksim.Sim
+	clerk    *clerk.Client
 	url      string // without /v1
 	token    string
 	http     *http.Client
@@ -141,6 +142,7 @@ func (s *stage) work() *stage {
 		s.t.Fatal(err)
 	}
 	s.t.Cleanup(client.Close)
+	s.clerk = client
 	w, err := worker.New(s.t.Context(), worker.Config{
 		Redis: redistest.OptionsOf(s.redis), Ledger: ledger.Config{Instance: s.ledger.Instance(), Reserve: ledger.AutoReserve},
 		Clerk: client, Log: zerolog.Nop(),

@@ -25,21 +25,21 @@ func (x *exchange) revoke() *answer {
 	if refused := x.checkID(); refused != nil {
 		return refused
 	}
-	ctx, cancel := x.toTheEnd(storeTime)
+	ctx, cancel := x.toTheEnd(storeTime + wait)
 	defer cancel()
 	before, known, err := x.record(ctx, x.id)
 	switch {
 	case err != nil:
 		return unavailable(err)
 	case !known && x.token.Scope == access.Own: // To this token nothing exists that others have made, also at Clerk.
-		return notFound("No invitation was found with the given id.")
+		return noInvitation()
 	case known && before.State == tasks.Canceled:
 		return alreadyRevoked()
 	}
 	done, err := x.cfg.Client.Revoke(ctx, x.id)
 	switch {
 	case errors.Is(err, enqueue.ErrNotFound):
-		return notFound("No invitation was found with the given id.")
+		return noInvitation()
 	case err != nil:
 		return unavailable(err)
 	case len(done) == 0 || done[0].RequestID != "":
@@ -75,7 +75,7 @@ func alreadyRevoked() *answer {
 // revokes it at Clerk; what Clerk says is the answer, if it comes in time.
 func (x *exchange) requested(wait time.Duration, done []enqueue.Revocation) *answer {
 	if len(done) == 0 {
-		return notFound("No invitation was found with the given id.")
+		return noInvitation()
 	}
 	var s enqueue.RevokeStatus
 	err := x.until(wait, func(ctx context.Context) (_ bool, err error) {
@@ -86,7 +86,7 @@ func (x *exchange) requested(wait time.Duration, done []enqueue.Revocation) *ans
 	case err != nil:
 		return unavailable(errors.Join(err, done[0].TaskErr))
 	case s.Gone > 0:
-		return notFound("No invitation was found with the given id.")
+		return noInvitation()
 	case s.TooLate > 0:
 		return refuse(http.StatusBadRequest, codeAlreadyAccepted, "already accepted", "The invitation has already been accepted, or has expired.")
 	}

@@ -1,4 +1,4 @@
-// Drives the four operations by Clerk's own JavaScript SDK, of which nothing but
+// Drives the operations on invitations by Clerk's own JavaScript SDK, of which nothing but
 // the base URL and the key are changed. Prints what it saw as one JSON object.
 import { createClerkClient } from '@clerk/backend';
 
@@ -33,6 +33,8 @@ seen.revokedByClerksID = await invitations.revokeInvitation(seen.list.data.find(
 seen.left = await invitations.getInvitationList();
 seen.goneList = await invitations.getInvitationList({ status: 'revoked' });
 seen.twice = await failure(invitations.revokeInvitation(seen.created.id));
+seen.deleted = await invitations.deleteInvitation(seen.created.id);
+seen.deletedTwice = await failure(invitations.deleteInvitation(seen.created.id));
 seen.nobody = await failure(invitations.revokeInvitation('inq_nobody'));
 seen.invalid = await failure(invitations.createInvitation({ emailAddress: 'nobody' }));
 seen.stranger = await failure(createClerkClient({ secretKey: 'sk_test_nobody', apiUrl: process.env.API_URL }).invitations.getInvitationList());
