@@ -202,11 +202,13 @@ func (x *exchange) note(what string, got *answer) *answer {
 // find finds the route, and says what is allowed if the method is not.
 func (x *exchange) find() (route, *answer) {
 	var allowed []string
+	exact := false
 	for _, t := range routes {
 		id, ok := t.match(x.r.URL.Path)
-		if !ok {
+		if !ok || exact && id != "" { // "bulk" is no id. Whole paths come first in the table.
 			continue
 		}
+		exact = id == ""
 		x.entry.Route = t.path
 		allowed = append(allowed, t.method)
 		if x.r.Method == t.method || x.r.Method == http.MethodHead && t.method == http.MethodGet {
