@@ -50,6 +50,21 @@ func (c *Client) InviteSeveral(ctx context.Context, invites []tasks.Invite) ([]e
 	return refused, nil
 }
 
+// Remembers says of each id whether the ledger knows it: as that of an invite, or of one
+// that was forgotten. After InviteSeveral it does, unless Redis has lost what it had
+// acknowledged.
+func (c *Client) Remembers(ctx context.Context, ids []string) ([]bool, error) {
+	l, err := c.open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	known, err := l.Remembers(ctx, ids...)
+	if err != nil {
+		return nil, fmt.Errorf("remembers: %w", err)
+	}
+	return known, nil
+}
+
 // admit accepts invites of one owner and one import, and writes down who is refused.
 func (c *Client) admit(ctx context.Context, l *ledger.Ledger, part []tasks.Invite, places []int, refused []error) error {
 	if len(part) == 0 {

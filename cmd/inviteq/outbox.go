@@ -19,7 +19,7 @@ type outboxCommand struct {
 }
 
 func (outboxCommand) Help() string {
-	return `The relay of a transactional outbox: services write invites into the table inviteq_outbox, in the transaction that is the reason for them (Go: package enqueue/outbox), and this command hands them on and deletes them. Any number of relays may run. What inviteq refuses stays in the table, and column problem says why.
+	return `The relay of a transactional outbox: services write invites into the table inviteq_outbox, in the transaction that is the reason for them (Go: package enqueue/outbox), and this command hands them on, and deletes them ten seconds later, when Redis still has them. Any number of relays may run. What inviteq refuses stays in the table, and column problem says why.
 
 INVITEQ_DATABASE_URL, or the file that INVITEQ_DATABASE_URL_FILE names, may hold a URL with a password in place of the flag. PGHOST, PGUSER, PGPASSWORD and the like count where the URL is silent.
 
@@ -56,6 +56,8 @@ func (c *outboxCommand) Run(ctx context.Context, p *program) error {
 			log.Error().Err(b.Err).Msg("the outbox cannot be handed on; trying again")
 		case b.Refused > 0:
 			log.Warn().Int("accepted", b.Accepted).Int("refused", b.Refused).Msg("some rows are refused: column problem of inviteq_outbox says why")
+		case b.Again > 0:
+			log.Warn().Int("accepted", b.Accepted).Int("again", b.Again).Msg("Redis has lost some of what it had acknowledged: it is handed on again")
 		default:
 			log.Info().Int("accepted", b.Accepted).Msg("handed on")
 		}

@@ -72,7 +72,7 @@ func (k idempotencyKey) invite() string {
 func (x *exchange) inviteID(ctx context.Context, k idempotencyKey) (string, error) {
 	id, before := k.invite(), k.id("inq", "")
 	if k.token.OfBefore && id != before {
-		if known, err := x.cfg.Ledger.Remembers(ctx, before); known || err != nil {
+		if known, err := x.cfg.Ledger.Remembers(ctx, before); err != nil || known[0] {
 			return before, err
 		}
 	}

@@ -22,6 +22,12 @@
 //
 // A row's id is the invite's id, so that a row which is handed on twice, because
 // something died in between, is one invite: the ledger remembers ids for as long as it
-// knows the invite, and a year beyond. The table holds the addresses of those who wait,
-// and of those whom inviteq refuses.
+// knows the invite, and a year beyond.
+//
+// A row goes some seconds (Relay.Keep) after it was handed on, when Redis still has it:
+// what a crash or a failover of Redis loses of its last seconds is handed on again. So
+// nothing is lost as long as Redis loses no more than Keep of what it has acknowledged,
+// with appendfsync everysec, too; a Redis that is emptied or set back further is
+// reported by its workers. The tables hold the addresses of those who wait, of those
+// handed on until then, and of those whom inviteq refuses.
 package outbox

@@ -45,9 +45,10 @@ func add(t testing.TB, db *sql.DB, i tasks.Invite, commit bool) {
 	}
 }
 
-func count(t testing.TB, db *sql.DB, where string) (n int) {
+// count is how many rows are in both tables.
+func count(t testing.TB, db *sql.DB) (n int) {
 	t.Helper()
-	if err := db.QueryRowContext(t.Context(), "SELECT count(*) FROM inviteq_outbox "+where).Scan(&n); err != nil {
+	if err := db.QueryRowContext(t.Context(), "SELECT (SELECT count(*) FROM inviteq_outbox) + (SELECT count(*) FROM inviteq_outbox_handed)").Scan(&n); err != nil {
 		t.Fatal(err)
 	}
 	return n
@@ -91,7 +92,15 @@ func TestOutbox(t *testing.T) {
 	if b := relay.Once(t.Context()); b != (outbox.Batch{Accepted: 2}) {
 		t.Errorf("got %+v", b)
 	}
-	if n := count(t, db, ""); n != 0 {
+	add(t, db, invite(t, "ada"), true) // A repeat, while the ledger's memory is on trial.
+	if b := relay.Once(t.Context()); b != (outbox.Batch{Accepted: 1}) || count(t, db) != 3 {
+		t.Errorf("got %+v", b)
+	}
+	relay.Keep = time.Millisecond
+	if b := relay.Once(t.Context()); b != (outbox.Batch{}) {
+		t.Errorf("got %+v", b)
+	}
+	if n := count(t, db); n != 0 {
 		t.Errorf("%d rows are left", n)
 	}
 	if _, err := relay.Client.Status(t.Context(), "ghost"); !errors.Is(err, enqueue.ErrNotFound) {
@@ -113,7 +122,7 @@ func TestOutbox(t *testing.T) {
 	if b := relay.Once(t.Context()); b != (outbox.Batch{Accepted: 1, Refused: 4}) {
 		t.Errorf("got %+v", b)
 	}
-	rows, err := db.QueryContext(t.Context(), `SELECT id || ': ' || problem FROM inviteq_outbox ORDER BY id`)
+	rows, err := db.QueryContext(t.Context(), `SELECT id || ': ' || problem FROM inviteq_outbox WHERE problem IS NOT NULL ORDER BY id`)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,7 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -24,6 +24,11 @@ type Relay struct {
 
 	// Size is how many rows are handed on in one transaction. Defaults to 1000.
 	Size int
+	// Keep is how long a row stays after it was handed on. If Redis has forgotten it by
+	// then (a crash or a failover has lost what was acknowledged last), it is handed on
+	// again; a repeat is absorbed. It should be longer than what Redis may lose: with
+	// appendfsync everysec about two seconds. Defaults to 10 s.
+	Keep time.Duration
 	// Every is how often it looks when there was nothing. Defaults to 0.5 s.
 	Every time.Duration
 	// Report, if set, is told about every batch that was not empty, and every error.
@@ -32,18 +37,19 @@ type Relay struct {
 
 // Batch says what became of some rows of the outbox.
 type Batch struct {
-	Accepted int // Handed on, and gone from the outbox.
+	Accepted int // Handed on.
 	Refused  int // inviteq refuses them: they stay, and column problem says why.
+	Again    int // Had been handed on, and Redis has forgotten them: they are handed on again.
 	// Err says why no more was done: the database or Redis failed. It is tried again,
 	// after a second, then after twice as long, at most half a minute.
 	Err error
 }
 
 // Run hands rows on until ctx ends. Each batch is one transaction: its rows are locked
-// (SKIP LOCKED, so that relays do not wait for each other), handed on, and deleted when
-// inviteq has accepted them as durably as the client's Config.Durability says. If
-// anything dies in between, the rows are still there, and what the ledger has already it
-// knows by the id.
+// (SKIP LOCKED, so that relays do not wait for each other), handed on, and moved to table
+// inviteq_outbox_handed when inviteq has accepted them as durably as the client's Config.Durability says. If
+// anything dies in between, they are handed on again, and what the ledger has already it
+// knows by the id. Keep later they are deleted there, if the ledger still has them.
 func (r *Relay) Run(ctx context.Context) error {
 	if r.DB == nil || r.Client == nil {
 		return errors.New("outbox: a relay needs a DB and a Client")
@@ -55,7 +61,7 @@ func (r *Relay) Run(ctx context.Context) error {
 	trouble, calls := 0, 1
 	for {
 		b := r.side(ctx, calls)
-		done := b.Accepted + b.Refused
+		done := b.Accepted + b.Refused + b.Again
 		if done > 0 || b.Err != nil && ctx.Err() == nil {
 			report(b)
 		}
@@ -101,7 +107,7 @@ func (r *Relay) side(ctx context.Context, calls int) (sum Batch) {
 	}
 	parts.Wait()
 	for _, b := range batches {
-		sum = Batch{sum.Accepted + b.Accepted, sum.Refused + b.Refused, errors.Join(sum.Err, b.Err)}
+		sum = Batch{sum.Accepted + b.Accepted, sum.Refused + b.Refused, sum.Again + b.Again, errors.Join(sum.Err, b.Err)}
 	}
 	return sum
 }
@@ -114,47 +120,117 @@ type row struct {
 	refuse error
 }
 
-// Once hands one batch on; for a program that has a loop of its own.
+// Once hands one batch on, and, if there was no more, deletes what was handed on before
+// and is remembered; for a program that has a loop of its own.
 func (r *Relay) Once(ctx context.Context) (b Batch) {
-	tx, err := r.DB.BeginTx(ctx, nil)
-	if err != nil {
-		return Batch{Err: fmt.Errorf("outbox: %w", err)}
+	taken := 0
+	if err := r.inTx(ctx, func(tx *sql.Tx) (err error) { b, taken, err = r.handOn(ctx, tx); return err }); err != nil {
+		return Batch{Err: err}
 	}
-	defer func() {
-		if b.Err != nil {
-			_ = tx.Rollback() // The rows are there again.
+	for full := taken < r.size(); full; {
+		again := 0
+		if b.Err = r.inTx(ctx, func(tx *sql.Tx) (err error) { again, full, err = r.finish(ctx, tx); return err }); b.Err != nil {
+			return b
 		}
-	}()
-	rows, err := r.take(ctx, tx)
-	if err != nil {
-		return Batch{Err: fmt.Errorf("outbox: %w", err)}
-	}
-	if err := r.invite(ctx, rows); err != nil {
-		return Batch{Err: fmt.Errorf("outbox: %w", err)}
-	}
-	for _, w := range rows {
-		if w.refuse == nil {
-			b.Accepted++
-			continue
-		}
-		b.Refused++
-		if _, err := tx.ExecContext(ctx, `INSERT INTO inviteq_outbox (id, invite, problem) VALUES ($1, $2, $3)`, w.id, w.text, w.refuse.Error()); err != nil {
-			return Batch{Err: fmt.Errorf("outbox: %w", err)}
-		}
-	}
-	if err := tx.Commit(); err != nil {
-		return Batch{Err: fmt.Errorf("outbox: %w", err)}
+		b.Again += again
 	}
 	return b
 }
 
-const takeRows = `DELETE FROM inviteq_outbox o USING (
-	SELECT seq FROM inviteq_outbox WHERE problem IS NULL ORDER BY seq LIMIT $1 FOR UPDATE SKIP LOCKED
-) taken WHERE o.seq = taken.seq RETURNING o.seq, o.id, o.invite`
+// inTx commits what do does, unless that fails: then the rows are as they were.
+func (r *Relay) inTx(ctx context.Context, do func(*sql.Tx) error) error {
+	tx, err := r.DB.BeginTx(ctx, nil)
+	if err == nil {
+		if err = do(tx); err == nil {
+			err = tx.Commit()
+		} else {
+			_ = tx.Rollback() // err says more
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("outbox: %w", err)
+	}
+	return nil
+}
 
-// take deletes rows and returns them, in their order.
-func (r *Relay) take(ctx context.Context, tx *sql.Tx) (taken []row, _ error) {
-	found, err := tx.QueryContext(ctx, takeRows, r.size())
+// rowsOf is a set of rows. Their numbers are one text, which any driver can send.
+const rowsOf = ` WHERE seq IN (SELECT unnest(string_to_array($1, ',')::bigint[]))`
+
+const (
+	takeRows = `WITH taken AS (
+	DELETE FROM inviteq_outbox o USING (
+		SELECT seq FROM inviteq_outbox WHERE problem IS NULL ORDER BY seq LIMIT $1 FOR UPDATE SKIP LOCKED
+	) first WHERE o.seq = first.seq RETURNING o.seq, o.id, o.invite
+), kept AS (INSERT INTO inviteq_outbox_handed (seq, id, invite) SELECT seq, id, invite FROM taken)
+SELECT seq, id, invite FROM taken ORDER BY seq`
+	markRows   = `UPDATE inviteq_outbox_handed SET handed_at = clock_timestamp()` + rowsOf
+	handedRows = `SELECT seq, id, '' FROM inviteq_outbox_handed WHERE handed_at < clock_timestamp() - $2 * interval '1 second' ORDER BY handed_at LIMIT $1 FOR UPDATE SKIP LOCKED`
+	deleteRows = `DELETE FROM inviteq_outbox_handed` + rowsOf
+	waitAgain  = `INSERT INTO inviteq_outbox (id, invite) SELECT id, invite FROM inviteq_outbox_handed` + rowsOf + ` ORDER BY seq ON CONFLICT (id) DO NOTHING`
+	refuseRow  = `INSERT INTO inviteq_outbox (id, invite, problem) VALUES ($1, $2, $3)`
+)
+
+// handOn hands rows on. They go into the other table, whose clock is PostgreSQL's.
+func (r *Relay) handOn(ctx context.Context, tx *sql.Tx) (b Batch, taken int, _ error) {
+	rows, err := take(ctx, tx, takeRows, r.size())
+	if err != nil || len(rows) == 0 {
+		return b, 0, err
+	}
+	began := time.Now()
+	if err := r.invite(ctx, rows); err != nil {
+		return b, 0, err
+	}
+	var accepted, refused []int64
+	for _, w := range rows {
+		if w.refuse == nil {
+			accepted = append(accepted, w.seq)
+			continue
+		}
+		refused = append(refused, w.seq)
+		if _, err := tx.ExecContext(ctx, refuseRow, w.id, w.text, w.refuse.Error()); err != nil {
+			return b, 0, err
+		}
+	}
+	b.Accepted, b.Refused = len(accepted), len(refused)
+	if err := change(ctx, tx, deleteRows, refused); err != nil {
+		return b, 0, err
+	}
+	if time.Since(began) > time.Second { // Redis' answer is what counts, and it was slow.
+		err = change(ctx, tx, markRows, accepted)
+	}
+	return b, len(rows), err
+}
+
+// finish deletes rows that were handed on long enough ago. Those that the ledger does not
+// know any more wait again. full is true if there may be more.
+func (r *Relay) finish(ctx context.Context, tx *sql.Tx) (again int, full bool, _ error) {
+	rows, err := take(ctx, tx, handedRows, r.size(), cmp.Or(max(0, r.Keep), 10*time.Second).Seconds())
+	if err != nil || len(rows) == 0 {
+		return 0, false, err
+	}
+	ids, all := make([]string, len(rows)), make([]int64, len(rows))
+	for n, w := range rows {
+		ids[n], all[n] = w.id, w.seq
+	}
+	known, err := r.Client.Remembers(ctx, ids)
+	if err != nil {
+		return 0, false, err
+	}
+	var lost []int64
+	for n, is := range known {
+		if !is {
+			lost = append(lost, all[n])
+		}
+	}
+	if err := change(ctx, tx, waitAgain, lost); err != nil {
+		return 0, false, err
+	}
+	return len(lost), len(rows) == r.size(), change(ctx, tx, deleteRows, all)
+}
+
+// take returns rows, which no other relay is at.
+func take(ctx context.Context, tx *sql.Tx, query string, args ...any) (taken []row, _ error) {
+	found, err := tx.QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, err
 	}
@@ -166,8 +242,23 @@ func (r *Relay) take(ctx context.Context, tx *sql.Tx) (taken []row, _ error) {
 		}
 		taken = append(taken, w)
 	}
-	slices.SortFunc(taken, func(a, b row) int { return int(a.seq - b.seq) })
 	return taken, found.Err()
+}
+
+// change does something to rows.
+func change(ctx context.Context, tx *sql.Tx, query string, rows []int64) error {
+	if len(rows) == 0 {
+		return nil
+	}
+	text := make([]byte, 0, 8*len(rows))
+	for n, seq := range rows {
+		if n > 0 {
+			text = append(text, ',')
+		}
+		text = strconv.AppendInt(text, seq, 10)
+	}
+	_, err := tx.ExecContext(ctx, query, string(text))
+	return err
 }
 
 // invite hands rows on and writes down which are refused.

@@ -37,12 +37,23 @@ func (l *Ledger) Owners(ctx context.Context, records ...Record) ([]string, error
 	return owners, nil
 }
 
-// Remembers reports whether an id is taken: by a record, or by one that was forgotten.
-func (l *Ledger) Remembers(ctx context.Context, id string) (bool, error) {
+// Remembers reports of each id whether it is taken: by a record, or by one that was
+// forgotten.
+func (l *Ledger) Remembers(ctx context.Context, ids ...string) ([]bool, error) {
+	if len(ids) == 0 {
+		return nil, nil
+	}
+	known, gone := make([]*redis.BoolCmd, len(ids)), make([]*redis.IntCmd, len(ids))
 	pipe := l.rdb.Pipeline()
-	known, gone := pipe.HExists(ctx, l.keys.of("rec"), id), pipe.Exists(ctx, l.keys.of("tomb")+id)
+	for n, id := range ids {
+		known[n], gone[n] = pipe.HExists(ctx, l.keys.of("rec"), id), pipe.Exists(ctx, l.keys.of("tomb")+id)
+	}
 	_, err := pipe.Exec(ctx)
-	return known.Val() || gone.Val() > 0, err
+	remembers := make([]bool, len(ids))
+	for n := range ids {
+		remembers[n] = known[n].Val() || gone[n].Val() > 0
+	}
+	return remembers, err
 }
 
 // ImportsOf returns the ids of the imports of an owner, the newest first. It reads a
