@@ -40,7 +40,7 @@ Examples:
 
 type mcpServeCommand struct {
 	Write         bool          `help:"Let the agent invite people and take invites back. Without it, it can only look."`
-	ApproveAbove  int           `default:"20" placeholder:"PEOPLE" help:"Plans about more people need inviteq mcp approve; 0 means all plans."`
+	ApproveAbove  int           `default:"20" placeholder:"PEOPLE" help:"How many people an agent may invite in a day, and from how many take invites back, without inviteq mcp approve; 0 means none."`
 	Hold          time.Duration `default:"10m" placeholder:"DURATION" help:"How long an agent's invites wait before the first mail goes."`
 	AllowDomain   []string      `placeholder:"DOMAIN" help:"Agents may invite addresses of this domain only. Repeatable. Without it: of any domain."`
 	Name          string        `default:"mcp" placeholder:"NAME" help:"Who asks, as it is shown with imports and plans."`

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"strings"
@@ -171,6 +172,61 @@ func TestAgentInvitesInTwoSteps(t *testing.T) {
 		}
 	}
 	wants(t, a.logged.String(), `"tool":"invite_apply"`, `"by":"helper"`)
+}
+
+// A plan that is split into two is still about as many people: what an agent has applied in
+// the last day counts, whichever process it did it in; what an operator has approved does not.
+func TestAgentSplitsAPlan(t *testing.T) {
+	w := newWorld(t)
+	flags := []string{"--write", "--name", "helper"}
+	people := func(name string, n int) map[string]any {
+		list := make([]string, n)
+		for i := range list {
+			list[i] = fmt.Sprintf("%s%d@example.com", name, i)
+		}
+		return map[string]any{"email_addresses": list}
+	}
+	apply := func(a *agentTo, list map[string]any) (plan, failed string) {
+		t.Helper()
+		preview, failed := a.call("invite_preview", list)
+		if failed != "" {
+			t.Fatal(failed)
+		}
+		plan = preview["plan"].(string)
+		applied, failed := a.call("invite_apply", map[string]any{"plan": plan})
+		if needs := preview["needs_approval"] == true; needs != (failed != "") || !needs && applied["people"] != preview["people"] {
+			t.Errorf("the preview says %v, and then %v %s", preview, applied, failed)
+		}
+		return plan, failed
+	}
+	a := w.agent(t, flags...)
+	if _, failed := apply(a, people("a", 11)); failed != "" {
+		t.Fatal(failed)
+	}
+	// Made before the first was applied, a preview promises nothing.
+	early, _ := w.agent(t, "--write", "--name", "other").call("invite_preview", people("other", 20))
+	if early["needs_approval"] != false {
+		t.Errorf("another agent may not invite twenty: %v", early)
+	}
+	plan, failed := apply(w.agent(t, flags...), people("b", 10))
+	wants(t, failed, "10 people", "11 in the last day", "more than 20", "inviteq mcp approve "+plan)
+	wants(t, w.ok("mcp", "plans"), plan, "waiting")
+	w.ok("mcp", "approve", plan)
+	if _, failed := apply(a, people("b", 10)); failed != "" {
+		t.Errorf("after the approval: %s", failed)
+	}
+	if _, failed := apply(a, people("c", 9)); failed != "" {
+		t.Errorf("the nine that are left: %s", failed)
+	}
+	if _, failed := apply(a, people("a", 11)); failed != "" {
+		t.Errorf("the same again: %s", failed)
+	}
+	if _, failed := apply(a, people("d", 1)); failed == "" {
+		t.Error("the 21st was invited without an operator")
+	}
+	if imports := objects(t, w.ok("imports", "--json")); len(imports) != 3 {
+		t.Errorf("imports are %v", imports)
+	}
 }
 
 // Without --write an agent can only look, and what its tools are annotated with is true.

@@ -27,8 +27,10 @@ func (p *Plans) Apply(ctx context.Context, kind Kind, id string) (Applied, error
 		return Applied{}, fmt.Errorf("there is no such plan to %s, or it is more than an hour old: make the preview again", kind)
 	case noted.Decision == rejected:
 		return Applied{}, errors.New("an operator has rejected this plan")
-	case d.People > p.cfg.ApproveAbove && noted.Decision != approved:
-		return Applied{}, fmt.Errorf("it is about %d people, so an operator must approve it first: `inviteq mcp approve %s`", d.People, id)
+	case noted.Decision != approved:
+		if err := p.cfg.Store.spend(ctx, p.request(d), p.cfg.ApproveAbove); err != nil {
+			return Applied{}, p.askFor(ctx, d, err)
+		}
 	}
 	a := Applied{ID: id, Kind: kind, People: d.People}
 	if kind == Invite {
@@ -39,7 +41,24 @@ func (p *Plans) Apply(ctx context.Context, kind Kind, id string) (Applied, error
 	if err != nil {
 		return Applied{}, err
 	}
-	return a, p.cfg.Store.applied(ctx, Request{ID: id, Kind: kind, People: d.People, Owner: p.cfg.Owner, Sample: d.Sample, Request: a.Request})
+	r := p.request(d)
+	r.Request = a.Request
+	return a, p.cfg.Store.applied(ctx, r)
+}
+
+// askFor lets operators know of a plan that turns out to need one only now.
+func (p *Plans) askFor(ctx context.Context, d *draft, err error) error {
+	if _, ok := errors.AsType[*approvalError](err); !ok {
+		return err
+	}
+	if failed := p.cfg.Store.ask(ctx, p.request(d)); failed != nil {
+		return failed
+	}
+	return err
+}
+
+func (p *Plans) request(d *draft) Request {
+	return Request{ID: d.ID, Kind: d.Kind, People: d.People, Owner: p.cfg.Owner, Sample: d.Sample}
 }
 
 func (p *Plans) invite(ctx context.Context, d *draft, a *Applied) error {

@@ -58,7 +58,7 @@ type Config struct {
 	// Forecast asks Clerk what would become of the people; nil: it is not asked.
 	Forecast func(ctx context.Context, people iter.Seq2[tasks.Invite, error], size int) (Forecast, error)
 
-	ApproveAbove int           // A plan about more people needs an operator.
+	ApproveAbove int           // How many people an owner's plans of a kind may be about in a day without an operator.
 	Hold         time.Duration // How long people who were invited can still be taken back before the first mail goes.
 	Domains      []string      // Only addresses of these are invited; none: any.
 	Owner        string        // Who asks, as it is shown with the import.
@@ -156,17 +156,24 @@ func (p *Plans) keep(ctx context.Context, d *draft) (Plan, error) {
 	if err != nil {
 		return Plan{}, err
 	}
-	d.NeedsApproval = d.People > p.cfg.ApproveAbove && noted.Decision != approved
+	before := 0
+	if noted.Decision != approved {
+		if before, err = p.cfg.Store.allowance(ctx, p.request(d)); err != nil {
+			return Plan{}, err
+		}
+		d.NeedsApproval = before+d.People > p.cfg.ApproveAbove
+	}
 	switch {
 	case !noted.AppliedAt.IsZero():
 		d.Next = "This plan has been applied already; to apply it again does nothing."
 	case noted.Decision == rejected:
 		d.Next = "An operator has rejected this plan."
 	case d.NeedsApproval:
-		if err := p.cfg.Store.ask(ctx, Request{ID: d.ID, Kind: d.Kind, People: d.People, Owner: p.cfg.Owner, Sample: d.Sample}); err != nil {
+		if err := p.cfg.Store.ask(ctx, p.request(d)); err != nil {
 			return Plan{}, err
 		}
-		d.Next = fmt.Sprintf("An operator must approve it: `inviteq mcp approve %s`. Then apply it.", d.ID)
+		why := (&approvalError{d.ID, d.Kind, d.People, before, p.cfg.ApproveAbove}).why()
+		d.Next = fmt.Sprintf("An operator must approve it, because %s: `inviteq mcp approve %s`. Then apply it.", why, d.ID)
 	default:
 		d.Next = "Show the plan to whoever asked you. If they agree, apply it."
 	}

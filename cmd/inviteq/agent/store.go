@@ -5,7 +5,9 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -15,6 +17,10 @@ import (
 
 // remembered is how long a plan is known after it was asked for, decided or applied.
 const remembered = 24 * time.Hour
+
+// mostNoted is how many plans of an instance may be known when one is added that needs
+// an operator.
+const mostNoted = 1000
 
 // Request is what Redis keeps of a plan: no address, but for a masked sample.
 type Request struct {
@@ -52,16 +58,18 @@ func (r Request) State() string {
 var ErrNoPlan = errors.New("there is no such plan, or it is more than a day old; `inviteq mcp plans` lists them")
 
 // Store keeps in Redis what operators have to decide and have decided, in a hash beside
-// the ledger's keys: plan id → Request. It is safe for concurrent use.
+// the ledger's keys: plan id → Request, and what was applied without them. It is safe for concurrent use.
 type Store struct {
-	rdb redis.UniversalClient
-	key string
-	now func() time.Time
+	rdb   redis.UniversalClient
+	key   string
+	spent string // A sorted set: what was applied without an operator, by the time (ms).
+	now   func() time.Time
 }
 
 // NewStore returns the store of one instance. It makes no call.
 func NewStore(rdb redis.UniversalClient, instance string) *Store {
-	return &Store{rdb, ledger.KeyPrefix(instance) + "plans", time.Now}
+	prefix := ledger.KeyPrefix(instance)
+	return &Store{rdb, prefix + "plans", prefix + "unapproved", time.Now}
 }
 
 // All returns the plans of the last day, the newest first.
@@ -127,7 +135,80 @@ func (s *Store) ask(ctx context.Context, r Request) error {
 	if known, err := s.get(ctx, r.ID); err != nil || known.ID != "" {
 		return err
 	}
+	if n, err := s.rdb.HLen(ctx, s.key).Result(); err != nil {
+		return err
+	} else if n >= mostNoted {
+		return fmt.Errorf("%d plans were made in the last day: no more can wait for an operator", n)
+	}
 	return s.put(ctx, r)
+}
+
+// allowance is what an owner has done in the last day without an operator: how many
+// people the plans of a kind were about, without this one.
+func (s *Store) allowance(ctx context.Context, r Request) (people int, _ error) {
+	since := strconv.FormatInt(s.now().Add(-remembered).UnixMilli(), 10)
+	list, err := s.rdb.ZRangeByScore(ctx, s.spent, &redis.ZRangeBy{Min: "(" + since, Max: "+inf"}).Result()
+	for _, member := range list {
+		var other Request
+		if json.Unmarshal([]byte(member), &other) == nil && other.Owner == r.Owner && other.Kind == r.Kind && other.ID != r.ID {
+			people += other.People
+		}
+	}
+	return people, err
+}
+
+// spend counts the people of a plan as of now, before they are invited, if they and
+// those of the last day are most at most. The same plan is counted once. Of two that
+// come at the same moment, and are too many together, both may be refused.
+func (s *Store) spend(ctx context.Context, r Request, most int) error {
+	member, err := json.Marshal(spending{r.ID, r.Kind, r.People, r.Owner})
+	if err != nil {
+		return err
+	}
+	now := s.now()
+	pipe := s.rdb.TxPipeline()
+	pipe.ZRemRangeByScore(ctx, s.spent, "-inf", strconv.FormatInt(now.Add(-remembered).UnixMilli(), 10))
+	added := pipe.ZAddNX(ctx, s.spent, redis.Z{Score: float64(now.UnixMilli()), Member: member})
+	pipe.Expire(ctx, s.spent, remembered)
+	if _, err := pipe.Exec(ctx); err != nil {
+		return err
+	}
+	before, err := s.allowance(ctx, r)
+	if err != nil || before+r.People <= most {
+		return err
+	}
+	if added.Val() > 0 {
+		if err := s.rdb.ZRem(ctx, s.spent, member).Err(); err != nil {
+			return err
+		}
+	}
+	return &approvalError{r.ID, r.Kind, r.People, before, most}
+}
+
+// spending is a plan that was applied without an operator.
+type spending struct {
+	ID     string `json:"plan"`
+	Kind   Kind   `json:"kind"`
+	People int    `json:"people"`
+	Owner  string `json:"owner"`
+}
+
+// approvalError says that an operator has to approve a plan first.
+type approvalError struct {
+	id                   string
+	kind                 Kind
+	people, before, most int
+}
+
+func (e *approvalError) Error() string {
+	return e.why() + fmt.Sprintf(", so an operator must approve it first: `inviteq mcp approve %s`", e.id)
+}
+
+func (e *approvalError) why() string {
+	if e.before == 0 {
+		return fmt.Sprintf("the plan is about %d people, more than %d", e.people, e.most)
+	}
+	return fmt.Sprintf("the plan is about %d people, and plans to %s that nobody has approved were about %d in the last day: together more than %d", e.people, e.kind, e.before, e.most)
 }
 
 // applied notes that a plan was carried out.
