@@ -56,29 +56,71 @@ func IsPublic(addr net.Addr) bool {
 }
 
 // guard lets through who may see the pages, and notes who it is. Whoever tries many
-// wrong tokens is told to wait.
-func (a Access) guard(next http.Handler) http.Handler {
+// wrong tokens is told to wait. A person in a browser is asked for a token by a page.
+func (a Access) guard(signedIn sessions, next http.Handler) http.Handler {
 	guesses, callers := &access.Guesses{}, access.NewCallers(a.Store)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		bearer, remote := bearerOf(r), remoteOf(r)
-		who, wait, err := a.find(r, callers, guesses, bearer, remote)
+		bearer, remote, to, signsIn := bearerOf(r), remoteOf(r), "/", false
+		if r.Method == http.MethodGet {
+			to = r.URL.RequestURI()
+		}
 		switch {
+		case r.URL.Path == signOutPath && r.Method == http.MethodPost:
+			signedIn.set(w, r, "")
+			http.Redirect(w, r, signInPath, http.StatusSeeOther)
+			return
+		case r.URL.Path == signInPath && r.Method == http.MethodPost:
+			r.Body = http.MaxBytesReader(w, r.Body, maxSignIn)
+			bearer, to, signsIn = strings.TrimSpace(r.PostFormValue("token")), r.PostFormValue("to"), true
+		case r.URL.Path == signInPath:
+			askForToken(w, http.StatusOK, to, "")
+			return
+		case bearer == "":
+			bearer = signedIn.token(r, time.Now())
+		}
+		who, wait, err := a.find(r, callers, guesses, bearer, remote)
+		if signsIn && err == nil && a.Token == "" && who.ID == "" {
+			err = access.ErrToken // This machine is let in without one, which is no sign-in.
+		}
+		asks := signsIn || wantsPage(r)
+		switch {
+		case err == nil && signsIn:
+			signedIn.set(w, r, signedIn.seal(bearer, time.Now()))
+			http.Redirect(w, r, ownPath(to), http.StatusSeeOther) //nolint:gosec // ownPath lets nothing else through
 		case err == nil:
 			next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), callerKey{}, who)))
 		case wait > 0:
 			w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(wait.Seconds()))))
-			http.Error(w, "Too many wrong tokens have come from this address.", http.StatusTooManyRequests)
+			tooMany := "Too many wrong tokens have come from this address."
+			if asks {
+				askForToken(w, http.StatusTooManyRequests, to, tooMany+" Wait a minute; the right one works.")
+				return
+			}
+			http.Error(w, tooMany, http.StatusTooManyRequests)
 		case errors.Is(err, access.ErrToken):
 			if bearer != "" && a.WrongToken != nil {
 				a.WrongToken(remote)
 			}
+			if asks { // With Basic a browser would ask by itself.
+				message := ""
+				if bearer != "" || signsIn {
+					message = "This token is wrong, or was revoked."
+				}
+				w.Header().Set("WWW-Authenticate", `Bearer realm="inviteq"`)
+				askForToken(w, http.StatusUnauthorized, to, message)
+				return
+			}
 			w.Header().Set("WWW-Authenticate", `Basic realm="inviteq: any user, the admin token as password", charset="UTF-8"`)
 			http.Error(w, "The admin token is needed, or one of scope instance: as a bearer token, or as the password of any user.", http.StatusUnauthorized)
+		case signsIn:
+			askForToken(w, http.StatusForbidden, to, err.Error())
 		default:
 			http.Error(w, err.Error(), http.StatusForbidden)
 		}
 	})
 }
+
+const maxSignIn = 8 << 10
 
 // find returns who sends a request. The error is access.ErrToken if a token is missing
 // or wrong; any other one says to a person why the pages are not shown.

@@ -123,9 +123,10 @@ type may struct {
 
 func (h *Handler) mayOf(r *http.Request) may {
 	who := caller(r)
+	_, err := r.Cookie(h.signedIn.name)
 	a, acts := h.cfg.Acts, who.Acts()
 	return may{
-		Act: acts, Reveal: who.Manages(), Audit: who.Manages() && h.cfg.Access.Store != nil, Name: who.Name,
+		Act: acts, Reveal: who.Manages(), Audit: who.Manages() && h.cfg.Access.Store != nil, Name: who.Name, SignedIn: err == nil,
 		Invite: acts && a.Invite != nil, Revoke: acts && a.Revoke != nil, Renew: acts && a.Renew != nil, Stop: acts && a.RevokeImport != nil,
 	}
 }

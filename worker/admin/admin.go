@@ -38,6 +38,7 @@ type Handler struct {
 	inspector *asynq.Inspector
 	queues    tasks.Queues
 	pages     pages
+	signedIn  sessions
 	snapshot  snapshot
 	streams   chan struct{} // one for each open stream
 	root      http.Handler
@@ -57,6 +58,8 @@ func New(cfg Config) (*Handler, error) {
 	errs = append(errs, cfg.Access.Check())
 	p, err := parsePages()
 	errs = append(errs, err)
+	signedIn, err := newSessions(cfg.Access.Token)
+	errs = append(errs, err)
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
@@ -71,8 +74,8 @@ func New(cfg Config) (*Handler, error) {
 	}
 	h := &Handler{
 		cfg: cfg, pages: p, queues: tasks.QueuesOf(cfg.Ledger.Instance()),
-		inspector: asynq.NewInspectorFromRedisClient(cfg.Ledger.Redis()),
-		streams:   make(chan struct{}, maxStreams),
+		signedIn: signedIn, inspector: asynq.NewInspectorFromRedisClient(cfg.Ledger.Redis()),
+		streams: make(chan struct{}, maxStreams),
 	}
 	metrics, err := h.metricsHandler()
 	if err != nil {
@@ -104,7 +107,7 @@ func New(cfg Config) (*Handler, error) {
 	open := http.NewServeMux()
 	open.Handle("GET /healthz", cfg.Probes)
 	open.Handle("GET /readyz", cfg.Probes)
-	open.Handle("/", cfg.Access.guard(http.NewCrossOriginProtection().Handler(mux)))
+	open.Handle("/", http.NewCrossOriginProtection().Handler(cfg.Access.guard(signedIn, mux)))
 	h.root = secureHeaders(open)
 	return h, nil
 }

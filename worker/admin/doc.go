@@ -19,8 +19,9 @@
 // everything but the probes is locked until a token is set.
 //
 // With a token everything but the probes asks for it, on loopback too: as a bearer
-// token (Prometheus, curl), or as the password of HTTP's basic authentication under
-// any user name (browsers). Probes need none, because a kubelet has none, and they
+// token (Prometheus, curl), as the password of HTTP's basic authentication under any
+// user name, or on the sign-in page, which leaves a cookie for twelve hours
+// (session.go). Probes need none, because a kubelet has none, and they
 // tell no more than a few stable words. The outcomes of an import, and an address that is
 // revealed on an invite's page, are the places with whole addresses: they are for admins,
 // and noted in the audit log. After
