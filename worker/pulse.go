@@ -47,6 +47,8 @@ type pulse struct {
 	version   string
 	started   time.Time
 	announced time.Time
+	sampled   time.Time
+	waits     ledger.Waits // of clicks, since then
 
 	// A new connection may lead to another server, so nothing is believed before the
 	// next beat.
@@ -181,7 +183,38 @@ func (p *pulse) announce(ctx context.Context) error {
 	p.announced = now
 	p.mu.Unlock()
 	p.health.fellowsAre(fellows)
-	return nil
+	return p.sample(ctx, now)
+}
+
+// sampleEvery is how often a worker tells the charts what it sees.
+const sampleEvery = time.Minute
+
+// clicked notes how long a click waited.
+func (p *pulse) clicked(lane tasks.Lane, waited time.Duration) {
+	if lane == tasks.Interactive {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.waits.Add(waited)
+	}
+}
+
+func (p *pulse) sample(ctx context.Context, now time.Time) error {
+	p.mu.Lock()
+	due, waits := now.Sub(p.sampled) >= sampleEvery, p.waits
+	if due {
+		p.sampled, p.waits = now, ledger.Waits{}
+	}
+	p.mu.Unlock()
+	if !due {
+		return nil
+	}
+	err := p.ledger.Sample(ctx, ledger.Now, p.version, waits)
+	if err != nil { // It is told with the next one.
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.waits.Merge(waits)
+	}
+	return err
 }
 
 // workerName tells this process from others, also on one machine.

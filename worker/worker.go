@@ -56,7 +56,7 @@ func New(ctx context.Context, cfg Config) (*Worker, error) {
 	w := &Worker{
 		cfg:    cfg,
 		tempo:  shippedTempo,
-		pulse:  &pulse{},
+		pulse:  &pulse{waits: ledger.Waits{}},
 		health: health{log: cfg.Log, place: redisconn.Place(cfg.Redis)},
 	}
 	if cfg.Unhurried {
@@ -88,6 +88,13 @@ func (w *Worker) wire() {
 	w.pulse.ledger, w.pulse.clerk, w.pulse.reads, w.pulse.health, w.pulse.log = w.ledger, cfg.Clerk, clerks, &w.health, log
 	w.pulse.mark, w.pulse.tempo, w.pulse.name = cfg.Mark, &w.tempo, workerName()
 	w.pulse.version = cfg.Version
+	tell := cfg.Observe.Delivered
+	cfg.Observe.Delivered = func(lane tasks.Lane, waited time.Duration) {
+		w.pulse.clicked(lane, waited)
+		if tell != nil {
+			tell(lane, waited)
+		}
+	}
 	w.pulse.pauses = pauses{w.ledger, w.rdb, w.queues}
 	w.pulse.server = func(ctx context.Context) (string, error) {
 		server, err := redisconn.Identify(ctx, w.rdb, w.ledger.Key())

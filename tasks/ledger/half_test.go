@@ -185,7 +185,10 @@ var work = map[string]func(t *testing.T, l *Ledger, b busyLedger) error{
 		return second(l.SweepRequest(t.Context(), start, b.wish))
 	},
 	"reindex": func(t *testing.T, l *Ledger, b busyLedger) error { return second(l.Reindex(t.Context())) },
-	"note":    func(t *testing.T, l *Ledger, b busyLedger) error { return l.Pause(t.Context(), start, tasks.Import) },
+	"sample": func(t *testing.T, l *Ledger, b busyLedger) error {
+		return l.Sample(t.Context(), start, "v1", Waits{3: 2})
+	},
+	"note": func(t *testing.T, l *Ledger, b busyLedger) error { return l.Pause(t.Context(), start, tasks.Import) },
 }
 
 func second[T any](_ T, err error) error { return err }

@@ -137,20 +137,25 @@ end
 -- block_of is the part of the order of admission in which an invite stands (newest.go).
 local function block_of(r) return K.born .. string.format('%d', math.floor(num(r.pos) / 128)) end
 
--- tally counts a change of state: the totals for ever, what settles an invite also
--- by the hour, in one hash a day (UTC) that goes by itself.
+-- by_the_hour adds to what an hour has had of something, in one hash a day (UTC) that goes by itself.
 local DAY, HOUR, DAYS_KEPT = 86400000, 3600000, 40
 
+local function hour_of(now, what)
+  return K.day .. string.format('%d', math.floor(now / DAY)), string.format('%d', math.floor(now % DAY / HOUR)) .. ':' .. what
+end
+
+local function by_the_hour(now, what, n)
+  local day, field = hour_of(now, what)
+  if redis.call('HINCRBY', day, field, n) == num(n) then redis.call('PEXPIRE', day, DAYS_KEPT * DAY) end
+end
+
+-- tally counts a change of state: the totals for ever, what settles an invite also by the hour.
 local function tally(from, to, reason, now)
   local change = from .. '>' .. to
   redis.call('HINCRBY', K.totals, change, 1)
   if OPEN[to] then return end
   redis.call('HINCRBY', K.totals, to .. ':' .. reason, 1)
-  local day = K.day .. string.format('%d', math.floor(now / DAY))
-  local field = string.format('%d', math.floor(now % DAY / HOUR)) .. ':' .. change
-  if redis.call('HINCRBY', day, field, 1) == 1 then
-    redis.call('PEXPIRE', day, DAYS_KEPT * DAY)
-  end
+  by_the_hour(now, change, 1)
 end
 
 -- ARRIVAL is how long after it was given up a call may still be carried out (ArrivalBound in calls.go).

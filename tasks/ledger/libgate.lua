@@ -38,6 +38,7 @@ local function change_gate(now, change)
   local till = math.max(change.closed_until, closed_until(name))
   redis.call('HSET', K.gate, name .. '.until', str(till), name .. '.why', change.why)
   redis.call('HDEL', K.gate, name .. '.probe')
+  by_the_hour(now, 'closed:' .. name .. ':' .. change.why, 1)
   if change.surprise then surprised(now, name, change.surprise) end
 end
 

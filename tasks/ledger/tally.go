@@ -63,10 +63,48 @@ func (l *Ledger) Totals(ctx context.Context) (Totals, error) {
 	return t, err
 }
 
-// Hour counts how invites were settled in an hour that begins at Start (UTC).
+// Hour is what happened in an hour that begins at Start (UTC).
 type Hour struct {
-	Start time.Time
-	Moves map[Move]int64
+	Start    time.Time
+	Moves    map[Move]int64                         // How invites were settled.
+	Waiting  int64                                  // The most that waited at a time.
+	Spent    map[Endpoint]int64                     // The most calls in one window, of single and bulk.
+	Waits    Waits                                  // Of people who clicked, by when they were delivered.
+	Closed   map[Endpoint]map[tasks.GateCause]int64 // How often a gate was closed.
+	Versions map[string]bool                        // Of the workers that were there.
+}
+
+// note takes in a field of a day's hash.
+func (h *Hour) note(what, count string) {
+	kind, rest, _ := strings.Cut(what, ":")
+	switch kind {
+	case "waiting":
+		h.Waiting = number(count)
+	case "wait":
+		h.Waits[int(number(rest))] += number(count)
+	case "version":
+		h.Versions[rest] = true
+	case "single", "bulk":
+		h.Spent[Endpoint(kind)] = number(count)
+	case "closed":
+		endpoint, cause, _ := strings.Cut(rest, ":")
+		if h.Closed[Endpoint(endpoint)] == nil {
+			h.Closed[Endpoint(endpoint)] = map[tasks.GateCause]int64{}
+		}
+		h.Closed[Endpoint(endpoint)][tasks.GateCause(cause)] += number(count)
+	default:
+		if m, ok := parseMove(what); ok {
+			h.Moves[m] += number(count)
+		}
+	}
+}
+
+// Refused is how many calls Clerk has refused for their quota in the hour.
+func (h Hour) Refused() (n int64) {
+	for _, causes := range h.Closed {
+		n += causes[tasks.CauseQuota]
+	}
+	return n
 }
 
 // Delivered returns how many invites Clerk took from us in the hour.
@@ -83,7 +121,10 @@ func (l *Ledger) Hours(ctx context.Context, now time.Time, n int) ([]Hour, error
 	first := last.Add(-time.Duration(n-1) * time.Hour)
 	hours := make([]Hour, n)
 	for i := range hours {
-		hours[i] = Hour{first.Add(time.Duration(i) * time.Hour), map[Move]int64{}}
+		hours[i] = Hour{
+			Start: first.Add(time.Duration(i) * time.Hour), Moves: map[Move]int64{}, Spent: map[Endpoint]int64{}, Waits: Waits{},
+			Closed: map[Endpoint]map[tasks.GateCause]int64{}, Versions: map[string]bool{},
+		}
 	}
 	pipe := l.rdb.Pipeline()
 	days := map[int64]*redis.MapStringStringCmd{}
@@ -96,11 +137,11 @@ func (l *Ledger) Hours(ctx context.Context, now time.Time, n int) ([]Hour, error
 	}
 	for d, cmd := range days {
 		for field, count := range cmd.Val() {
-			hour, change, _ := strings.Cut(field, ":")
+			hour, what, _ := strings.Cut(field, ":")
 			start := time.Unix(d*day, 0).Add(time.Duration(number(hour)) * time.Hour)
 			i := int(start.Sub(first) / time.Hour)
-			if m, ok := parseMove(change); ok && !start.Before(first) && i < n {
-				hours[i].Moves[m] += number(count)
+			if !start.Before(first) && i < n {
+				hours[i].note(what, count)
 			}
 		}
 	}

@@ -94,6 +94,7 @@ func New(cfg Config) (*Handler, error) {
 	mux.HandleFunc("POST /lanes/{lane}/{verb}", h.act(h.pauseLane))
 	mux.HandleFunc("POST /imports/{id}/{verb}", h.act(h.pauseImport))
 	mux.HandleFunc("GET /audit", h.audit)
+	mux.HandleFunc("GET /charts", h.charts)
 	mux.HandleFunc("GET /imports", h.importsPage)
 	mux.HandleFunc("GET /imports/{id}", h.importPage)
 	mux.HandleFunc("GET /imports/{id}/events", h.importEvents)

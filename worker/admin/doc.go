@@ -4,6 +4,7 @@
 //	/invites, /invites/{id}      invites by state, reason and age; all that has happened to one
 //	/search                      by address (POST: it stands in no URL), id, Clerk's id, import or key
 //	/imports, /imports/{id}      how far a list has got, row by row, addresses masked
+//	/charts                      what happened in 48 hours, and in 30 days
 //	/audit                       who has done what, for admins
 //	/imports/{id}/outcomes.csv   the outcome of every row, with whole addresses
 //	/monitoring                  asynqmon: queues and tasks, read-only unless Config.Actions
