@@ -187,13 +187,10 @@ func marksOf(hours []ledger.Hour, slots []slot, each int) (all []mark) {
 }
 
 func endpointWord(e ledger.Endpoint) string {
-	switch e {
-	case ledger.Single, ledger.Bulk:
+	if e == ledger.Single || e == ledger.Bulk {
 		return string(e) + " calls"
-	case ledger.Other:
-		return "all calls"
 	}
-	return "everything"
+	return "all calls"
 }
 
 func times(n int64) string {

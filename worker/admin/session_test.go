@@ -6,7 +6,6 @@ import (
 	"net/url"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/inviteq/inviteq/tasks/access"
@@ -85,7 +84,7 @@ func TestSignIn(t *testing.T) {
 	if w := (&visitor{t: t, h: h, cookie: &bent}).ask(http.MethodGet, "/imports", nil); w.Code != http.StatusUnauthorized {
 		t.Errorf("a cookie of somebody else's making: %d", w.Code)
 	}
-	if w = v.ask(http.MethodPost, "/sign-in", sign, func(r *http.Request) { r.Header.Set("X-Forwarded-Proto", "https") }); !v.cookie.Secure {
+	if v.ask(http.MethodPost, "/sign-in", sign, func(r *http.Request) { r.Header.Set("X-Forwarded-Proto", "https") }); !v.cookie.Secure {
 		t.Errorf("behind TLS: %v", v.cookie)
 	}
 	if w = v.ask(http.MethodPost, "/sign-out", url.Values{}); w.Code != http.StatusSeeOther || v.cookie.MaxAge >= 0 {
@@ -145,20 +144,15 @@ func TestSessionOfAToken(t *testing.T) {
 }
 
 func TestSessionsEnd(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s, err := newSessions(testToken)
-		if err != nil {
-			t.Fatal(err)
+	s, err := newSessions(testToken)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, now := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil), time.Now()
+	r.AddCookie(&http.Cookie{Name: s.name, Value: s.seal("a token", now)})
+	for after, want := range map[time.Duration]string{0: "a token", sessionLife - time.Second: "a token", sessionLife + time.Second: ""} {
+		if got := s.token(r, now.Add(after)); got != want {
+			t.Errorf("after %s: %q, want %q", after, got, want)
 		}
-		r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil)
-		r.AddCookie(&http.Cookie{Name: s.name, Value: s.seal("a token", time.Now())})
-		time.Sleep(sessionLife - time.Second)
-		if got := s.token(r, time.Now()); got != "a token" {
-			t.Errorf("before its end: %q", got)
-		}
-		time.Sleep(2 * time.Second)
-		if got := s.token(r, time.Now()); got != "" {
-			t.Errorf("after its end: %q", got)
-		}
-	})
+	}
 }
