@@ -1,7 +1,6 @@
 package ledger
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -46,12 +45,13 @@ type Entry struct {
 	salt     salt
 	args     []any // argsEach for every invite, made with that salt
 	people   []tasks.Email
+	contents []string
 	runs     string // On which lines of a list they stand (lines.go).
 	made     bool   // The id was made a moment ago (tasks.NewID): no trimmed invite had it.
 }
 
 // argsEach is how many arguments admit.lua takes for an invite, and argPerson the
-// first of the two that the salt decides.
+// first of those that the salt decides.
 const (
 	argsEach  = 8
 	argPerson = 4
@@ -63,18 +63,18 @@ func (l *Ledger) Prepare(invites []tasks.Invite) (Entry, error) {
 	if len(invites) > tasks.ChunkSize {
 		return Entry{}, fmt.Errorf("at most %d invites can be admitted at once", tasks.ChunkSize)
 	}
-	e := Entry{args: make([]any, 0, argsEach*len(invites)), people: make([]tasks.Email, len(invites))}
+	e := Entry{args: make([]any, 0, argsEach*len(invites)), people: make([]tasks.Email, len(invites)), contents: make([]string, len(invites))}
 	for n := range invites {
 		i := &invites[n]
 		if i.ID == "" || i.ImportID != invites[0].ImportID || i.Owner != invites[0].Owner {
 			return Entry{}, errors.New("invites admitted together must have ids and belong to one import and one owner")
 		}
-		body, err := encodeContent(i)
-		if err != nil {
+		var err error
+		if e.contents[n], err = encodeContent(i); err != nil {
 			return Entry{}, err
 		}
 		e.importID, e.owner, e.people[n] = i.ImportID, i.Owner, i.EmailAddress
-		e.args = append(e.args, i.ID, int(i.Lane), millis(i.NotBefore), millis(i.Deadline), "", "", contentHash(body), body)
+		e.args = append(e.args, i.ID, int(i.Lane), millis(i.NotBefore), millis(i.Deadline), "", "", "", "")
 	}
 	e.runs = runsOf(invites)
 	e.key(l.currentSalt())
@@ -89,13 +89,14 @@ func (l *Ledger) PrepareOne(i tasks.Invite, made bool) (Entry, error) {
 	return e, err
 }
 
-// key writes the address keys that belong to a salt.
+// key writes what belongs to a salt: the address keys, and how the content is kept.
 func (e *Entry) key(s salt) {
 	e.salt = s
-	personOf := s.keyer()
+	personOf, hashOf := s.keyer(), s.hasher()
 	for n, email := range e.people {
-		person := personOf(email)
-		e.args[argsEach*n+argPerson], e.args[argsEach*n+argPerson+1] = person, addressBucket(person)
+		person, hash := personOf(email), hashOf(e.contents[n])
+		args := e.args[argsEach*n+argPerson:]
+		args[0], args[1], args[2], args[3] = person, addressBucket(person), hash, s.bodyOf(e.contents[n], hash)
 	}
 }
 
@@ -127,7 +128,7 @@ func (l *Ledger) AdmitEntry(ctx context.Context, now time.Time, e Entry) (_ []Ad
 		return nil, chunk, nil
 	}
 	cmd, err := l.runSalted(ctx, e.script(), func(s salt) []any {
-		if !bytes.Equal(s, e.salt) {
+		if s.stands != e.salt.stands {
 			e.key(s)
 		}
 		return e.arguments(now)
@@ -143,7 +144,7 @@ func (l *Ledger) AdmitEntry(ctx context.Context, now time.Time, e Entry) (_ []Ad
 // the admissions. It is an attempt: after an error nothing has been written, unless
 // it is one of the connection, and AdmitEntry says what is really the matter.
 func (l *Ledger) QueueAdmit(ctx context.Context, pipe redis.Pipeliner, now time.Time, e Entry) (read func() ([]Admission, error)) {
-	cmd := l.code[e.script()].EvalSha(ctx, pipe, []string{l.keys.prefix}, append([]any{[]byte(e.salt)}, e.arguments(now)...)...)
+	cmd := l.code[e.script()].EvalSha(ctx, pipe, []string{l.keys.prefix}, append([]any{e.salt.stands}, e.arguments(now)...)...)
 	confirmed := l.guarantee.Confirm(ctx, pipe)
 	return func() ([]Admission, error) {
 		admissions, _, err := e.read(cmd)

@@ -45,7 +45,7 @@ for n, id in ipairs(ids) do
     have = string.match(body, '^%$(%x+) ') or redis.sha1hex(body) -- content_hash of lib.lua
   end
   if have then
-    if string.sub(have, 1, 1) == '#' then hash = '#' .. redis.sha1hex(salt .. id .. hash) end -- forget.lua
+    if string.sub(have, 1, 1) == '#' then hash = '#' .. redis.sha1hex(string.sub(salt, 1, 32) .. id .. hash) end -- forget.lua
     out[n + 2] = have == hash and 0 or -1
   else
     hashes[id] = hash

@@ -25,17 +25,17 @@ func (l *Ledger) Adopt(ctx context.Context, now time.Time, strangers ...Stranger
 	if err != nil || len(strangers) == 0 {
 		return 0, err
 	}
-	bodies := make([]string, len(strangers))
+	contents := make([]string, len(strangers))
 	for n := range strangers {
-		if bodies[n], err = encodeContent(&strangers[n].Invite); err != nil {
+		if contents[n], err = encodeContent(&strangers[n].Invite); err != nil {
 			return 0, err
 		}
 	}
 	cmd, err := l.runSalted(ctx, "adopt", func(key salt) []any {
-		args := []any{millis(now)}
+		args, hash := []any{millis(now)}, key.hasher()
 		for n, s := range strangers {
 			person := key.person(s.Invite.EmailAddress)
-			args = append(args, s.Invite.ID, person, addressBucket(person), bodies[n], s.InvitationID, s.State.String(), millis(s.CreatedAt))
+			args = append(args, s.Invite.ID, person, addressBucket(person), key.bodyOf(contents[n], hash(contents[n])), s.InvitationID, s.State.String(), millis(s.CreatedAt))
 		}
 		return args
 	})

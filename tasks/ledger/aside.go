@@ -7,7 +7,7 @@ import "context"
 func (l *Ledger) records(ctx context.Context, flat []string) []Record {
 	records := make([]Record, 0, len(flat)/2)
 	for i := 0; i+1 < len(flat); i += 2 {
-		if r, err := parseRecord(flat[i], flat[i+1]); err == nil {
+		if r, err := l.parse(ctx, flat[i], flat[i+1]); err == nil {
 			records = append(records, r)
 		} else {
 			// If this fails, the next one who reads it sets it aside.
@@ -30,7 +30,7 @@ func (l *Ledger) Reindex(ctx context.Context) (left int, _ error) {
 		if ignoreNil(err) != nil {
 			return left, err
 		}
-		if _, unreadable := parseRecord(id, s); err == nil && unreadable != nil {
+		if _, unreadable := l.parse(ctx, id, s); err == nil && unreadable != nil {
 			left++
 			continue
 		}

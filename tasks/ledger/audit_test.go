@@ -56,7 +56,7 @@ func (t *auditor) audit(l *Ledger) map[string]Record {
 	}
 	records := map[string]Record{}
 	for id, s := range raw {
-		r, err := parseRecord(id, s)
+		r, err := parseRecord(id, s, l.currentSalt().secret)
 		if err != nil {
 			t.Fatalf("%v: %q", err, s)
 		}

@@ -25,7 +25,7 @@ func (l *Ledger) Cancel(ctx context.Context, now time.Time, id string) (Record, 
 	if s == "" {
 		return Record{}, ErrNotFound
 	}
-	return parseRecord(id, s)
+	return l.parse(ctx, id, s)
 }
 
 // Requeueable are the states in which a person may queue an invite again.

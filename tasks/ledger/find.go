@@ -31,7 +31,7 @@ func (l *Ledger) Get(ctx context.Context, ids ...string) ([]Record, error) {
 		if !ok {
 			continue
 		}
-		r, err := parseRecord(ids[i], s)
+		r, err := l.parse(ctx, ids[i], s)
 		if err != nil && len(ids) == 1 {
 			return nil, err
 		}

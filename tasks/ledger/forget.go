@@ -87,10 +87,25 @@ func (l *Ledger) ForgetInvite(ctx context.Context, now time.Time, id string) (e 
 // forgotten returns what stands for a person who was forgotten: a keyed hash of which
 // no two people have the same.
 func (s salt) forgotten(e tasks.Email) string {
-	h := hmac.New(sha256.New, s)
+	h := hmac.New(sha256.New, []byte(s.public()))
 	h.Write([]byte("forgotten\x00" + e.Key()))
-	return base64.RawURLEncoding.EncodeToString(h.Sum(nil)[:16])
+	member := base64.RawURLEncoding.EncodeToString(h.Sum(nil)[:forgottenLen])
+	if s.secret != nil {
+		return s.reforgotten(member)
+	}
+	return member
 }
+
+// reforgotten makes what stands for a person in an encrypted ledger from what does in
+// one that is not.
+func (s salt) reforgotten(member string) string {
+	h := hmac.New(sha256.New, s.secret.Hash)
+	h.Write([]byte("forgotten\x00" + member))
+	return base64.RawURLEncoding.EncodeToString(h.Sum(nil)[:forgottenLen+4])
+}
+
+// forgottenLen is in bytes; in an encrypted ledger there are more, which tells them apart.
+const forgottenLen = 16
 
 // lateAtClerk is how long after a person was forgotten an invitation of before may still
 // have been made.

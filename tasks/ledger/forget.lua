@@ -23,5 +23,5 @@ if was == 'queued' or was == 'parked' or was == 'failed' or was == 'sending' or 
 end
 local last = watched_until(r, now)
 if last > now and redis.call('ZSCORE', K.watch, id) then return {was, r.inv, last} end
-erase(r, keep, '#' .. redis.sha1hex(salt .. id .. content_hash(string.sub(r.body, 2))))
+erase(r, keep, '#' .. redis.sha1hex(string.sub(salt, 1, 32) .. id .. content_hash(string.sub(r.body, 2))))
 return {was, r.inv, 0}

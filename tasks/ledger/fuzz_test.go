@@ -22,7 +22,7 @@ func FuzzParseRecord(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		r, err := parseRecord("inq_1", s)
+		r, err := parseRecord("inq_1", s, nil)
 		if err != nil {
 			if want := errRecord.Error() + ": inq_1"; err.Error() != want {
 				t.Fatalf("got %q, want %q", err, want)

@@ -184,6 +184,17 @@ var work = map[string]func(t *testing.T, l *Ledger, b busyLedger) error{
 	"sweep": func(t *testing.T, l *Ledger, b busyLedger) error {
 		return second(l.SweepRequest(t.Context(), start, b.wish))
 	},
+	"salt": func(t *testing.T, l *Ledger, b busyLedger) error {
+		return l.run(t.Context(), "salt", l.currentSalt().stands, rekeyingMark, "").Err()
+	},
+	"rekey": func(t *testing.T, l *Ledger, b busyLedger) error {
+		other, err := newSalt(someKeys(t, 1))
+		if err != nil {
+			return err
+		}
+		k := rekeying{Ledger: l, from: l.currentSalt(), to: other}
+		return k.encrypt(t.Context(), []string{b.queued})
+	},
 	"reindex": func(t *testing.T, l *Ledger, b busyLedger) error { return second(l.Reindex(t.Context())) },
 	"sample": func(t *testing.T, l *Ledger, b busyLedger) error {
 		return l.Sample(t.Context(), start, "v1", Waits{3: 2})

@@ -29,6 +29,7 @@ import (
 
 	"github.com/inviteq/inviteq/tasks"
 	"github.com/inviteq/inviteq/tasks/redisconn"
+	"github.com/inviteq/inviteq/tasks/seal"
 )
 
 // Config says which ledger to open and under which limits it is spent. Producers
@@ -42,6 +43,10 @@ type Config struct {
 	// Durability says when Admit, Cancel and RequestRevoke return. Defaults to
 	// redisconn.Local. If the server cannot fulfil it, Open fails.
 	Durability redisconn.Durability
+
+	// Keys encrypt what the ledger keeps about people. Without, it is not encrypted.
+	// With, ErrNotEncrypted is the error of Open for one that has been written to without.
+	Keys seal.Keys
 
 	ClaimTTL time.Duration // How long a worker may take between claim and settle. Defaults to 25 s.
 
@@ -79,6 +84,22 @@ type Ledger struct {
 // writes one only if there is none, so that a full Redis can be opened. The
 // connection stays the caller's to close.
 func Open(ctx context.Context, rdb redis.UniversalClient, cfg Config) (*Ledger, error) {
+	l, err := prepare(ctx, rdb, cfg)
+	if err != nil {
+		return nil, err
+	}
+	mine, err := newSalt(cfg.Keys)
+	if err == nil {
+		err = l.loadSalt(ctx, mine)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open ledger: %w", err)
+	}
+	return l, nil
+}
+
+// prepare is Open but for the salt.
+func prepare(ctx context.Context, rdb redis.UniversalClient, cfg Config) (*Ledger, error) {
 	if cfg.Instance == "" {
 		cfg.Instance = tasks.DefaultInstance
 	}
@@ -110,9 +131,6 @@ func Open(ctx context.Context, rdb redis.UniversalClient, cfg Config) (*Ledger, 
 	}
 	if err := l.loadScripts(); err != nil {
 		return nil, err
-	}
-	if err := l.loadSalt(ctx, newSalt()); err != nil {
-		return nil, fmt.Errorf("open ledger: %w", err)
 	}
 	return l, nil
 }

@@ -35,16 +35,40 @@ func (l *Ledger) Mentions(ctx context.Context, e tasks.Email) ([]Mention, error)
 		patterns = append(patterns, escapePattern("asynq:{"+q+"}:")+"*")
 	}
 	s := searcher{forms: formsOf(e)}
-	if cluster, ok := l.rdb.(*redis.ClusterClient); ok {
-		var one sync.Mutex // The masters are searched one after the other.
-		err := cluster.ForEachMaster(ctx, func(ctx context.Context, c *redis.Client) error {
-			one.Lock()
-			defer one.Unlock()
-			return s.searchAll(ctx, c, patterns)
-		})
-		return s.found, err
+	for _, pattern := range patterns {
+		if err := l.eachKey(ctx, pattern, s.searchAll); err != nil {
+			return s.found, err
+		}
 	}
-	return s.found, s.searchAll(ctx, l.rdb, patterns)
+	return s.found, nil
+}
+
+// eachKey goes through all keys that a pattern names, some at a time, wherever they lie.
+func (l *Ledger) eachKey(ctx context.Context, pattern string, do func(context.Context, redis.UniversalClient, []string) error) error {
+	scan := func(ctx context.Context, rdb redis.UniversalClient) error {
+		for cursor := uint64(0); ; {
+			keys, next, err := rdb.Scan(ctx, cursor, pattern, searchAtOnce).Result()
+			if err == nil && len(keys) > 0 {
+				err = do(ctx, rdb, keys)
+			}
+			if err != nil {
+				return err
+			}
+			if cursor = next; cursor == 0 {
+				return nil
+			}
+		}
+	}
+	cluster, ok := l.rdb.(*redis.ClusterClient)
+	if !ok {
+		return scan(ctx, l.rdb)
+	}
+	var one sync.Mutex // The masters are searched one after the other.
+	return cluster.ForEachMaster(ctx, func(ctx context.Context, c *redis.Client) error {
+		one.Lock()
+		defer one.Unlock()
+		return scan(ctx, c)
+	})
 }
 
 // escapePattern makes Redis take a text as it is.
@@ -112,31 +136,18 @@ func Mentioned(e tasks.Email, text string) bool {
 
 const searchAtOnce = 1000
 
-func (s *searcher) searchAll(ctx context.Context, rdb redis.UniversalClient, patterns []string) error {
-	for _, pattern := range patterns {
-		for cursor := uint64(0); ; {
-			keys, next, err := rdb.Scan(ctx, cursor, pattern, searchAtOnce).Result()
-			if err != nil {
-				return err
-			}
-			pipe := rdb.Pipeline()
-			types := make([]*redis.StatusCmd, len(keys))
-			for n, key := range keys {
-				types[n] = pipe.Type(ctx, key)
-			}
-			if len(keys) > 0 {
-				if err := execute(ctx, pipe); err != nil {
-					return err
-				}
-			}
-			for n, key := range keys {
-				if err := s.search(ctx, rdb, key, types[n].Val()); err != nil {
-					return err
-				}
-			}
-			if cursor = next; cursor == 0 {
-				break
-			}
+func (s *searcher) searchAll(ctx context.Context, rdb redis.UniversalClient, keys []string) error {
+	pipe := rdb.Pipeline()
+	types := make([]*redis.StatusCmd, len(keys))
+	for n, key := range keys {
+		types[n] = pipe.Type(ctx, key)
+	}
+	if err := execute(ctx, pipe); err != nil {
+		return err
+	}
+	for n, key := range keys {
+		if err := s.search(ctx, rdb, key, types[n].Val()); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -227,7 +238,7 @@ func (l *Ledger) ForgetMention(ctx context.Context, m Mention, e tasks.Email) er
 		if err != nil {
 			return ignoreNil(err)
 		}
-		if r, err := parseRecord(m.Field, value); err == nil && r.Invite.EmailAddress.Key() != e.Key() {
+		if r, err := l.parse(ctx, m.Field, value); err == nil && r.Invite.EmailAddress.Key() != e.Key() {
 			return nil
 		}
 		_, err = l.ForgetInvite(ctx, Now, m.Field)

@@ -21,7 +21,7 @@ local stands = redis.call('HGET', K.meta, 'salt')
 if stands and stands ~= salt then return redis.error_reply('SALT is another one') end
 local old = made ~= '1' and redis.call('GET', K.tomb .. id)
 if old then
-  if string.sub(old, 1, 1) == '#' then hash = '#' .. redis.sha1hex(salt .. id .. hash) end -- forget.lua
+  if string.sub(old, 1, 1) == '#' then hash = '#' .. redis.sha1hex(string.sub(salt, 1, 32) .. id .. hash) end -- forget.lua
   return {-1, 0, old == hash and 0 or -1}
 end
 

@@ -1,16 +1,21 @@
 package ledger
 
 import (
-	"crypto/sha1" //nolint:gosec // see contentHash
+	"context"
+	"crypto/hmac"
+	"crypto/sha1" //nolint:gosec // see plainHash
+	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/inviteq/inviteq/tasks"
+	"github.com/inviteq/inviteq/tasks/seal"
 )
 
 // Record is an invite and what became of it.
@@ -66,7 +71,19 @@ const (
 
 var errRecord = errors.New("a record in the ledger cannot be read")
 
-func parseRecord(id, s string) (Record, error) {
+// parse reads a record. If it was written with another secret than the process remembers,
+// the salt is looked at again.
+func (l *Ledger) parse(ctx context.Context, id, s string) (Record, error) {
+	known := l.currentSalt()
+	r, err := parseRecord(id, s, known.secret)
+	if errors.Is(err, seal.ErrSealed) && l.loadSalt(ctx, known) == nil && l.currentSalt().stands != known.stands {
+		return parseRecord(id, s, l.currentSalt().secret)
+	}
+	return r, err
+}
+
+// parseRecord reads a record with the secret of its ledger; nil: it is not encrypted.
+func parseRecord(id, s string, secret *seal.Secret) (Record, error) {
 	head, body, ok := strings.Cut(s, "\n")
 	var f [fieldCount]string
 	n := 0
@@ -83,6 +100,10 @@ func parseRecord(id, s string) (Record, error) {
 	state, ok := tasks.StateOf(f[fState][0])
 	if !ok {
 		return Record{}, fmt.Errorf("%w: %s", errRecord, id)
+	}
+	body, err := unsealed(body, secret)
+	if err != nil {
+		return Record{}, fmt.Errorf("%w: %s: %w", errRecord, id, err)
 	}
 	invite, err := decodeContent(body)
 	if err != nil {
@@ -171,11 +192,71 @@ func encodeContent(i *tasks.Invite) (string, error) {
 	return marshal(c)
 }
 
-// contentHash stands for the content in comparisons and tombstones, as content_hash
-// in lib.lua does.
-func contentHash(body string) string {
+// hasher returns what stands for a content in comparisons and tombstones, as content_hash
+// in lib.lua does, for many contents. Where the ledger is encrypted it is keyed, and of
+// another length. The function is one goroutine's.
+func (s salt) hasher() func(body string) string {
+	if s.secret == nil {
+		return plainHash
+	}
+	keyed := s.rehasher()
+	return func(body string) string { return keyed(plainHash(body)) }
+}
+
+func plainHash(body string) string {
 	sum := sha1.Sum([]byte(body)) //nolint:gosec // no secret, and what Redis' scripts have
 	return hex.EncodeToString(sum[:])
+}
+
+// rehasher makes the hash of an encrypted ledger from that of one that is not: a
+// tombstone has no more than that.
+func (s salt) rehasher() func(hash string) string {
+	h := hmac.New(sha256.New, s.secret.Hash)
+	return func(hash string) string {
+		h.Reset()
+		h.Write([]byte("content\x00" + hash))
+		return hex.EncodeToString(h.Sum(nil)[:keyedHashLen])
+	}
+}
+
+// keyedHashLen is in bytes.
+const keyedHashLen = 16
+
+// bodyOf is the content as it stands in a record: as it is, or
+//
+//	$hash sealed
+//
+// with its hash before it, since no script can make it.
+func (s salt) bodyOf(content, hash string) string {
+	if s.secret == nil {
+		return content
+	}
+	return "$" + hash + " " + s.secret.Seal(content)
+}
+
+// sealedBody finds what bodyOf puts before a sealed content. An address that begins so
+// has no space in it.
+var sealedBody = regexp.MustCompile(`^\$[0-9a-f]+ `)
+
+func unsealed(body string, secret *seal.Secret) (string, error) {
+	if body == "" || body[0] != '$' {
+		return body, nil
+	}
+	head := sealedBody.FindString(body)
+	if head == "" {
+		return body, nil
+	}
+	if secret == nil {
+		return "", ErrNoKey
+	}
+	return secret.Open(body[len(head):])
+}
+
+// sealed reports whether a record is encrypted with this secret.
+func (s salt) sealed(record string) bool {
+	_, body, _ := strings.Cut(record, "\n")
+	text, err := unsealed(body, s.secret)
+	return err == nil && text != body
 }
 
 // SameContent reports whether two requests are the same, capitals of the address

@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -76,7 +77,11 @@ func (l *Ledger) RequestRevoke(ctx context.Context, now time.Time, target string
 // RequestRevokeAs is RequestRevoke under a given id. While a request stands, the same
 // again changes nothing, its place in the order of admission included.
 func (l *Ledger) RequestRevokeAs(ctx context.Context, now time.Time, id, target string) (RevokeRequest, error) {
-	reply, err := l.accept(ctx, "wish", millis(now), id, target).StringSlice()
+	cmd, err := l.runSalted(ctx, "wish", func(s salt) []any { return []any{millis(now), id, s.targetOf(target)} })
+	if err != nil {
+		return RevokeRequest{}, err
+	}
+	reply, err := cmd.StringSlice()
 	if err != nil || len(reply) != 2 {
 		return RevokeRequest{}, err
 	}
@@ -92,15 +97,41 @@ func (l *Ledger) RevokeRequest(ctx context.Context, id string) (RevokeRequest, e
 	if err != nil {
 		return RevokeRequest{}, err
 	}
-	return parseRevokeRequest(id, s)
+	return l.parseRevokeRequest(id, s)
 }
 
-func parseRevokeRequest(id, s string) (RevokeRequest, error) {
+// targetOf is a target as it stands in a request: an address is sealed, where the ledger
+// is encrypted.
+func (s salt) targetOf(target string) string {
+	if s.secret == nil || !strings.Contains(target, "@") {
+		return target
+	}
+	return sealedTarget + base64.RawStdEncoding.EncodeToString([]byte(s.secret.Seal(target)))
+}
+
+const sealedTarget = "$"
+
+func (s salt) target(stands string) string {
+	text, sealed := strings.CutPrefix(stands, sealedTarget)
+	if s.secret == nil || !sealed || strings.Contains(text, "@") {
+		return stands
+	}
+	b, err := base64.RawStdEncoding.DecodeString(text)
+	if err != nil {
+		return stands
+	}
+	if target, err := s.secret.Open(string(b)); err == nil {
+		return target
+	}
+	return stands
+}
+
+func (l *Ledger) parseRevokeRequest(id, s string) (RevokeRequest, error) {
 	var j revokeRequestJSON
 	if json.Unmarshal([]byte(s), &j) != nil { // Its own error may quote the target.
 		return RevokeRequest{}, fmt.Errorf("%w: %s", errRecord, id)
 	}
-	r := RevokeRequest{ID: id, Target: j.Target, CreatedAt: time.UnixMilli(j.Created), Position: j.Position}
+	r := RevokeRequest{ID: id, Target: l.currentSalt().target(j.Target), CreatedAt: time.UnixMilli(j.Created), Position: j.Position}
 	if j.List != "" {
 		r.Many = &j.Many
 	}
@@ -132,7 +163,8 @@ func (l *Ledger) RequestMany(ctx context.Context, now time.Time, importID string
 	for n, s := range states {
 		names[n] = s.String()
 	}
-	if _, err := l.accept(ctx, "wish", millis(now), id, "", list, strings.Join(names, ","), again, importID).StringSlice(); err != nil {
+	wish := []any{millis(now), id, "", list, strings.Join(names, ","), again, importID}
+	if _, err := l.runSalted(ctx, "wish", func(salt) []any { return wish }); err != nil {
 		return RevokeRequest{}, err
 	}
 	if importID == "" {
@@ -165,7 +197,7 @@ func (l *Ledger) SweepRequest(ctx context.Context, now time.Time, id string) (Re
 	if s == "" {
 		return RevokeRequest{}, ErrNotFound
 	}
-	return parseRevokeRequest(id, s)
+	return l.parseRevokeRequest(id, s)
 }
 
 // SweepAtOnce is how many invites SweepRequest takes.
@@ -188,7 +220,7 @@ func (l *Ledger) RevokeRequestsFor(ctx context.Context, e tasks.Email) ([]Revoke
 	}
 	var found []RevokeRequest
 	for id, s := range all {
-		if r, err := parseRevokeRequest(id, s); err == nil && tasks.EmailKey(r.Target) == e.Key() {
+		if r, err := l.parseRevokeRequest(id, s); err == nil && tasks.EmailKey(r.Target) == e.Key() {
 			found = append(found, r)
 		}
 	}

@@ -1,9 +1,9 @@
 package ledger
 
 import (
-	"bytes"
 	"context"
 	"crypto/hmac"
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
@@ -16,10 +16,16 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/inviteq/inviteq/tasks"
+	"github.com/inviteq/inviteq/tasks/seal"
 )
 
-// salt is the secret with which the keys of addresses are made. It stands in
-// Redis beside the records that hold such keys: whoever has the one has the other.
+// salt is with what the keys of addresses are made, and how records are read. It stands
+// in Redis, in one of two forms:
+//
+//	salt                                  the ledger is not encrypted: the salt is the secret with
+//	                                      which keys of addresses are made; it stands beside the
+//	                                      records, and whoever has the one has the other
+//	salt, "sealed", the wrapped secret    the ledger is encrypted: see package seal
 //
 // A process remembers it, and Redis may be emptied while the process lives. So
 // every script that writes keys of addresses is given the salt that they were made
@@ -27,7 +33,71 @@ import (
 // changes nothing, and the process makes the keys again. What is looked up by such
 // a key is read together with the salt. The same person therefore has the same key
 // in all records of a ledger, whoever has written them.
-type salt []byte
+type salt struct {
+	stands string       // as it stands in Redis
+	secret *seal.Secret // nil: the ledger is not encrypted
+}
+
+const (
+	saltLen    = 32
+	sealedMark = "sealed"
+	// rekeyingMark stands in place of the salt while Rekey makes it anew.
+	rekeyingMark = "rekeying"
+)
+
+// newSalt makes the salt of a new ledger, which is encrypted if there are keys.
+func newSalt(keys seal.Keys) (salt, error) {
+	b := make([]byte, saltLen)
+	_, _ = rand.Read(b) // It never fails.
+	if len(keys) == 0 {
+		return salt{stands: string(b)}, nil
+	}
+	secret, err := seal.NewSecret(nil)
+	return sealedSalt(string(b), secret, keys), err
+}
+
+func sealedSalt(public string, secret *seal.Secret, keys seal.Keys) salt {
+	return salt{public + sealedMark + keys.Wrap(secret, public), secret}
+}
+
+// Errors of a ledger whose encryption is not what a process is configured for.
+var (
+	// ErrNoKey says that the ledger is encrypted, and that the key is missing.
+	ErrNoKey = errors.New("the ledger is encrypted: set INVITEQ_ENCRYPTION_KEY or INVITEQ_ENCRYPTION_KEY_FILE to its key")
+	// ErrNotEncrypted says that there is a key and invites that were written without one.
+	ErrNotEncrypted = errors.New("the ledger is not encrypted, although there is an encryption key: stop the workers and run inviteq rekey, or unset the key")
+	// ErrRekeying says that the ledger is being encrypted anew.
+	ErrRekeying = errors.New("the ledger is being encrypted (inviteq rekey): try again when that has ended; if it was interrupted, run inviteq rekey again")
+)
+
+// readSalt understands what stands in Redis.
+func readSalt(stands string, keys seal.Keys) (salt, error) {
+	if strings.HasPrefix(stands, rekeyingMark) {
+		return salt{}, ErrRekeying
+	}
+	s := salt{stands: stands}
+	wrapped, sealed := s.wrapped()
+	switch {
+	case !sealed && len(keys) > 0:
+		return s, ErrNotEncrypted
+	case !sealed:
+		return s, nil
+	}
+	var err error
+	if s.secret, err = keys.Unwrap(wrapped, s.public()); err != nil {
+		return s, fmt.Errorf("%w (%w)", ErrNoKey, err)
+	}
+	return s, nil
+}
+
+// public is the part that is no secret where the ledger is encrypted, and that stays
+// the same.
+func (s salt) public() string { return s.stands[:min(len(s.stands), saltLen)] }
+
+// wrapped is the wrapped secret of an encrypted ledger.
+func (s salt) wrapped() (string, bool) {
+	return strings.CutPrefix(s.stands[len(s.public()):], sealedMark)
+}
 
 // addressKeyLen is in bytes: 48 bits, so that two people of a million hardly ever
 // share a key. Where it would matter the addresses themselves are compared.
@@ -39,7 +109,11 @@ func (s salt) person(e tasks.Email) string { return s.keyer()(e) }
 // keyer returns person for many addresses: what belongs to the salt is worked out
 // once. The function is one goroutine's.
 func (s salt) keyer() func(tasks.Email) string {
-	h := hmac.New(sha256.New, s)
+	key := []byte(s.stands)
+	if s.secret != nil {
+		key = s.secret.Index
+	}
+	h := hmac.New(sha256.New, key)
 	var sum [sha256.Size]byte
 	used := false
 	return func(e tasks.Email) string {
@@ -82,22 +156,47 @@ func (l *Ledger) loadSalt(ctx context.Context, mine salt) error {
 		return err
 	}
 	l.clock.note(sent, time.Now(), theirs.Val())
-	b, err := got.Bytes()
+	stands, err := got.Result()
 	if errors.Is(err, redis.Nil) {
-		if err := l.rdb.HSetNX(ctx, meta, "salt", []byte(mine)).Err(); err != nil {
+		if err := l.rdb.HSetNX(ctx, meta, "salt", mine.stands).Err(); err != nil {
 			return err
 		}
-		b, err = l.rdb.HGet(ctx, meta, "salt").Bytes()
+		stands, err = l.rdb.HGet(ctx, meta, "salt").Result()
+	}
+	if err != nil {
+		return err
+	}
+	return l.takeSalt(ctx, stands)
+}
+
+// takeSalt remembers the salt that stands in Redis. One without encryption gives way
+// where nothing has been admitted yet: whoever was first may have had no key.
+func (l *Ledger) takeSalt(ctx context.Context, stands string) error {
+	s, err := readSalt(stands, l.cfg.Keys)
+	if errors.Is(err, ErrNotEncrypted) {
+		var sealed salt
+		if sealed, err = newSalt(l.cfg.Keys); err != nil {
+			return err
+		}
+		var done bool
+		if done, err = l.run(ctx, "salt", stands, sealed.stands, "1").Bool(); err == nil && !done {
+			err = ErrNotEncrypted
+		}
+		s = sealed
 	}
 	if err == nil {
-		l.salt.Store(new(salt(b)))
+		l.salt.Store(&s)
 	}
 	return err
 }
 
-func newSalt() salt {
-	sum := sha256.Sum256([]byte(tasks.NewID("salt") + tasks.NewID("salt")))
-	return sum[:]
+// Encrypted returns the id of the key that the ledger is encrypted with; "" if it is not.
+func (l *Ledger) Encrypted() string {
+	wrapped, sealed := l.currentSalt().wrapped()
+	if !sealed {
+		return ""
+	}
+	return seal.WrappedBy(wrapped)
 }
 
 // Restore puts back what a ledger that was emptied needs beside its records: the
@@ -133,7 +232,7 @@ var errSalt = errors.New("the ledger keeps being emptied while it is written to"
 func (l *Ledger) runSalted(ctx context.Context, script string, args func(salt) []any) (*redis.Cmd, error) {
 	for range saltChanges {
 		s := l.currentSalt()
-		cmd := l.accept(ctx, script, append([]any{[]byte(s)}, args(s)...)...)
+		cmd := l.accept(ctx, script, append([]any{s.stands}, args(s)...)...)
 		if err := cmd.Err(); err == nil || !strings.HasPrefix(err.Error(), saltRefusal) {
 			return cmd, err
 		}
@@ -160,20 +259,22 @@ func (l *Ledger) idsOf(ctx context.Context, people ...tasks.Email) ([][]string, 
 		if err := execute(ctx, pipe); err != nil {
 			return nil, err
 		}
-		stands, err := now.Bytes()
+		stands, err := now.Result()
 		if errors.Is(err, redis.Nil) {
 			return ids, nil // Whatever writes a record writes a salt.
 		}
 		if err != nil {
 			return nil, fmt.Errorf("read the salt: %w", err)
 		}
-		if bytes.Equal(stands, s) {
+		if stands == s.stands {
 			for n := range people {
 				ids[n] = append(older[n].Val(), strings.Fields(found[n].Val())...)
 			}
 			return ids, nil
 		}
-		l.salt.Store(new(salt(stands)))
+		if err := l.takeSalt(ctx, stands); err != nil {
+			return nil, err
+		}
 	}
 	return nil, errSalt
 }

@@ -1,7 +1,6 @@
 package ledger
 
 import (
-	"bytes"
 	"fmt"
 	"sync"
 	"testing"
@@ -182,7 +181,7 @@ func TestRestore(t *testing.T) {
 		t.Fatal(err)
 	}
 	restored, err := rdb.HGetAll(t.Context(), l.keys.of("meta")).Result()
-	if err != nil || restored["worker"] != published["worker"] || restored["salt"] != published["salt"] || !bytes.Equal(before, l.currentSalt()) {
+	if err != nil || restored["worker"] != published["worker"] || restored["salt"] != published["salt"] || before != l.currentSalt() {
 		t.Errorf("restored %d fields of %d, %v", len(restored), len(published), err)
 	}
 	// What another worker has published meanwhile stays.

@@ -20,7 +20,7 @@ var parts = map[string][]string{
 	"turn": {"lib", policyPart}, "settle": {"lib", policyPart, "libgate", "libtoken"}, "gate": {"lib", policyPart, "libgate"},
 	"topup": {"lib"}, "cancel": {"lib", "libcancel"}, "sweep": {"lib", "libcancel"}, "requeue": {"lib"}, "due": {"lib"}, "observe": {"lib"}, "spend": {"lib"}, "adopt": {"lib"}, "trim": {"lib", "libforget"}, "forget": {"lib", "libcancel", "libforget"},
 	"beat": {"lib"}, "recover": {"lib", policyPart}, "unwatch": {"lib"}, "wish": {"lib"}, "stop": {"lib"}, "reindex": {"lib"},
-	"note": nil, "sample": {"lib"},
+	"note": nil, "sample": {"lib"}, "salt": nil, "rekey": {"lib", "libforget"},
 }
 
 const policyPart = "policy"
