@@ -13,6 +13,7 @@ import (
 	"github.com/inviteq/inviteq/tasks"
 	"github.com/inviteq/inviteq/tasks/ledger"
 	"github.com/inviteq/inviteq/tasks/redisconn"
+	"github.com/inviteq/inviteq/tasks/seal"
 )
 
 // DefaultRedisURL is where Redis is looked for unless Config says otherwise.
@@ -43,6 +44,11 @@ type Config struct {
 	// Instance names the Clerk instance (one secret key) whose worker shall
 	// send. Defaults to "default".
 	Instance string
+
+	// EncryptionKeys encrypt what the ledger keeps about people, as those of the worker
+	// do: seal.ParseKeys reads INVITEQ_ENCRYPTION_KEY. While the ledger is encrypted with
+	// another key, or is not, every call returns ErrNoKey or ErrNotEncrypted.
+	EncryptionKeys seal.Keys
 }
 
 // Client enqueues invites for one instance. It is safe for concurrent use; make
@@ -55,6 +61,7 @@ type Client struct {
 	instance string
 	queues   tasks.Queues
 	durable  redisconn.Durability
+	keys     seal.Keys
 	opened   atomic.Pointer[ledger.Ledger]
 }
 
@@ -84,7 +91,7 @@ func New(cfg Config) (*Client, error) {
 	if err := errors.Join(errs...); err != nil {
 		return nil, fmt.Errorf("enqueue: %w", err)
 	}
-	c := &Client{rdb: rdb, owned: owned, instance: cfg.Instance, queues: tasks.QueuesOf(cfg.Instance), durable: cfg.Durability}
+	c := &Client{rdb: rdb, owned: owned, instance: cfg.Instance, queues: tasks.QueuesOf(cfg.Instance), durable: cfg.Durability, keys: cfg.EncryptionKeys}
 	c.asynq, c.inOne = asynqClient(rdb)
 	return c, nil
 }
@@ -105,7 +112,7 @@ func (c *Client) open(ctx context.Context) (*ledger.Ledger, error) {
 	}
 	// The limits are those for estimates until a worker has told its own.
 	l, err := ledger.Open(ctx, c.rdb, ledger.Config{
-		Instance: c.instance, Durability: c.durable, Limits: ledger.ClerkLimits, Reserve: ledger.AutoReserve, ForecastFor: time.Second,
+		Instance: c.instance, Durability: c.durable, EncryptionKeys: c.keys, Limits: ledger.ClerkLimits, Reserve: ledger.AutoReserve, ForecastFor: time.Second,
 	})
 	if err != nil {
 		return nil, err

@@ -98,6 +98,14 @@ func (p *pulse) run(ctx context.Context) {
 	}
 }
 
+// leave tells the others that this worker has gone. If Redis does not hear it, they
+// notice later.
+func (p *pulse) leave(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 400*time.Millisecond) // what asynq leaves of the time to shut down
+	defer cancel()
+	_ = p.ledger.Leave(ctx, p.name)
+}
+
 // beat makes one beat, and recovers if that is called for.
 func (p *pulse) beat(ctx context.Context) error {
 	server, err := p.server(ctx)

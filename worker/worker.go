@@ -183,6 +183,7 @@ func (w *Worker) Run(ctx context.Context) (err error) {
 	w.health.draining()
 	stop()
 	parts.Wait()
+	w.pulse.leave(ctx)
 	return nil
 }
 

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"bytes"
+	"encoding/base64"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -79,6 +81,11 @@ func TestLeastPrivilege(t *testing.T) {
 	eraser.run("audit", "log")
 	running.end(syscall.SIGTERM)
 	wants(t, running.log.String(), "worker has left")
+	key := "INVITEQ_ENCRYPTION_KEY=" + base64.StdEncoding.EncodeToString(bytes.Repeat([]byte("0123456789abcdef"), 2))
+	eraser.env, producer.env = append(eraser.env, key), append(producer.env, key)
+	wants(t, eraser.run("rekey"), "encrypted in")
+	producer.run("invite", "kay@example.com")
+	producer.run("status", "kay@example.com")
 
 	denials, err := admin.Do(t.Context(), "acl", "log").Slice()
 	must(t, err)

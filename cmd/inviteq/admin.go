@@ -72,7 +72,7 @@ func (a adminPages) serve(l net.Listener, w *worker.Worker, cfg *worker.Config) 
 		}
 	}
 	a.access.Store = access.NewStore(w.Ledger().Redis(), ledger.KeyPrefix(w.Ledger().Instance()))
-	client, err := enqueue.New(enqueue.Config{Redis: w.Ledger().Redis(), Instance: w.Ledger().Instance()})
+	client, err := enqueue.New(enqueue.Config{Redis: w.Ledger().Redis(), Instance: w.Ledger().Instance(), EncryptionKeys: w.Ledger().Config().EncryptionKeys})
 	if err != nil {
 		return nil, err
 	}

@@ -178,7 +178,7 @@ func (p *program) startAPI(ctx context.Context, addr string, cfg apiSettings, op
 		return nil, fmt.Errorf("cannot listen on %s (%v): choose another --api-addr", addr, innermost(err))
 	}
 	conn, err := open(ctx, opts, ledger.Config{
-		Instance: instance, Limits: ledger.ClerkLimits, Reserve: ledger.AutoReserve, ForecastFor: time.Second,
+		Instance: instance, Limits: ledger.ClerkLimits, Reserve: ledger.AutoReserve, ForecastFor: time.Second, EncryptionKeys: p.keys,
 	})
 	if err != nil {
 		_ = l.Close() // nobody has connected

@@ -25,7 +25,7 @@ type connection struct {
 // configuration come back together, before anything is connected.
 func (p *program) connect(ctx context.Context, instance string) (*connection, error) {
 	opts := p.redisOptions()
-	cfg := ledger.Config{Instance: p.instance(instance), Limits: ledger.ClerkLimits, Reserve: ledger.AutoReserve, Durability: p.durability}
+	cfg := ledger.Config{Instance: p.instance(instance), Limits: ledger.ClerkLimits, Reserve: ledger.AutoReserve, Durability: p.durability, EncryptionKeys: p.keys}
 	if err := p.complaints.usage(); err != nil {
 		return nil, err
 	}
@@ -42,7 +42,7 @@ func open(ctx context.Context, opts *redis.UniversalOptions, cfg ledger.Config) 
 		_ = rdb.Close() // nothing was written
 		return nil, err
 	}
-	client, err := enqueue.New(enqueue.Config{Redis: rdb, Instance: cfg.Instance, Durability: cfg.Durability})
+	client, err := enqueue.New(enqueue.Config{Redis: rdb, Instance: cfg.Instance, Durability: cfg.Durability, EncryptionKeys: cfg.EncryptionKeys})
 	if err != nil {
 		_ = rdb.Close() // nothing was written
 		return nil, err

@@ -12,6 +12,7 @@ import (
 
 	"github.com/inviteq/inviteq/tasks"
 	"github.com/inviteq/inviteq/tasks/redisconn"
+	"github.com/inviteq/inviteq/tasks/seal"
 )
 
 // grammar is the command line. Every subcommand has a file of its own.
@@ -45,6 +46,7 @@ type grammar struct {
 	Release releaseCommand `cmd:"" group:"act" help:"Queue parked invites again, once you have fixed the cause."`
 	Forget  forgetCommand  `cmd:"" group:"act" help:"Remove a person from Redis, and from Clerk if told so, and prove it."`
 	Export  exportCommand  `cmd:"" group:"ask" help:"Print everything that is kept about a person."`
+	Rekey   rekeyCommand   `cmd:"" group:"act" help:"Encrypt the ledger, or replace the key that it is encrypted with."`
 	Renew   renewCommand   `cmd:"" group:"act" help:"Invite people anew whose invitation has expired, or is to be replaced."`
 	Pause   pauseCommand   `cmd:"" group:"act" help:"Send nothing until resume."`
 	Resume  resumeCommand  `cmd:"" group:"act" help:"Undo pause."`
@@ -80,6 +82,7 @@ type program struct {
 	complaints complaints
 	redisFiles redisconn.Files
 	durability redisconn.Durability
+	keys       seal.Keys
 	redisAddr  string // Where Redis is, for error texts; without the password.
 }
 
@@ -199,9 +202,21 @@ func (p *program) instance(name string) string {
 	return name
 }
 
-// redisOptions understands REDIS_URL and the files that belong to it, and adds to
-// the complaints.
+// readKeys reads the keys that the ledger is encrypted with, and adds to the complaints.
+func (p *program) readKeys() {
+	text, err := p.env.secret("INVITEQ_ENCRYPTION_KEY")
+	if err == nil {
+		if p.keys, err = seal.ParseKeys(text); err != nil {
+			err = fmt.Errorf("INVITEQ_ENCRYPTION_KEY: %w", err)
+		}
+	}
+	p.complaints.add(err)
+}
+
+// redisOptions understands REDIS_URL and the files that belong to it, reads the
+// encryption keys, and adds to the complaints.
 func (p *program) redisOptions() *redis.UniversalOptions {
+	p.readKeys()
 	raw, err := p.env.secret("REDIS_URL")
 	p.complaints.add(err)
 	opts, err := redisconn.Parse(raw, p.redisFiles)

@@ -67,8 +67,9 @@ func (c *sendCommand) Run(ctx context.Context, p *program) error {
 	options := c.options(p)
 	limits, bulk := c.limits(&p.complaints)
 	timeout := setting(&p.complaints, "request-timeout", c.RequestTimeout, span)
+	p.readKeys()
 	r.worker = worker.Config{
-		Ledger: ledger.Config{Limits: limits, Bulk: bulk}, Clerk: p.clerkClient(c.ClerkAPIURL, timeout),
+		Ledger: ledger.Config{Limits: limits, Bulk: bulk, EncryptionKeys: p.keys}, Clerk: p.clerkClient(c.ClerkAPIURL, timeout),
 		RequestTimeout: timeout, ShutdownTimeout: max(35*time.Second, timeout+25*time.Second), // longer than a claim
 		Redis: new(redis.UniversalOptions), Mark: c.Mark, // as far as is known yet
 	}

@@ -15,7 +15,7 @@ import (
 // secrets are the variables that hold secrets, and the command that alone reads them.
 // NAME_FILE names a file in place of each.
 var secrets = []struct{ name, of string }{
-	{"REDIS_URL", ""}, {"CLERK_SECRET_KEY", ""},
+	{"REDIS_URL", ""}, {"CLERK_SECRET_KEY", ""}, {"INVITEQ_ENCRYPTION_KEY", ""},
 	{"INVITEQ_ADMIN_TOKEN", "worker"}, {"INVITEQ_WEBHOOK_SECRET", "worker"}, {"INVITEQ_DATABASE_URL", "outbox"},
 }
 

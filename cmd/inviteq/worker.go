@@ -133,14 +133,15 @@ func (c *workerCommand) Run(ctx context.Context, p *program) error {
 func (c *workerCommand) config(p *program, pages adminPages) worker.Config {
 	all := &p.complaints
 	limits, bulk := c.limits(all)
+	opts := p.redisOptions() // It reads the encryption keys, too.
 	cfg := worker.Config{
-		Redis: p.redisOptions(),
+		Redis: opts,
 		Ledger: ledger.Config{
 			Instance: p.instance(c.Instance),
 			Limits:   limits, Bulk: bulk,
 			Reserve: setting(all, "reserve", c.Reserve, parseReserve),
 
-			ForecastFor: time.Second,
+			ForecastFor: time.Second, EncryptionKeys: p.keys,
 		},
 		RequestTimeout:  setting(all, "request-timeout", c.RequestTimeout, span),
 		ShutdownTimeout: setting(all, "shutdown-timeout", c.ShutdownTimeout, span),

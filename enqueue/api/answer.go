@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/inviteq/inviteq/tasks/ledger"
 	"github.com/inviteq/inviteq/tasks/redisconn"
 )
 
@@ -89,6 +90,12 @@ func unavailable(err error) *answer {
 	// Where Redis is, is for the audit log.
 	if t, ok := errors.AsType[*redisconn.Trouble](redisconn.Explain("", err)); ok && t.Kind != redisconn.Unreachable {
 		long = t.Advice() + "."
+	}
+	switch {
+	case errors.Is(err, ledger.ErrRekeying):
+		long = "The ledger is being encrypted, which ends by itself. Please try again in a minute."
+	case errors.Is(err, ledger.ErrNoKey), errors.Is(err, ledger.ErrNotEncrypted):
+		long = "The encryption key of this API is not that of the ledger. Its operator can mend that: see the log."
 	}
 	a := refuse(http.StatusServiceUnavailable, codeUnavailable, "Service unavailable", long)
 	a.err = err

@@ -93,6 +93,7 @@ func (x *exchange) bind(ctx context.Context, k idempotencyKey, request string) *
 	if k.isZero() {
 		return nil
 	}
+	request = x.cfg.Ledger.Keyed(request) // Nobody who reads Redis can try out whom it was about.
 	bound, err := x.store.bind(ctx, k.name(), request, keyLife)
 	if err != nil {
 		return unavailable(err)

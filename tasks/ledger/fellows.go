@@ -52,6 +52,11 @@ func (l *Ledger) Announce(ctx context.Context, now time.Time, f Fellow) ([]Fello
 	return all, err
 }
 
+// Leave takes a worker off the list.
+func (l *Ledger) Leave(ctx context.Context, name string) error {
+	return l.rdb.HDel(ctx, l.keys.of("workers"), name).Err()
+}
+
 // Fellows returns the workers that are there, by name.
 func (l *Ledger) Fellows(ctx context.Context, now time.Time) ([]Fellow, error) {
 	all, _, err := l.fellows(ctx, l.at(now))

@@ -44,9 +44,9 @@ type Config struct {
 	// redisconn.Local. If the server cannot fulfil it, Open fails.
 	Durability redisconn.Durability
 
-	// Keys encrypt what the ledger keeps about people. Without, it is not encrypted.
+	// EncryptionKeys encrypt what the ledger keeps about people. Without, it is not encrypted.
 	// With, ErrNotEncrypted is the error of Open for one that has been written to without.
-	Keys seal.Keys
+	EncryptionKeys seal.Keys
 
 	ClaimTTL time.Duration // How long a worker may take between claim and settle. Defaults to 25 s.
 
@@ -88,7 +88,7 @@ func Open(ctx context.Context, rdb redis.UniversalClient, cfg Config) (*Ledger, 
 	if err != nil {
 		return nil, err
 	}
-	mine, err := newSalt(cfg.Keys)
+	mine, err := newSalt(cfg.EncryptionKeys)
 	if err == nil {
 		err = l.loadSalt(ctx, mine)
 	}

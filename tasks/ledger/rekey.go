@@ -27,7 +27,7 @@ type Rekeyed struct {
 // ErrWorkersRun says that Rekey has to wait until no worker runs.
 var ErrWorkersRun = errors.New("workers are running; stop them first (a worker that was killed counts for 45 s)")
 
-// Rekey encrypts the ledger with the first of cfg.Keys. All keys with which it may be
+// Rekey encrypts the ledger with the first of cfg.EncryptionKeys. All keys with which it may be
 // encrypted now must be among them.
 //
 // A ledger that is encrypted already gets the new key at once, while everything runs:
@@ -41,7 +41,7 @@ var ErrWorkersRun = errors.New("workers are running; stop them first (a worker t
 // Progress is called now and then with how many records have been looked at, and with
 // how many there are.
 func Rekey(ctx context.Context, rdb redis.UniversalClient, cfg Config, anew bool, progress func(done, total int)) (Rekeyed, error) {
-	if len(cfg.Keys) == 0 {
+	if len(cfg.EncryptionKeys) == 0 {
 		return Rekeyed{}, errors.New("there is no encryption key to encrypt with")
 	}
 	l, err := prepare(ctx, rdb, cfg)
@@ -60,29 +60,29 @@ func Rekey(ctx context.Context, rdb redis.UniversalClient, cfg Config, anew bool
 	if !interrupted {
 		from = stands
 	}
-	if k.from, err = readSalt(from, l.cfg.Keys); err != nil && !errors.Is(err, ErrNotEncrypted) {
+	if k.from, err = readSalt(from, l.cfg.EncryptionKeys); err != nil && !errors.Is(err, ErrNotEncrypted) {
 		return Rekeyed{}, err
 	}
 	switch {
 	case stands == "":
-		k.to, err = newSalt(l.cfg.Keys)
+		k.to, err = newSalt(l.cfg.EncryptionKeys)
 		l.salt.Store(&k.to)
 		if err == nil {
 			err = l.loadSalt(ctx, k.to)
 		}
-		return Rekeyed{Key: l.cfg.Keys[0].ID()}, err
+		return Rekeyed{Key: l.cfg.EncryptionKeys[0].ID()}, err
 	case interrupted:
-		if k.to, err = readSalt(to, l.cfg.Keys); err != nil {
+		if k.to, err = readSalt(to, l.cfg.EncryptionKeys); err != nil {
 			return Rekeyed{}, err
 		}
 	case k.from.secret != nil && !anew:
-		return k.replace(ctx, sealedSalt(k.from.public(), k.from.secret, l.cfg.Keys))
+		return k.replace(ctx, sealedSalt(k.from.public(), k.from.secret, l.cfg.EncryptionKeys))
 	default:
 		secret, err := seal.NewSecret(k.from.secret)
 		if err != nil {
 			return Rekeyed{}, err
 		}
-		k.to = sealedSalt(k.from.public(), secret, l.cfg.Keys)
+		k.to = sealedSalt(k.from.public(), secret, l.cfg.EncryptionKeys)
 	}
 	mark := rekeyingMark + k.to.public()
 	if err := k.begin(ctx, stands, mark, interrupted); err != nil {
@@ -339,7 +339,7 @@ func (k *rekeying) forgotten(ctx context.Context) error {
 		return err
 	}
 	for some := range slices.Chunk(members, rekeyAtOnce) {
-		pipe := k.rdb.TxPipeline()
+		pipe := k.rdb.Pipeline()
 		for _, m := range some {
 			member, _ := m.Member.(string)
 			if len(member) == base64.RawURLEncoding.EncodedLen(forgottenLen) {

@@ -163,7 +163,7 @@ func (f furnished) check(t *testing.T, l *Ledger) {
 func TestEncrypted(t *testing.T) {
 	rdb := redistest.Start(t).Client(t)
 	with := func(keys seal.Keys) (*Ledger, error) {
-		return Open(t.Context(), rdb, Config{Limits: ClerkLimits, Reserve: AutoReserve, Keys: keys})
+		return Open(t.Context(), rdb, Config{Limits: ClerkLimits, Reserve: AutoReserve, EncryptionKeys: keys})
 	}
 	must := func(keys seal.Keys) *Ledger {
 		t.Helper()
@@ -175,7 +175,7 @@ func TestEncrypted(t *testing.T) {
 	}
 	rekey := func(anew bool, keys seal.Keys) Rekeyed {
 		t.Helper()
-		r, err := Rekey(t.Context(), rdb, Config{Keys: keys}, anew, nil)
+		r, err := Rekey(t.Context(), rdb, Config{EncryptionKeys: keys}, anew, nil)
 		if err != nil || r.Left != 0 {
 			t.Fatalf("got %+v, %v", r, err)
 		}
@@ -255,7 +255,7 @@ func TestRekeyWaitsForWorkers(t *testing.T) {
 		t.Fatal(err)
 	}
 	keys := someKeys(t, 1)
-	if _, err := Rekey(t.Context(), rdb, Config{Keys: keys}, false, nil); !errors.Is(err, ErrWorkersRun) || !strings.Contains(err.Error(), "host-1") {
+	if _, err := Rekey(t.Context(), rdb, Config{EncryptionKeys: keys}, false, nil); !errors.Is(err, ErrWorkersRun) || !strings.Contains(err.Error(), "host-1") {
 		t.Fatalf("beside a worker: got %v", err)
 	}
 	f.check(t, l)
@@ -265,20 +265,20 @@ func TestRekeyWaitsForWorkers(t *testing.T) {
 
 	// It is stopped in its middle.
 	ctx, cancel := context.WithCancel(t.Context())
-	_, err = Rekey(ctx, rdb, Config{Keys: keys}, false, func(int, int) { cancel() })
+	_, err = Rekey(ctx, rdb, Config{EncryptionKeys: keys}, false, func(int, int) { cancel() })
 	if !errors.Is(err, context.Canceled) {
 		t.Fatalf("got %v", err)
 	}
 	if _, _, err := l.Admit(t.Context(), start, []tasks.Invite{invite(t, "late@canary.example")}); !errors.Is(err, ErrRekeying) {
 		t.Errorf("meanwhile: got %v", err)
 	}
-	if _, err := Open(t.Context(), rdb, Config{Keys: keys}); !errors.Is(err, ErrRekeying) {
+	if _, err := Open(t.Context(), rdb, Config{EncryptionKeys: keys}); !errors.Is(err, ErrRekeying) {
 		t.Errorf("meanwhile: got %v", err)
 	}
-	if _, err := Rekey(t.Context(), rdb, Config{Keys: keys}, false, nil); err != nil {
+	if _, err := Rekey(t.Context(), rdb, Config{EncryptionKeys: keys}, false, nil); err != nil {
 		t.Fatal(err)
 	}
-	sealed, err := Open(t.Context(), rdb, Config{Keys: keys, Limits: ClerkLimits})
+	sealed, err := Open(t.Context(), rdb, Config{EncryptionKeys: keys, Limits: ClerkLimits})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -296,7 +296,7 @@ func TestKeyForAnEmptyLedger(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l, err := Open(t.Context(), rdb, Config{Keys: someKeys(t, 1)})
+	l, err := Open(t.Context(), rdb, Config{EncryptionKeys: someKeys(t, 1)})
 	if err != nil {
 		t.Fatal(err)
 	}

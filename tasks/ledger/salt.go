@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"strconv"
@@ -144,6 +145,19 @@ func addressBucket(key string) string {
 // in logs and indexes of one instance, and nobody can turn it back.
 func (l *Ledger) Person(e tasks.Email) string { return l.currentSalt().person(e) }
 
+// Keyed returns a hash of a text that nobody can make who does not have the secret of the
+// ledger. It stays the same, also when the ledger is encrypted anew.
+func (l *Ledger) Keyed(text string) string {
+	s := l.currentSalt()
+	key := []byte(s.public())
+	if s.secret != nil {
+		key = s.secret.Hash
+	}
+	h := hmac.New(sha256.New, key)
+	h.Write([]byte("keyed\x00" + text))
+	return hex.EncodeToString(h.Sum(nil)[:keyedHashLen])
+}
+
 func (l *Ledger) currentSalt() salt { return *l.salt.Load() }
 
 // loadSalt takes the salt that is in Redis, or puts mine there. Where there is one
@@ -172,10 +186,10 @@ func (l *Ledger) loadSalt(ctx context.Context, mine salt) error {
 // takeSalt remembers the salt that stands in Redis. One without encryption gives way
 // where nothing has been admitted yet: whoever was first may have had no key.
 func (l *Ledger) takeSalt(ctx context.Context, stands string) error {
-	s, err := readSalt(stands, l.cfg.Keys)
+	s, err := readSalt(stands, l.cfg.EncryptionKeys)
 	if errors.Is(err, ErrNotEncrypted) {
 		var sealed salt
-		if sealed, err = newSalt(l.cfg.Keys); err != nil {
+		if sealed, err = newSalt(l.cfg.EncryptionKeys); err != nil {
 			return err
 		}
 		var done bool
