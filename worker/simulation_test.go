@@ -64,7 +64,7 @@ func newSimulation(t testing.TB, p *plan) *simulation {
 	w.nameless.Store(p.nameless)
 	if p.redisAhead != 0 { // calm has measured Redis' clock before
 		var err error
-		if w.calm, err = ledger.Open(t.Context(), w.redis, ledger.Config{}); err != nil {
+		if w.calm, err = ledger.Open(t.Context(), w.redis, ledger.Config{EncryptionKeys: w.keys}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -21,6 +22,7 @@ import (
 	"github.com/inviteq/inviteq/tasks/ledger"
 	"github.com/inviteq/inviteq/tasks/ledger/redistest"
 	"github.com/inviteq/inviteq/tasks/redisconn"
+	"github.com/inviteq/inviteq/tasks/seal"
 )
 
 // world is everything there is in one synctest bubble: a Redis, a Clerk, any
@@ -33,6 +35,7 @@ type world struct {
 	sim   *clerksim.Sim
 	hurts hurts
 	seed  uint64
+	keys  seal.Keys
 
 	// The configuration that all workers share, and what a test changes in it.
 	limits  ledger.Limits
@@ -119,12 +122,17 @@ func newWorld(t testing.TB, seed uint64, cfg clerksim.Config) *world {
 		}
 	}()
 	w.redis = redis.NewClient(w.redisOptions(nil).Simple())
-	if w.calm, err = ledger.Open(t.Context(), w.redis, ledger.Config{}); err != nil {
+	if seed%2 == 1 { // In every other world the ledger is encrypted.
+		if w.keys, err = seal.ParseKeys(strings.Repeat("0123456789abcdef", 4)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if w.calm, err = ledger.Open(t.Context(), w.redis, ledger.Config{EncryptionKeys: w.keys}); err != nil {
 		t.Fatal(err)
 	}
 	rdb := redis.NewClient(w.redisOptions(newWire(seed^0xabcdef, &w.hurts)).Simple())
 	w.closers = append(w.closers, func() { _ = rdb.Close() })
-	if w.producer, err = enqueue.New(enqueue.Config{Redis: rdb}); err != nil {
+	if w.producer, err = enqueue.New(enqueue.Config{Redis: rdb, EncryptionKeys: w.keys}); err != nil {
 		t.Fatal(err)
 	}
 	return w
@@ -206,7 +214,7 @@ func (w *world) start() (*simWorker, error) {
 	}
 	cfg := Config{
 		Redis:  w.redisOptions(s.wire),
-		Ledger: ledger.Config{Limits: w.limits, Reserve: w.reserve},
+		Ledger: ledger.Config{Limits: w.limits, Reserve: w.reserve, EncryptionKeys: w.keys},
 		Clerk:  client,
 		Log:    zerolog.New(lockedLog{w, &s.log}).Level(zerolog.InfoLevel),
 	}
