@@ -16,6 +16,9 @@ import (
 	"github.com/inviteq/inviteq/cmd/bench/report"
 	"github.com/inviteq/inviteq/enqueue"
 	"github.com/inviteq/inviteq/tasks"
+	"github.com/inviteq/inviteq/tasks/ledger"
+	"github.com/inviteq/inviteq/tasks/ledger/redistest"
+	"github.com/inviteq/inviteq/tasks/seal"
 )
 
 // Each round times a bare asynq client that enqueues the same invites, and then ours,
@@ -46,12 +49,14 @@ func BenchmarkInviteParallel(b *testing.B) {
 // BenchmarkBulkInvite compares a list with asynq's own script in pipelines of a hundred,
 // which is what asynq's batch of tasks does once it is released.
 func BenchmarkBulkInvite(b *testing.B) {
-	compare(b, rival{"BulkInvite", 5000, 1, 1.3, enqueueBatches}, func(b *testing.B, s side, invites []tasks.Invite) {
-		r, err := s.BulkInvite(b.Context(), listOf(invites), enqueue.BulkOptions{})
-		if err != nil || r.Admitted != len(invites) || r.TaskErr != nil {
-			b.Error(r.Admitted, err, r.TaskErr)
-		}
-	})
+	compare(b, rival{"BulkInvite", 5000, 1, 1.3, enqueueBatches}, bulkAtOnce)
+}
+
+func bulkAtOnce(b *testing.B, s side, invites []tasks.Invite) {
+	r, err := s.BulkInvite(b.Context(), listOf(invites), enqueue.BulkOptions{})
+	if err != nil || r.Admitted != len(invites) || r.TaskErr != nil {
+		b.Error(r.Admitted, err, r.TaskErr)
+	}
 }
 
 func oneByOne(b *testing.B, s side, invites []tasks.Invite) {
@@ -59,6 +64,59 @@ func oneByOne(b *testing.B, s side, invites []tasks.Invite) {
 		if r, err := s.Invite(b.Context(), i); err != nil || r.TaskErr != nil {
 			b.Error(err, r.TaskErr)
 		}
+	}
+}
+
+// BenchmarkInviteEncrypted compares a ledger that is encrypted with one that is not: to
+// accept, and to claim and settle.
+func BenchmarkInviteEncrypted(b *testing.B) {
+	keys, err := seal.ParseKeys(strings.Repeat("0123456789abcdef", 4))
+	if err != nil {
+		b.Fatal(err)
+	}
+	open, sealed := newSide(b), sideWith(b, redistest.Shared(b), redistest.Shared(b), keys)
+	for _, c := range []struct {
+		what string
+		n    int
+		do   func(*testing.B, side, []tasks.Invite)
+	}{
+		{"Invite, encrypted", 200, oneByOne},
+		{"BulkInvite, encrypted", 5000, bulkAtOnce},
+		{"turns and settling, encrypted", 2000, func(b *testing.B, s side, _ []tasks.Invite) {
+			for range 200 {
+				turn, err := s.ledger.Turn(b.Context(), ledger.Now, tasks.NewID("turn"))
+				if err != nil || len(turn.Batch) == 0 {
+					b.Fatal(len(turn.Batch), err)
+				}
+				var members []ledger.Settlement
+				for _, r := range turn.Batch {
+					members = append(members, ledger.Settlement{ID: r.Invite.ID, Turn: r.Turn, To: tasks.Pending, InvitationID: tasks.NewID("inv")})
+				}
+				if _, err := s.ledger.SettleTurn(b.Context(), ledger.Now, turn, ledger.Ending{Token: ledger.StampToken, Members: members}); err != nil {
+					b.Fatal(err)
+				}
+			}
+		}},
+	} {
+		b.Run(c.what, func(b *testing.B) {
+			var openTimes, sealedTimes, ratios []float64
+			for b.Loop() {
+				one, other := people(b, c.n, fmt.Sprint(c.what[:4], len(ratios))), people(b, c.n, fmt.Sprint(c.what[:4], len(ratios)))
+				o := timed(1, one, func(all []tasks.Invite) { c.do(b, open, all) })
+				s := timed(1, other, func(all []tasks.Invite) { c.do(b, sealed, all) })
+				openTimes, sealedTimes, ratios = append(openTimes, o), append(sealedTimes, s), append(ratios, o/s)
+			}
+			ratio, mine, its := median(ratios), float64(c.n)/median(sealedTimes), float64(c.n)/median(openTimes)
+			b.ReportMetric(ratio, "x-open")
+			b.ReportMetric(0, "ns/op") // It would be that of both together.
+			row := report.Row{
+				Part: "enqueue (real Redis)", What: c.what, Ours: fmt.Sprintf("%.0f/s", mine), Ratio: fmt.Sprintf("%.2f×", ratio),
+				Beside: []report.Reference{{Name: "not encrypted", Value: fmt.Sprintf("%.0f/s", its)}},
+			}
+			if err := report.Add(row.AtLeast(ratio, 0.85, "%.2f×")); err != nil {
+				b.Fatal(err)
+			}
+		})
 	}
 }
 

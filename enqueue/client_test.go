@@ -18,6 +18,7 @@ import (
 	"github.com/inviteq/inviteq/tasks"
 	"github.com/inviteq/inviteq/tasks/ledger"
 	"github.com/inviteq/inviteq/tasks/ledger/redistest"
+	"github.com/inviteq/inviteq/tasks/seal"
 )
 
 // side is a client with an instance of its own, and the other ends of what it
@@ -47,12 +48,18 @@ func sideOn(tb testing.TB, rdb *redis.Client) side { tb.Helper(); return sideBet
 
 func sideBetween(tb testing.TB, conn, rdb *redis.Client) side {
 	tb.Helper()
+	return sideWith(tb, conn, rdb, nil)
+}
+
+// sideWith has encryption keys.
+func sideWith(tb testing.TB, conn, rdb *redis.Client, keys seal.Keys) side {
+	tb.Helper()
 	instance := redistest.Instance()
-	c, err := enqueue.New(enqueue.Config{Redis: conn, Instance: instance})
+	c, err := enqueue.New(enqueue.Config{Redis: conn, Instance: instance, EncryptionKeys: keys})
 	if err != nil {
 		tb.Fatal(err)
 	}
-	l, err := ledger.Open(tb.Context(), rdb, ledger.Config{Instance: instance})
+	l, err := ledger.Open(tb.Context(), rdb, ledger.Config{Instance: instance, Limits: ledger.Limits{}, EncryptionKeys: keys})
 	if err != nil {
 		tb.Fatal(err)
 	}
