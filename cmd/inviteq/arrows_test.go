@@ -66,7 +66,8 @@ const testKit = "enqueue/enqueuetest"
 // counts. Programs (package main) wire, and may import anything.
 var arrows = []arrow{
 	{"tasks/redisconn", []string{"tasks"}},
-	{"tasks/ledger", []string{"tasks", "tasks/redisconn", "tasks/ledger/..."}},
+	{"tasks/seal", nil},
+	{"tasks/ledger", []string{"tasks", "tasks/redisconn", "tasks/seal", "tasks/ledger/..."}},
 	{"tasks/access", []string{"tasks"}},
 	{"tasks/show", nil},
 	{"tasks", nil},
@@ -74,7 +75,7 @@ var arrows = []arrow{
 	{"clerk", []string{"clerk/..."}},
 	{"worker", []string{"tasks", "tasks/access", "tasks/ledger", "tasks/redisconn", "tasks/show", "clerk", "worker/..."}},
 	{testKit, []string{"tasks", "tasks/ledger", "clerk", "clerk/clerksim", "worker", "worker/reconcile", "enqueue"}},
-	{"enqueue", []string{"tasks", "tasks/access", "tasks/ledger", "tasks/redisconn", "enqueue/..."}},
+	{"enqueue", []string{"tasks", "tasks/access", "tasks/ledger", "tasks/redisconn", "tasks/seal", "enqueue/..."}},
 	{"cmd", []string{"cmd/...", "tasks/...", "clerk/...", "worker/...", "enqueue/..."}},
 }
 

@@ -40,7 +40,7 @@ func memory(t *testing.T, pid int, look func(where string, part []byte)) {
 			continue
 		}
 		part := make([]byte, to-from)
-		if _, err := mem.ReadAt(part, int64(from)); err == nil || err == io.EOF { //nolint:errorlint // ReadAt's own
+		if _, err := mem.ReadAt(part, int64(from)); err == nil || err == io.EOF {
 			look("memory "+lines.Text(), part)
 		}
 	}
@@ -62,7 +62,9 @@ func TestEncryptedNowhereInTheClear(t *testing.T) {
 	w.ok("renew", "twice@canary.example")
 	token := strings.TrimSpace(w.ok("api", "token", "create", "backend"))
 	served := w.start("api", "--api-addr", "127.0.0.1:0")
-	eventually(t, "the API listens", func() bool { return strings.Contains(served.log.String(), `"addr":"`) || strings.Contains(served.log.String(), `"api":"`) })
+	eventually(t, "the API listens", func() bool {
+		return strings.Contains(served.log.String(), `"addr":"`) || strings.Contains(served.log.String(), `"api":"`)
+	})
 	_, rest, _ := strings.Cut(served.log.String(), "127.0.0.1:")
 	port, _, _ := strings.Cut(rest, `"`)
 	for _, body := range []string{`{"email_address":"api@canary.example","public_metadata":{"note":"canary"}}`, `{"email_address":"api2@canary.example"}`} {

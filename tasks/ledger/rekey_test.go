@@ -69,12 +69,11 @@ func inTheOpen(t testing.TB, l *Ledger, text string) (places []string) {
 
 // furnished fills a ledger with what stands in any way for a person.
 type furnished struct {
-	twice     []string // ids of 40 invites for one address, the oldest first
-	trimmed   tasks.Invite
-	erased    tasks.Invite
-	wish      RevokeRequest
-	turn      Turn // Its call is under way.
-	forgotten tasks.Email
+	twice   []string // ids of 40 invites for one address, the oldest first
+	trimmed tasks.Invite
+	erased  tasks.Invite
+	wish    RevokeRequest
+	turn    Turn // Its call is under way.
 }
 
 func furnish(t *testing.T, l *Ledger) furnished {
