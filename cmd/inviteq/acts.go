@@ -10,8 +10,9 @@ import (
 )
 
 // actsOf lets people do on the pages what a producer does.
-func actsOf(client *enqueue.Client) admin.Acts {
+func actsOf(client *enqueue.Client, desk listDesk) admin.Acts {
 	return admin.Acts{
+		OpenList: desk.open,
 		Invite: func(ctx context.Context, i tasks.Invite) (string, error) {
 			r, err := client.Invite(ctx, i)
 			return r.ID, err

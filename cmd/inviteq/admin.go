@@ -20,6 +20,9 @@ type adminPages struct {
 	access  admin.Access
 	server  listen.Config
 	actions bool
+
+	maxRows    int // of a list that is uploaded
+	maxWaiting int64
 }
 
 // proxiesFlag is for both listeners.
@@ -35,7 +38,7 @@ func (f proxiesFlag) proxies(all *complaints) []netip.Prefix {
 func (c *workerCommand) adminOf(p *program) adminPages {
 	token, err := p.env.secret("INVITEQ_ADMIN_TOKEN")
 	p.complaints.add(err)
-	a := adminPages{metrics: admin.NewMetrics(c.Instance, version), access: admin.Access{Token: token}, actions: c.AdminActions}
+	a := adminPages{metrics: admin.NewMetrics(c.Instance, version), access: admin.Access{Token: token}, actions: c.AdminActions, maxRows: c.ImportMaxRows, maxWaiting: c.MaxWaiting}
 	log := p.logger(c.LogLevel, c.LogFormat)
 	a.server = listen.Config{
 		Name: "admin", TLS: serverTLS(&p.complaints, "admin", c.AdminTLSCertFile, c.AdminTLSKeyFile, log), Log: log, Proxies: c.proxies(&p.complaints),
@@ -77,7 +80,7 @@ func (a adminPages) serve(l net.Listener, w *worker.Worker, cfg *worker.Config) 
 		return nil, err
 	}
 	pages, err := admin.New(admin.Config{
-		Acts:   actsOf(client),
+		Acts:   actsOf(client, listDesk{client, w.Ledger(), cfg.Clerk, a.maxRows, a.maxWaiting}),
 		Ledger: w.Ledger(), Probes: w.Handler(), Health: w.Problems, Conditions: w.Conditions, Clerk: cfg.Clerk, Metrics: a.metrics,
 		Access: a.access, Actions: a.actions, Version: version, Log: cfg.Log,
 	})

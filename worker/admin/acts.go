@@ -23,6 +23,7 @@ type Acts struct {
 	Revoke       func(ctx context.Context, target string) (said string, err error)
 	Renew        func(ctx context.Context, ids ...string) (request string, err error)
 	RevokeImport func(ctx context.Context, importID string) (request string, err error)
+	OpenList     OpenList
 }
 
 // refusal is an error whose text is for the person who has asked.
@@ -116,9 +117,9 @@ func (h *Handler) say(w http.ResponseWriter, r *http.Request, status int, title,
 
 // may is what the person who looks may do: a page shows nothing else.
 type may struct {
-	Act, Reveal, Audit, SignedIn bool
-	Invite, Revoke, Renew, Stop  bool // what this worker can do for who may act
-	Name                         string
+	Act, Reveal, Audit, SignedIn        bool
+	Invite, Revoke, Renew, Stop, Upload bool // what this worker can do for who may act
+	Name                                string
 }
 
 func (h *Handler) mayOf(r *http.Request) may {
@@ -127,7 +128,7 @@ func (h *Handler) mayOf(r *http.Request) may {
 	a, acts := h.cfg.Acts, who.Acts()
 	return may{
 		Act: acts, Reveal: who.Manages(), Audit: who.Manages() && h.cfg.Access.Store != nil, Name: who.Name, SignedIn: err == nil,
-		Invite: acts && a.Invite != nil, Revoke: acts && a.Revoke != nil, Renew: acts && a.Renew != nil, Stop: acts && a.RevokeImport != nil,
+		Invite: acts && a.Invite != nil, Revoke: acts && a.Revoke != nil, Renew: acts && a.Renew != nil, Stop: acts && a.RevokeImport != nil, Upload: acts && a.OpenList != nil,
 	}
 }
 

@@ -40,6 +40,7 @@ type Handler struct {
 	pages     pages
 	signedIn  sessions
 	snapshot  snapshot
+	uploads   uploads
 	streams   chan struct{} // one for each open stream
 	root      http.Handler
 }
@@ -93,6 +94,10 @@ func New(cfg Config) (*Handler, error) {
 	mux.HandleFunc("POST /selection", h.act(h.bulk))
 	mux.HandleFunc("POST /lanes/{lane}/{verb}", h.act(h.pauseLane))
 	mux.HandleFunc("POST /imports/{id}/{verb}", h.act(h.pauseImport))
+	mux.HandleFunc("POST /uploads", h.upload)
+	mux.HandleFunc("GET /uploads/{id}", h.uploadPage)
+	mux.HandleFunc("GET /uploads/{id}/events", h.uploadEvents)
+	mux.HandleFunc("POST /uploads/{id}/{verb}", h.act(h.actOnUpload))
 	mux.HandleFunc("GET /audit", h.audit)
 	mux.HandleFunc("GET /charts", h.charts)
 	mux.HandleFunc("GET /imports", h.importsPage)

@@ -21,12 +21,12 @@ var pageFiles embed.FS
 
 // pages are the templates: each has "base", the whole page, and "parts", the
 // sections that come again when they have changed.
-type pages struct{ status, imports, one, plain, invite, invites, audit, charts *template.Template }
+type pages struct{ status, imports, one, plain, invite, invites, audit, charts, upload *template.Template }
 
 func parsePages() (p pages, err error) {
 	funcs := template.FuncMap{
 		"in": show.In, "ago": show.Ago, "humane": show.Duration, "thousands": show.Thousands[int64], "count": show.Count[int64],
-		"words": words, "explain": func(act string) string { return explainAct[act] }, "offset": show.Offset, "short": short,
+		"words": words, "explain": func(act string) string { return explainAct[act] }, "offset": show.Offset, "short": short, "int64": func(n int) int64 { return int64(n) },
 		"monthday": func(t time.Time) string { return t.UTC().Format("2 Jan") },
 		"pc":       func(x float64) string { return strconv.FormatFloat(x, 'f', 2, 64) + "%" },
 		"px":       func(y float64) string { return strconv.FormatFloat(y, 'f', 1, 64) },
@@ -36,7 +36,7 @@ func parsePages() (p pages, err error) {
 		"precise":  func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05.000") + " UTC" },
 		"day":      func(t time.Time) string { return t.UTC().Format("Mon 15:04") },
 	}
-	for name, to := range map[string]**template.Template{"status": &p.status, "imports": &p.imports, "import": &p.one, "plain": &p.plain, "invite": &p.invite, "invites": &p.invites, "audit": &p.audit, "charts": &p.charts} {
+	for name, to := range map[string]**template.Template{"status": &p.status, "imports": &p.imports, "import": &p.one, "plain": &p.plain, "invite": &p.invite, "invites": &p.invites, "audit": &p.audit, "charts": &p.charts, "upload": &p.upload} {
 		*to, err = template.New("base.html").Funcs(funcs).ParseFS(pageFiles, "pages/base.html", "pages/shared.html", "pages/"+name+".html")
 		if err != nil {
 			return p, err
