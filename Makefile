@@ -93,6 +93,11 @@ outbox: ## Kill service, relay, Redis and PostgreSQL for a minute; the outbox' r
 	@.ci/need go redis-server postgres
 	INVITEQ_SOAK=1 $(GO) test ./enqueue/outbox -count=1 -v -timeout 10m
 
+.PHONY: clients
+clients: ## Generate Go and TypeScript clients from openapi.yaml, and run them (needs registries; 1 min)
+	@.ci/need go redis-server
+	INVITEQ_CLIENTS=1 $(GO) test ./enqueue/api -run '^TestGeneratedClients$$' -count=1 -v -timeout 10m
+
 .PHONY: mixed
 mixed: ## A rolling deploy: workers of an earlier version beside this one (needs the history)
 	@.ci/need go redis-server
