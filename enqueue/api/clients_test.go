@@ -37,15 +37,15 @@ func TestGeneratedClients(t *testing.T) {
 	})
 	defer proxy.Close()
 	for _, language := range []struct {
-		name, generator, main, build, run string
+		name, generator, source, main, build, run string
 		files                             map[string]string
 	}{
 		{
-			name: "Go", generator: `mkdir -p inviteq && go run github.com/oapi-codegen/\S+ .*`, main: "main.go", build: "go mod tidy", run: "go run .",
+			name: "Go", generator: `mkdir -p inviteq && go run github.com/oapi-codegen/\S+ .*`, source: "main.go.txt", main: "main.go", build: "go mod tidy", run: "go run .",
 			files: map[string]string{"go.mod": "module client\n\ngo 1.26\n"},
 		},
 		{
-			name: "TypeScript", generator: `npx openapi-typescript\S* .*`, main: "main.ts",
+			name: "TypeScript", generator: `npx openapi-typescript\S* .*`, source: "main.ts", main: "main.ts",
 			build: "npm install --no-audit --no-fund --ignore-scripts --no-save typescript@5.9.3 openapi-fetch@0.17.0 && npx tsc --strict --target es2022 --module nodenext --skipLibCheck main.ts",
 			run:   "node main.js",
 			files: map[string]string{"package.json": `{"private":true,"type":"module"}`},
@@ -57,7 +57,7 @@ func TestGeneratedClients(t *testing.T) {
 				t.Fatal("the README does not say how to generate a client")
 			}
 			dir := t.TempDir()
-			main, err := os.ReadFile(filepath.Join("testdata", "clients", language.main))
+			main, err := os.ReadFile(filepath.Join("testdata", "clients", language.source))
 			if err != nil {
 				t.Fatal(err)
 			}
