@@ -38,7 +38,7 @@ func TestGeneratedClients(t *testing.T) {
 	defer proxy.Close()
 	for _, language := range []struct {
 		name, generator, source, main, build, run string
-		files                             map[string]string
+		files                                     map[string]string
 	}{
 		{
 			name: "Go", generator: `mkdir -p inviteq && go run github.com/oapi-codegen/\S+ .*`, source: "main.go.txt", main: "main.go", build: "go mod tidy", run: "go run .",
