@@ -251,11 +251,6 @@ func (s *transcript) last() *simWorker {
 // option changes the configuration of the workers that start from now on.
 func (s *transcript) option(option string) {
 	name, value, _ := strings.Cut(option, "=")
-	if name == "calm" { // for days
-		s.w.tempo.beat, s.w.tempo.sweep, s.w.tempo.chores, s.w.tempo.tasks, s.w.tempo.due = time.Hour, time.Hour, time.Hour, 20*time.Second, time.Minute
-		s.w.tempo.idle = time.Hour
-		return
-	}
 	change := map[string]func(*Config){
 		"mark":         func(c *Config) { c.Mark = value },
 		"no-reconcile": func(c *Config) { c.ReconcileEvery = -1 },
