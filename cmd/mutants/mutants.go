@@ -190,6 +190,16 @@ var mutants = []mutant{
 		old: "|| !c.MayHaveMade(made, f.Clock.Uncertainty) {", new: "{", kind: "strangers",
 	},
 	{
+		name: "keep what an encrypted ledger holds in the open", file: "tasks/ledger/record.go",
+		old: `return "$" + hash + " " + s.secret.Seal(content)`, new: "return content",
+		test: "TestEncrypted", dir: "./tasks/ledger",
+	},
+	{
+		name: "let a worker run while the ledger is encrypted anew", file: "tasks/ledger/rekey.go",
+		old: "if err != nil || len(running) == 0 {", new: "if err != nil || true {",
+		test: "TestRekeyWaitsForWorkers", dir: "./tasks/ledger",
+	},
+	{
 		name: "take turns from a ledger that has gone back", file: turn,
 		old: "if memory[2] or num(ARGV[15]) > num(memory[1]) or epoch > num(ARGV[16]) or another then", new: "if memory[2] or epoch > num(ARGV[16]) or another then",
 		test: "TestLedgerThatGoesBackBetweenTwoBeats", dir: "./tasks/ledger",
