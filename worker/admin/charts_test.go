@@ -98,23 +98,3 @@ func TestChartsAreQuick(t *testing.T) {
 		t.Logf("%s, %d bytes", took, w.Body.Len())
 	}
 }
-
-func TestChartsInABrowser(t *testing.T) {
-	s := newStage(t)
-	b := newBrowser(t, s.server.URL)
-	b.open(s.server.URL + "/charts")
-	for _, l := range looks {
-		b.as(l)
-		b.shoot("charts-empty-" + l.name)
-	}
-	pastMonth(t, s.ledger)
-	for _, span := range []string{"48h", "30d"} {
-		b.open(s.server.URL + "/charts?span=" + span)
-		b.shows("version v1.5.0")
-		for _, l := range looks {
-			b.as(l)
-			b.shoot("charts-" + span + "-" + l.name)
-		}
-	}
-	b.clean()
-}

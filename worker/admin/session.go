@@ -97,7 +97,7 @@ var signInTemplate = template.Must(template.ParseFS(pageFiles, "pages/signin.htm
 func askForToken(w http.ResponseWriter, status int, to, message string) {
 	style, _ := assets.ReadFile("assets/style.css")                                                    // embedded
 	p := signInPage{Style: template.CSS(style), Nonce: rand.Text(), To: ownPath(to), Message: message} //nolint:gosec // our own stylesheet
-	w.Header().Set("Content-Security-Policy", "default-src 'none'; style-src 'nonce-"+p.Nonce+"'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'")
+	w.Header().Set("Content-Security-Policy", "default-src 'none'; style-src 'nonce-"+p.Nonce+"'; img-src data:; base-uri 'none'; form-action 'self'; frame-ancestors 'none'")
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.WriteHeader(status)
 	_ = signInTemplate.Execute(w, p) // the reader may have gone

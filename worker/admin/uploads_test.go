@@ -85,7 +85,7 @@ func TestAListIsBroughtInABrowser(t *testing.T) {
 	b := newBrowser(t, s.server.URL)
 	all := func(name string) {
 		t.Helper()
-		for _, l := range looks {
+		for _, l := range []look{looks[0], looks[3]} {
 			b.as(l)
 			b.shoot(name + "-" + l.name)
 		}
