@@ -35,6 +35,7 @@ type upload struct {
 	forecast *ListForecast
 	accepted ListAccepted
 	done     int
+	stop     context.CancelFunc // ends what is being done with it
 }
 
 // uploads are those that are under way.
@@ -89,8 +90,21 @@ func (u *uploads) drop(one *upload) {
 	defer u.mu.Unlock()
 	if u.all[one.id] == one {
 		delete(u.all, one.id)
-		one.list.Close()
+		one.end()
 	}
+}
+
+// end stops what is being done with the list, and then removes it.
+func (u *upload) end() {
+	u.mu.Lock()
+	stop := u.stop
+	u.mu.Unlock()
+	if stop != nil {
+		stop()
+	}
+	u.working.Lock()
+	defer u.working.Unlock()
+	u.list.Close()
 }
 
 // upload is POST /uploads: the list is copied as it comes, and then read once.
@@ -172,7 +186,7 @@ func (u *upload) read(ctx context.Context) {
 func (u *upload) begin(step string, do func(ctx context.Context) (then string, err error)) {
 	ctx, cancel := context.WithTimeout(context.Background(), uploadLives)
 	u.mu.Lock()
-	u.step, u.fault, u.done = step, "", 0
+	u.step, u.fault, u.done, u.stop = step, "", 0, cancel
 	u.mu.Unlock()
 	go func() {
 		defer cancel()
@@ -205,7 +219,7 @@ func (h *Handler) actOnUpload(r *http.Request) (string, string, error) {
 	step, found := u.step, u.found
 	u.mu.Unlock()
 	verb := r.PathValue("verb")
-	if busy := step == "looking" || step == "starting"; busy || step == "started" && verb != "drop" || step == "columns" && (verb == "look" || verb == "start") {
+	if busy := step == "looking" && verb != "drop" || step == "starting"; busy || step == "started" && verb != "drop" || step == "columns" && (verb == "look" || verb == "start") {
 		return "", "", refuse(http.StatusConflict, "The list is not there yet, or beyond that: look at its page.")
 	}
 	switch verb {

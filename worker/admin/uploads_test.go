@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -118,7 +119,7 @@ func TestAListIsBroughtInABrowser(t *testing.T) {
 	call(b, dom.SetFileInputFiles, dom.SetFileInputFilesParams{Files: []string{path}, NodeID: input.NodeID})
 	all("imports-upload")
 	b.submit("form[action='/uploads']")
-	b.shows("no column is known to hold the e-mail address")
+	b.shows("column is known to hold the e-mail address")
 	all("upload-columns")
 	ask(b, chromedp.Evaluate[bool](`(() => {
 		document.querySelector("select[name=column1]").value = "email_address";
@@ -182,6 +183,16 @@ func TestUploadsAreForThoseWhoAct(t *testing.T) {
 	id := strings.TrimPrefix(at, "/uploads/")
 	if h.uploads.find(id, "somebody else") != nil {
 		t.Error("somebody else sees it")
+	}
+	look := &visitor{t: t, h: h}
+	_, long := send(testToken)
+	for _, verb := range []string{"/look", "/drop"} { // A look that takes long can be ended.
+		if w := look.ask(http.MethodPost, long+verb, url.Values{}, func(r *http.Request) { r.Header.Set("Authorization", "Bearer "+testToken) }); w.Code != http.StatusSeeOther {
+			t.Errorf("%s: %d %s", verb, w.Code, w.Body)
+		}
+	}
+	if code, _ := get(h, long); code != http.StatusNotFound {
+		t.Errorf("dropped: %d", code)
 	}
 	for range maxUploads - 1 {
 		send(testToken)
