@@ -20,6 +20,7 @@ const (
 	eventsBlock    = 5 * time.Second
 	eventsSearched = 2000        // in a round trip
 	eventsIdle     = time.Minute // after which what a dead consumer held is given to another
+	consumersKept  = time.Hour   // for which a consumer is remembered that holds nothing; a living one asks every eventsBlock
 )
 
 // FollowEvents yields events from a position on ("0": all that are kept, "$": only
@@ -143,6 +144,7 @@ func (l *Ledger) ConsumeEvents(ctx context.Context, group, consumer string) iter
 			yield(tasks.Event{}, err)
 			return
 		}
+		l.forgetConsumers(ctx, key, group, consumersKept)
 		// What this consumer was given before a restart and has not confirmed comes first.
 		own := "0"
 		for ctx.Err() == nil {
@@ -187,6 +189,17 @@ func (l *Ledger) makeGroup(ctx context.Context, key, group string) error {
 		return nil
 	}
 	return err
+}
+
+// forgetConsumers takes those off a group that have died and hold nothing: each start of
+// a process has a name of its own. If it fails, the next start does it.
+func (l *Ledger) forgetConsumers(ctx context.Context, key, group string, kept time.Duration) {
+	all, _ := l.rdb.XInfoConsumers(ctx, key, group).Result()
+	for _, c := range all {
+		if c.Pending == 0 && c.Idle > kept {
+			_ = l.rdb.XGroupDelConsumer(ctx, key, group, c.Name).Err()
+		}
+	}
 }
 
 // nextEvents returns what is to be seen next: the consumer's own leftovers, what a

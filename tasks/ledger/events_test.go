@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"github.com/inviteq/inviteq/tasks"
 	"github.com/inviteq/inviteq/tasks/ledger/redistest"
 )
@@ -84,6 +86,30 @@ func TestEventsOfADeadConsumer(t *testing.T) {
 	silent(eventsIdle)
 	if got := first("lives"); got.ID != left.ID {
 		t.Errorf("got %+v, want what was left: %+v", got, left)
+	}
+}
+
+// Each start of a worker is another consumer: those of long ago that hold nothing go,
+// those that hold something stay, and so do the living.
+func TestConsumersDoNotPileUp(t *testing.T) {
+	l := open(t, Config{})
+	admit(t, l, start, invite(t, "ada@example.com"))
+	delivered(t, l, start, turn(t, l, start))
+	key := l.keys.of("events")
+	must(t, l.makeGroup(t.Context(), key, "g"))
+	for _, name := range []string{"gone", "holds", "lives"} {
+		must(t, l.rdb.XGroupCreateConsumer(t.Context(), key, "g", name).Err())
+	}
+	must(t, l.rdb.XReadGroup(t.Context(), &redis.XReadGroupArgs{Group: "g", Consumer: "holds", Streams: []string{key, ">"}, Count: 1}).Err())
+	time.Sleep(2500 * time.Millisecond)
+	must(t, l.rdb.XReadGroup(t.Context(), &redis.XReadGroupArgs{Group: "g", Consumer: "lives", Streams: []string{key, "0"}}).Err())
+	l.forgetConsumers(t.Context(), key, "g", 2*time.Second)
+	var left []string
+	for _, c := range l.rdb.XInfoConsumers(t.Context(), key, "g").Val() {
+		left = append(left, c.Name)
+	}
+	if !slices.Equal(left, []string{"holds", "lives"}) {
+		t.Errorf("left are %v", left)
 	}
 }
 
