@@ -112,6 +112,16 @@ func (c *Client) Waiting(ctx context.Context) (int64, error) {
 	return o.States[tasks.Queued], err
 }
 
+// WaitingOf is Waiting for the invites of one owner: those of the newest 200 imports, and
+// the first 5000 of people.
+func (c *Client) WaitingOf(ctx context.Context, owner string) (int64, error) {
+	l, err := c.open(ctx)
+	if err != nil {
+		return 0, err
+	}
+	return l.WaitingOf(ctx, owner)
+}
+
 // ImportsOf says in which import each of the ids stands, "" for an invite that
 // belongs to none. Ids that the ledger does not know are left out.
 func (c *Client) ImportsOf(ctx context.Context, ids ...string) (map[string]string, error) {

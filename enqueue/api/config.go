@@ -55,7 +55,8 @@ type Config struct {
 	Agents func(access.Token) http.Handler
 
 	// MaxWaiting is how many invites of the instance may wait when a list comes,
-	// its own included. Defaults to no limit.
+	// its own included. Half of them may be those of one token of scope own. Defaults
+	// to no limit.
 	MaxWaiting int64
 
 	// ReadTimeout is how long a client may take to send the body of a bulk call, and

@@ -11,6 +11,7 @@ import (
 
 	"github.com/inviteq/inviteq/enqueue/api"
 	"github.com/inviteq/inviteq/tasks"
+	"github.com/inviteq/inviteq/tasks/access"
 )
 
 const csv = "text/csv"
@@ -289,6 +290,28 @@ func TestImportsWaiting(t *testing.T) {
 	}
 	if s.waiting() != 0 {
 		t.Errorf("%d wait", s.waiting())
+	}
+}
+
+// TestNeighboursHaveRoom: one token of scope own cannot take all that may wait.
+func TestNeighboursHaveRoom(t *testing.T) {
+	s := newStage(t, func(c *api.Config) { c.MaxWaiting = 6 })
+	billing, web := s.tokenOf("billing", access.Operator, access.Own), s.tokenOf("web", access.Operator, access.Own)
+	for _, step := range []struct {
+		token, list string
+		status      int
+	}{
+		{billing, "a@example.com\nb@example.com\n", 200},
+		{billing, "c@example.com\nd@example.com\n", 429},
+		{billing, "c@example.com\n", 200},
+		{billing, "i@example.com\nj@example.com\n", 429},
+		{web, "e@example.com\nf@example.com\ng@example.com\n", 200},
+		{s.tokenOf("backend", access.Operator, access.Instance), "h@example.com\n", 429}, // All that may wait do.
+	} {
+		s.token = step.token
+		if r := s.do("POST", "/v1/imports", csv, "email\n"+step.list); r.status != step.status || step.status == 429 && !strings.Contains(string(r.body), "wait already") {
+			t.Errorf("%q: %d %s", step.list, r.status, r.body)
+		}
 	}
 }
 

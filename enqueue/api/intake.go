@@ -238,7 +238,11 @@ func (l *list) onlyLooked(a *answer) *answer {
 // accept puts the good rows into the ledger. It goes on when the client has gone:
 // whatever was begun is brought to its end.
 func (l *list) accept(ctx context.Context) *answer {
-	result, err := l.Accept(ctx, l.cfg.Client, l.found, lists.Acceptance{ImportID: l.id, Owner: l.token.Name, MaxWaiting: l.cfg.MaxWaiting})
+	a := lists.Acceptance{ImportID: l.id, Owner: l.token.Name, MaxWaiting: l.cfg.MaxWaiting}
+	if l.token.Scope == access.Own {
+		a.MaxOwned = l.cfg.MaxWaiting / 2 // There is room for the others.
+	}
+	result, err := l.Accept(ctx, l.cfg.Client, l.found, a)
 	l.entry.Invites = result.Admitted + result.Known
 	if full, ok := errors.AsType[*lists.WaitingError](err); ok {
 		return refuse(http.StatusTooManyRequests, codeTooMany, "Too many invites wait", "The list was not accepted: "+full.Error()+".").after(time.Hour)

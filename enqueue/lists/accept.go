@@ -1,6 +1,7 @@
 package lists
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -24,6 +25,10 @@ type Acceptance struct {
 	// MaxWaiting is how many invites of the instance may wait, the list's
 	// included. Defaults to no limit.
 	MaxWaiting int64
+
+	// MaxOwned is how many invites of Owner may wait, the list's included. Defaults to
+	// no limit.
+	MaxOwned int64
 
 	// Progress is told after each chunk how far it has got.
 	Progress func(enqueue.BulkResult)
@@ -56,10 +61,16 @@ func (e *OtherIDsError) Error() string {
 }
 
 // WaitingError says that a list was not accepted because too many invites wait.
-type WaitingError struct{ Waiting, Asked, Most int64 }
+type WaitingError struct {
+	Waiting, Asked, Most int64
+	Owner                string // whose; "": those of the instance
+}
 
 // Error says how many, and what to do.
 func (e *WaitingError) Error() string {
+	if e.Owner != "" {
+		return fmt.Sprintf("%d invites of %s wait already, and with the %d of the list there would be more than %d; wait", e.Waiting, e.Owner, e.Asked, e.Most)
+	}
 	return fmt.Sprintf("%d invites wait already, and with the %d of the list there would be more than %d; wait, or raise the bound", e.Waiting, e.Asked, e.Most)
 }
 
@@ -175,19 +186,26 @@ func (l *List) Compare(ctx context.Context, c *enqueue.Client, importID string) 
 // room checks the bound on what waits. What the import has brought before counts
 // once.
 func room(ctx context.Context, c *enqueue.Client, found Survey, a Acceptance) error {
-	if a.MaxWaiting <= 0 {
+	if a.MaxWaiting <= 0 && a.MaxOwned <= 0 {
 		return nil
-	}
-	waiting, err := c.Waiting(ctx)
-	if err != nil {
-		return err
 	}
 	before, err := c.Import(ctx, a.ImportID)
 	if err != nil && !errors.Is(err, enqueue.ErrNotFound) {
 		return err
 	}
-	if asked := int64(found.Good) - before.Total; asked > 0 && waiting+asked > a.MaxWaiting {
-		return &WaitingError{waiting, asked, a.MaxWaiting}
+	asked := int64(found.Good) - before.Total
+	if asked <= 0 {
+		return nil
+	}
+	if a.MaxWaiting > 0 {
+		if waiting, err := c.Waiting(ctx); err != nil || waiting+asked > a.MaxWaiting {
+			return cmp.Or[error](err, &WaitingError{waiting, asked, a.MaxWaiting, ""})
+		}
+	}
+	if a.MaxOwned > 0 {
+		if waiting, err := c.WaitingOf(ctx, a.Owner); err != nil || waiting+asked > a.MaxOwned {
+			return cmp.Or[error](err, &WaitingError{waiting, asked, a.MaxOwned, a.Owner})
+		}
 	}
 	return nil
 }

@@ -74,6 +74,18 @@ func (l *Ledger) Queues(ctx context.Context, n int) (Queues, error) {
 	return all, l.fillSince(ctx, all.Deepest)
 }
 
+// WaitingOf returns how many invites of one owner wait: of the newest imports, and of the
+// first people that wait.
+func (l *Ledger) WaitingOf(ctx context.Context, owner string) (n int64, _ error) {
+	all, err := l.Queues(ctx, importsLooked)
+	for _, q := range all.Deepest {
+		if q.Owner == owner {
+			n += q.Waiting
+		}
+	}
+	return n, err
+}
+
 func deeper(a, b Queue) int {
 	return cmp.Or(cmp.Compare(b.Waiting, a.Waiting), cmp.Compare(a.Import, b.Import), cmp.Compare(a.Owner, b.Owner))
 }
