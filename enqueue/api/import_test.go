@@ -309,7 +309,7 @@ func TestNeighboursHaveRoom(t *testing.T) {
 		{s.tokenOf("backend", access.Operator, access.Instance), "h@example.com\n", 429}, // All that may wait do.
 	} {
 		s.token = step.token
-		if r := s.do("POST", "/v1/imports", csv, "email\n"+step.list); r.status != step.status || step.status == 429 && !strings.Contains(string(r.body), "wait already") {
+		if r := s.do("POST", "/v1/imports", csv, "email\n"+step.list); r.status != step.status || step.status == 429 && !strings.Contains(r.body, "wait already") {
 			t.Errorf("%q: %d %s", step.list, r.status, r.body)
 		}
 	}
