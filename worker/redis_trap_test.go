@@ -118,7 +118,7 @@ func TestConflictWithOurselves(t *testing.T) {
 		if !errors.Is(err, asynq.ErrTaskIDConflict) {
 			t.Errorf("a bare enqueue answers %v: asynq has mended it", err)
 		}
-		producer, err := enqueue.New(enqueue.Config{Redis: rdb})
+		producer, err := enqueue.New(enqueue.Config{Redis: rdb, EncryptionKeys: w.keys})
 		if err != nil {
 			t.Fatal(err)
 		}
