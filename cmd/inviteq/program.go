@@ -70,7 +70,7 @@ var groups = []kong.Group{
 
 const description = `Delivers Clerk invitations durably, in bulk, inside Clerk's limits, and never twice.
 
-REDIS_URL says where the queue is (default redis://127.0.0.1:6379/0; also rediss://, unix://, redis-sentinel://h:p,h:p/0?master=NAME, redis-cluster://h:p,h:p); REDIS_URL_FILE names a file that holds it. ` +
+REDIS_URL says where the queue is (default redis://127.0.0.1:6379/0; also rediss://, unix://, redis-sentinel://h:p,h:p/0?master=NAME, redis-cluster://h:p,h:p); REDIS_URL_FILE names a file that holds it. INVITEQ_ENCRYPTION_KEY, or the file that INVITEQ_ENCRYPTION_KEY_FILE names, holds the key that the queue is encrypted with, if it is. ` +
 	`Every flag can be set by an environment variable, which its help names.`
 
 // program is one run of inviteq.
