@@ -178,7 +178,8 @@ func TestImage(t *testing.T) {
 				from = filepath.Join(out, strings.TrimPrefix(from, "/out/"))
 			}
 			if info, err := os.Stat(from); err == nil && info.IsDir() {
-				continue // the place for lists, which is empty
+				placeAll(t, from, filepath.Join(image, command.DestPath))
+				continue
 			}
 			place(t, from, filepath.Join(image, command.DestPath))
 		}
@@ -209,6 +210,30 @@ func TestImage(t *testing.T) {
 	}
 	if got := string(inImage(t, image, "worker", "--help")); !strings.Contains(got, "INVITEQ_ADMIN_ADDR") {
 		t.Errorf("inviteq worker --help does not name INVITEQ_ADMIN_ADDR:\n%s", got)
+	}
+}
+
+// placeAll copies what is in a folder. A folder in it has to be one in which every user
+// may write: some versions of runc give the mode that it has in the image to a tmpfs that
+// is mounted over it, and whatever mode that was told to have is lost.
+func placeAll(t *testing.T, from, to string) {
+	t.Helper()
+	entries, err := os.ReadDir(from)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		if !e.IsDir() {
+			place(t, filepath.Join(from, e.Name()), filepath.Join(to, e.Name()))
+			continue
+		}
+		info, err := e.Info()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if info.Mode() != fs.ModeDir|fs.ModeSticky|0o777 {
+			t.Errorf("/%s of the image has the mode %s", e.Name(), info.Mode())
+		}
 	}
 }
 
