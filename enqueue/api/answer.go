@@ -95,7 +95,7 @@ func unavailable(err error) *answer {
 	case errors.Is(err, ledger.ErrRekeying):
 		long = "The ledger is being encrypted, which ends by itself. Please try again in a minute."
 	case errors.Is(err, ledger.ErrNoKey), errors.Is(err, ledger.ErrNotEncrypted):
-		long = "The encryption key of this API is not that of the ledger. Its operator can mend that: see the log."
+		long = "The encryption key of this API is not that of the ledger. Its operator can fix that: see the log."
 	}
 	a := refuse(http.StatusServiceUnavailable, codeUnavailable, "Service unavailable", long)
 	a.err = err

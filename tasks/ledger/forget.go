@@ -2,8 +2,6 @@ package ledger
 
 import (
 	"context"
-	"crypto/hmac"
-	"crypto/sha256"
 	"encoding/base64"
 	"errors"
 	"slices"
@@ -87,9 +85,7 @@ func (l *Ledger) ForgetInvite(ctx context.Context, now time.Time, id string) (e 
 // forgotten returns what stands for a person who was forgotten: a keyed hash of which
 // no two people have the same.
 func (s salt) forgotten(e tasks.Email) string {
-	h := hmac.New(sha256.New, []byte(s.public()))
-	h.Write([]byte("forgotten\x00" + e.Key()))
-	member := base64.RawURLEncoding.EncodeToString(h.Sum(nil)[:forgottenLen])
+	member := base64.RawURLEncoding.EncodeToString(hashOf([]byte(s.public()), "forgotten", e.Key())[:forgottenLen])
 	if s.secret != nil {
 		return s.reforgotten(member)
 	}
@@ -99,9 +95,7 @@ func (s salt) forgotten(e tasks.Email) string {
 // reforgotten makes what stands for a person in an encrypted ledger from what does in
 // one that is not.
 func (s salt) reforgotten(member string) string {
-	h := hmac.New(sha256.New, s.secret.Hash)
-	h.Write([]byte("forgotten\x00" + member))
-	return base64.RawURLEncoding.EncodeToString(h.Sum(nil)[:forgottenLen+4])
+	return base64.RawURLEncoding.EncodeToString(hashOf(s.secret.Hash, "forgotten", member)[:forgottenLen+4])
 }
 
 // forgottenLen is in bytes; in an encrypted ledger there are more, which tells them apart.

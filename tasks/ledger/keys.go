@@ -50,7 +50,7 @@ var keyNames = []struct{ lua, redis, holds string }{
 	{"tries", "tries", "hash id of an invite or a revoke request → how often Clerk has refused to revoke what it is about, and how"},
 	{"events", "events", "stream of state changes, without addresses"},
 	{"totals", "totals", "hash from>to → how many invites ever went that way; state:reason → how many ever ended so"},
-	{"meta", "meta", "hash: salt, next position, the worker's limits, last reconciliation, the receiver of webhooks that is gone; queue_paused:lane; seq, founded, server, beat, epochs, recover (beat.lua)"},
+	{"meta", "meta", "hash: salt (salt.go), salt_from and salt_to while it is replaced, next position, the worker's limits, last reconciliation, the receiver of webhooks that is gone; queue_paused:lane; seq, founded, server, beat, epochs, recover (beat.lua)"},
 }
 
 // keyFamilies are the keys that come one per thing.

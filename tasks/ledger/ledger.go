@@ -13,7 +13,7 @@
 //	a worker    turn.go settle.go due.go change.go gate.go quota.go calls.go lease.go fellows.go
 //	after loss  epoch.go aside.go
 //	readers     record.go find.go lines.go browse.go changed.go newest.go owned.go events.go tally.go overview.go queues.go eta.go
-//	keepers     adopt.go trim.go forget.go mention.go report.go receiver.go mark.go
+//	keepers     adopt.go trim.go forget.go mention.go rekey.go sample.go report.go receiver.go mark.go
 //	underneath  script.go spell.go keys.go salt.go clock.go rights.go canonical.go oldwords.go
 package ledger
 

@@ -2,9 +2,7 @@ package ledger
 
 import (
 	"context"
-	"crypto/sha1" //nolint:gosec // no secret, and what Redis' scripts have
 	"encoding/base64"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -112,15 +110,7 @@ type rekeying struct {
 }
 
 func (k *rekeying) done() Rekeyed {
-	return Rekeyed{Key: wrapper(k.to), Was: wrapper(k.from), Records: k.records, Left: k.left}
-}
-
-func wrapper(s salt) string {
-	wrapped, sealed := s.wrapped()
-	if !sealed {
-		return ""
-	}
-	return seal.WrappedBy(wrapped)
+	return Rekeyed{Key: k.to.keyID(), Was: k.from.keyID(), Records: k.records, Left: k.left}
 }
 
 // replace gives the ledger a salt that is the old one but for the key that wraps it.
@@ -219,59 +209,63 @@ func (k *rekeying) others(ctx context.Context) error {
 	}
 }
 
-// encrypt rewrites records that are not yet as they should be.
+// encrypt rewrites records that are not yet as they should be. One that changes meanwhile
+// is read again.
 func (k *rekeying) encrypt(ctx context.Context, ids []string) error {
-	person, hash := k.to.keyer(), k.to.hasher()
-	for ids := range slices.Chunk(ids, rekeyAtOnce) {
-		for tries := 0; len(ids) > 0; tries++ {
-			values, err := k.rdb.HMGet(ctx, k.keys.of("rec"), ids...).Result()
-			if err != nil {
+	for some := range slices.Chunk(ids, rekeyAtOnce) {
+		k.seen += len(some)
+		for tries := 0; len(some) > 0 && tries <= saltChanges; tries++ {
+			var err error
+			if some, err = k.rewrite(ctx, some); err != nil {
 				return err
 			}
-			var args []any
-			var asked []string
-			for n, v := range values {
-				s, ok := v.(string)
-				if !ok {
-					continue
-				}
-				if k.to.sealed(s) {
-					continue // An interrupted run has been here.
-				}
-				r, err := parseRecord(ids[n], s, k.from.secret)
-				if err != nil {
-					k.left++
-					continue
-				}
-				content, err := encodeContent(&r.Invite)
-				if err != nil {
-					return err
-				}
-				sum := sha1.Sum([]byte(s)) //nolint:gosec // see above
-				asked = append(asked, ids[n])
-				args = append(args, ids[n], hex.EncodeToString(sum[:]), person(r.Invite.EmailAddress), k.to.bodyOf(content, hash(content)))
-			}
-			k.seen += len(ids)
-			ids = nil
-			if len(args) > 0 {
-				done, err := k.run(ctx, "rekey", args...).BoolSlice()
-				if err != nil {
-					return err
-				}
-				for n, yes := range done {
-					if yes {
-						k.records++
-					} else if tries < saltChanges {
-						ids = append(ids, asked[n])
-					}
-				}
-			}
-			if k.progress != nil {
-				k.progress(min(k.seen, k.total), k.total)
-			}
+		}
+		if k.progress != nil {
+			k.progress(min(k.seen, k.total), k.total)
 		}
 	}
 	return nil
+}
+
+// rewrite is encrypt for records that fit into one call. It returns those that have
+// changed since they were read.
+func (k *rekeying) rewrite(ctx context.Context, ids []string) (changed []string, _ error) {
+	values, err := k.rdb.HMGet(ctx, k.keys.of("rec"), ids...).Result()
+	if err != nil {
+		return nil, err
+	}
+	person, hash := k.to.keyer(), k.to.hasher()
+	var args []any
+	var asked []string
+	for n, v := range values {
+		s, ok := v.(string)
+		if !ok || k.to.sealed(s) { // An interrupted run has been here.
+			continue
+		}
+		r, err := parseRecord(ids[n], s, k.from.secret)
+		if err != nil {
+			k.left++
+			continue
+		}
+		content, err := encodeContent(&r.Invite)
+		if err != nil {
+			return nil, err
+		}
+		asked = append(asked, ids[n])
+		args = append(args, ids[n], plainHash(s), person(r.Invite.EmailAddress), k.to.bodyOf(content, hash(content)))
+	}
+	if len(args) == 0 {
+		return nil, nil
+	}
+	done, err := k.run(ctx, "rekey", args...).BoolSlice()
+	for n, yes := range done {
+		if yes {
+			k.records++
+		} else {
+			changed = append(changed, asked[n])
+		}
+	}
+	return changed, err
 }
 
 // requests seals the addresses that requests to revoke name.
@@ -321,7 +315,7 @@ func (k *rekeying) tombstones(ctx context.Context) error {
 			return err
 		}
 		for n, key := range keys {
-			if old := stones[n].Val(); len(old) == hex.EncodedLen(sha1.Size) {
+			if old := stones[n].Val(); len(old) == len(plainHash("")) {
 				pipe.SetArgs(ctx, key, hash(old), redis.SetArgs{Mode: "XX", KeepTTL: true})
 			}
 		}

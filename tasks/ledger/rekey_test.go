@@ -203,8 +203,8 @@ func TestEncrypted(t *testing.T) {
 	}
 	sealed := must(one)
 	f.check(t, sealed)
-	if sealed.Encrypted() != one[0].ID() || open.Encrypted() != "" {
-		t.Errorf("encrypted with %q", sealed.Encrypted())
+	if sealed.currentSalt().keyID() != one[0].ID() || open.currentSalt().keyID() != "" {
+		t.Errorf("encrypted with %q", sealed.currentSalt().keyID())
 	}
 	for _, canary := range []string{"canary", "Twice", "trimmed@", "wished@"} {
 		if places := inTheOpen(t, sealed, canary); len(places) > 0 {

@@ -100,6 +100,22 @@ func (s salt) wrapped() (string, bool) {
 	return strings.CutPrefix(s.stands[len(s.public()):], sealedMark)
 }
 
+// keyID is the id of the key that the ledger is encrypted with; "" if it is not.
+func (s salt) keyID() string {
+	wrapped, sealed := s.wrapped()
+	if !sealed {
+		return ""
+	}
+	return seal.WrappedBy(wrapped)
+}
+
+// hashOf returns a keyed hash of a text of one kind.
+func hashOf(key []byte, kind, text string) []byte {
+	h := hmac.New(sha256.New, key)
+	h.Write([]byte(kind + "\x00" + text))
+	return h.Sum(nil)
+}
+
 // addressKeyLen is in bytes: 48 bits, so that two people of a million hardly ever
 // share a key. Where it would matter the addresses themselves are compared.
 const addressKeyLen = 6
@@ -153,9 +169,7 @@ func (l *Ledger) Keyed(text string) string {
 	if s.secret != nil {
 		key = s.secret.Hash
 	}
-	h := hmac.New(sha256.New, key)
-	h.Write([]byte("keyed\x00" + text))
-	return hex.EncodeToString(h.Sum(nil)[:keyedHashLen])
+	return hex.EncodeToString(hashOf(key, "keyed", text)[:keyedHashLen])
 }
 
 func (l *Ledger) currentSalt() salt { return *l.salt.Load() }
@@ -202,15 +216,6 @@ func (l *Ledger) takeSalt(ctx context.Context, stands string) error {
 		l.salt.Store(&s)
 	}
 	return err
-}
-
-// Encrypted returns the id of the key that the ledger is encrypted with; "" if it is not.
-func (l *Ledger) Encrypted() string {
-	wrapped, sealed := l.currentSalt().wrapped()
-	if !sealed {
-		return ""
-	}
-	return seal.WrappedBy(wrapped)
 }
 
 // Restore puts back what a ledger that was emptied needs beside its records: the

@@ -7,7 +7,6 @@ import (
 	"maps"
 	"mime/multipart"
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -83,6 +82,14 @@ func (u *uploads) find(id, by string) *upload {
 		return one
 	}
 	return nil
+}
+
+// of returns the one that a request is about, if it is the caller's.
+func (u *uploads) of(r *http.Request) (*upload, error) {
+	if one := u.find(r.PathValue("id"), caller(r).Name); one != nil {
+		return one, nil
+	}
+	return nil, refuse(http.StatusNotFound, "This worker does not have the list any more: choose the file again. Nothing is lost; what was started goes on.")
 }
 
 func (u *uploads) drop(one *upload) {
@@ -210,9 +217,9 @@ func (u *upload) progress(done int) {
 
 // actOnUpload is POST /uploads/{id}/{verb}.
 func (h *Handler) actOnUpload(r *http.Request) (string, string, error) {
-	u := h.uploads.find(r.PathValue("id"), caller(r).Name)
-	if u == nil {
-		return "", "", refuse(http.StatusNotFound, "This worker does not have the list any more: choose the file again. Nothing is lost; what was started goes on.")
+	u, err := h.uploads.of(r)
+	if err != nil {
+		return "", "", err
 	}
 	to := "/uploads/" + u.id
 	u.mu.Lock()
@@ -305,79 +312,4 @@ func (u *upload) differs(from ListSurvey) bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	return u.fault != "" || u.found.Good != from.Good || u.found.Bad != from.Bad
-}
-
-// uploadData is the page of an upload.
-type uploadData struct {
-	frame
-	ID, Name, Step, Fault string
-	Columns               []columnView
-	Fields                []string
-	Found                 ListSurvey
-	Forecast              *ListForecast
-	Accepted              ListAccepted
-	Done                  int
-	Holds                 []time.Duration
-	Confirm               bool
-}
-
-type columnView struct {
-	Name, Field string
-	Ignored     bool
-}
-
-// fieldsOffered are what a column may be said to be.
-var fieldsOffered = []string{"email_address", "ignore", "public_metadata", "redirect_url", "notify", "ignore_existing", "expires_in_days", "template_slug", "id", "lane", "not_before", "deadline"}
-
-// Percent is how much of the list has been worked on.
-func (d uploadData) Percent() int { return 100 * min(d.Done, d.Found.Good) / max(1, d.Found.Good) }
-
-func (h *Handler) uploadOf(r *http.Request) (d uploadData, err error) {
-	u := h.uploads.find(r.PathValue("id"), caller(r).Name)
-	if u == nil {
-		return d, refuse(http.StatusNotFound, "This worker does not have the list any more: choose the file again. Nothing is lost; what was started goes on.")
-	}
-	v, err := h.view(r.Context())
-	if err != nil {
-		return d, err
-	}
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	d = uploadData{
-		ID: u.id, Name: u.name, Step: u.step, Fault: u.fault, Found: u.found, Forecast: u.forecast, Accepted: u.accepted, Done: u.done,
-		Holds: holds, Fields: fieldsOffered, Confirm: u.found.Good > confirmAbove,
-	}
-	for _, name := range u.columns {
-		field := u.fields[name]
-		if field != "" && !slices.Contains(d.Fields, field) {
-			d.Fields = append(slices.Clone(d.Fields), field)
-		}
-		d.Columns = append(d.Columns, columnView{name, field, slices.Contains(u.found.Ignored, name)})
-	}
-	d.frame = h.frame("Upload", "imports", "/uploads/"+url.PathEscape(u.id)+"/events", v, h.concerns(v, nil))
-	d.May = h.mayOf(r)
-	return d, nil
-}
-
-func (h *Handler) uploadPage(w http.ResponseWriter, r *http.Request) {
-	d, err := h.uploadOf(r)
-	if asked, ok := err.(*refusal); ok { //nolint:errorlint // uploadOf wraps nothing
-		h.say(w, r, asked.status, "Not here", asked.text)
-		return
-	}
-	if err != nil {
-		h.fail(w, r, err)
-		return
-	}
-	h.write(w, http.StatusOK, h.pages.upload, d)
-}
-
-func (h *Handler) uploadEvents(w http.ResponseWriter, r *http.Request) {
-	h.stream(w, r, func(context.Context) ([]byte, error) {
-		d, err := h.uploadOf(r)
-		if err != nil {
-			return nil, err
-		}
-		return render(h.pages.upload, "parts", d)
-	})
 }

@@ -1,0 +1,84 @@
+package admin
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"slices"
+	"time"
+)
+
+// uploadData is the page of an upload.
+type uploadData struct {
+	frame
+	ID, Name, Step, Fault string
+	Columns               []columnView
+	Fields                []string
+	Found                 ListSurvey
+	Forecast              *ListForecast
+	Accepted              ListAccepted
+	Done                  int
+	Holds                 []time.Duration
+	Confirm               bool
+}
+
+type columnView struct {
+	Name, Field string
+	Ignored     bool
+}
+
+// fieldsOffered are what a column may be said to be.
+var fieldsOffered = []string{"email_address", "ignore", "public_metadata", "redirect_url", "notify", "ignore_existing", "expires_in_days", "template_slug", "id", "lane", "not_before", "deadline"}
+
+// Percent is how much of the list has been worked on.
+func (d uploadData) Percent() int { return 100 * min(d.Done, d.Found.Good) / max(1, d.Found.Good) }
+
+func (h *Handler) uploadOf(r *http.Request) (d uploadData, err error) {
+	u, err := h.uploads.of(r)
+	if err != nil {
+		return d, err
+	}
+	v, err := h.view(r.Context())
+	if err != nil {
+		return d, err
+	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	d = uploadData{
+		ID: u.id, Name: u.name, Step: u.step, Fault: u.fault, Found: u.found, Forecast: u.forecast, Accepted: u.accepted, Done: u.done,
+		Holds: holds, Fields: fieldsOffered, Confirm: u.found.Good > confirmAbove,
+	}
+	for _, name := range u.columns {
+		field := u.fields[name]
+		if field != "" && !slices.Contains(d.Fields, field) {
+			d.Fields = append(slices.Clone(d.Fields), field)
+		}
+		d.Columns = append(d.Columns, columnView{name, field, slices.Contains(u.found.Ignored, name)})
+	}
+	d.frame = h.frame("Upload", "imports", "/uploads/"+url.PathEscape(u.id)+"/events", v, h.concerns(v, nil))
+	d.May = h.mayOf(r)
+	return d, nil
+}
+
+func (h *Handler) uploadPage(w http.ResponseWriter, r *http.Request) {
+	d, err := h.uploadOf(r)
+	if asked, ok := err.(*refusal); ok { //nolint:errorlint // uploadOf wraps nothing
+		h.say(w, r, asked.status, "Not here", asked.text)
+		return
+	}
+	if err != nil {
+		h.fail(w, r, err)
+		return
+	}
+	h.write(w, http.StatusOK, h.pages.upload, d)
+}
+
+func (h *Handler) uploadEvents(w http.ResponseWriter, r *http.Request) {
+	h.stream(w, r, func(context.Context) ([]byte, error) {
+		d, err := h.uploadOf(r)
+		if err != nil {
+			return nil, err
+		}
+		return render(h.pages.upload, "parts", d)
+	})
+}
