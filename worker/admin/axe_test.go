@@ -5,13 +5,13 @@ import (
 	"encoding/hex"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/chromedp/chromedp"
 
+	"github.com/inviteq/inviteq/clerk/clerksim/javascript"
 	"github.com/inviteq/inviteq/tasks"
 	"github.com/inviteq/inviteq/tasks/access"
 	"github.com/inviteq/inviteq/tasks/ledger"
@@ -29,33 +29,7 @@ const (
 // INVITEQ_TEST_JS=1 demands it.
 func axeSource(t *testing.T) string {
 	t.Helper()
-	missing := func(why string) {
-		t.Helper()
-		if os.Getenv("INVITEQ_TEST_JS") == "1" {
-			t.Fatal(why)
-		}
-		t.Skip(why + "; INVITEQ_TEST_JS=1 makes this a failure")
-	}
-	cache := filepath.Join("..", "..", ".cache")
-	path := filepath.Join(cache, "axe-"+axeVersion+".min.js")
-	if _, err := os.Stat(path); err != nil {
-		dir := t.TempDir()
-		npm := exec.CommandContext(t.Context(), "npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", "--no-save",
-			"--prefix", dir, "--fetch-retries=1", "--fetch-timeout=30000", "axe-core@"+axeVersion)
-		if npm.Run() != nil { // what it says names registries
-			missing("axe-core is not run: npm cannot install axe-core@" + axeVersion + " (is Node.js there, and a registry reachable?)")
-		}
-		source, err := os.ReadFile(filepath.Join(dir, "node_modules", "axe-core", "axe.min.js"))
-		if err == nil {
-			err = os.MkdirAll(cache, 0o750)
-		}
-		if err == nil {
-			err = os.WriteFile(path, source, 0o600)
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
+	path := filepath.Join(javascript.Install(t, "axe-core", axeVersion), "node_modules", "axe-core", "axe.min.js")
 	source, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)

@@ -1,5 +1,5 @@
-// Package javascript runs scripts that use Clerk's official JavaScript SDK,
-// @clerk/backend, in tests.
+// Package javascript fetches what tests need from npm, and runs scripts that use Clerk's
+// official JavaScript SDK, @clerk/backend.
 package javascript
 
 import (
@@ -21,7 +21,7 @@ const Version = "3.25.0"
 // a registry the test is skipped, unless INVITEQ_TEST_JS=1 demands it.
 func Run(t *testing.T, script string, environment ...string) []byte {
 	t.Helper()
-	dir := install(t)
+	dir := Install(t, "@clerk/backend", Version)
 	node := exec.CommandContext(t.Context(), "node", "--input-type=module", "-")
 	node.Dir, node.Stdin = dir, strings.NewReader(script)
 	node.Env = append(append(os.Environ(), "CLERK_TELEMETRY_DISABLED=1"), environment...)
@@ -34,9 +34,10 @@ func Run(t *testing.T, script string, environment ...string) []byte {
 	return out
 }
 
-// install returns a folder in which @clerk/backend is installed. It stays in the
-// checkout's .cache, which git ignores.
-func install(t *testing.T) string {
+// Install returns a folder in which a package of npm is installed, under node_modules. It
+// stays in the checkout's .cache, which git ignores. Without node, npm or a registry the
+// test is skipped, unless INVITEQ_TEST_JS=1 demands it.
+func Install(t *testing.T, name, version string) string {
 	t.Helper()
 	missing := func(why string) {
 		t.Helper()
@@ -47,15 +48,15 @@ func install(t *testing.T) string {
 	}
 	for _, tool := range []string{"node", "npm"} {
 		if _, err := exec.LookPath(tool); err != nil {
-			missing("the JavaScript SDK is not tried: " + tool + " is missing (install Node.js 20 or newer)")
+			missing(name + " is not tried: " + tool + " is missing (install Node.js 20 or newer)")
 		}
 	}
 	root, err := moduleRoot()
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir := filepath.Join(root, ".cache", "clerk-backend-"+Version)
-	if _, err := os.Stat(filepath.Join(dir, "node_modules", "@clerk", "backend", "package.json")); err == nil {
+	dir := filepath.Join(root, ".cache", strings.ReplaceAll(strings.TrimPrefix(name, "@"), "/", "-")+"-"+version)
+	if _, err := os.Stat(filepath.Join(dir, "node_modules", name, "package.json")); err == nil {
 		return dir
 	}
 	fresh := fmt.Sprintf("%s.%d", dir, os.Getpid())
@@ -66,11 +67,12 @@ func install(t *testing.T) string {
 	if err := os.WriteFile(filepath.Join(fresh, "package.json"), []byte(`{"private":true}`), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	//nolint:gosec // the tests of this module name what is installed
 	npm := exec.CommandContext(t.Context(), "npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", "--no-save",
-		"--fetch-retries=1", "--fetch-timeout=30000", "@clerk/backend@"+Version)
+		"--fetch-retries=1", "--fetch-timeout=30000", name+"@"+version)
 	npm.Dir = fresh
 	if _, err := npm.CombinedOutput(); err != nil { // what it says names registries
-		missing("the JavaScript SDK is not tried: npm cannot install @clerk/backend@" + Version + " (is a registry reachable?)")
+		missing(name + " is not tried: npm cannot install version " + version + " (is a registry reachable?)")
 	}
 	if err := os.Rename(fresh, dir); err != nil && !os.IsExist(err) {
 		t.Fatal(err)
