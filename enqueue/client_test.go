@@ -66,6 +66,14 @@ func sideWith(tb testing.TB, conn, rdb *redis.Client, keys seal.Keys) side {
 	return side{c, rdb, l, asynq.NewInspectorFromRedisClient(rdb), tasks.QueuesOf(instance)}
 }
 
+// hire has a worker there, as far as anybody can tell.
+func (s side) hire(tb testing.TB) {
+	tb.Helper()
+	if _, err := s.ledger.Announce(tb.Context(), ledger.Now, ledger.Fellow{Name: "one"}); err != nil {
+		tb.Fatal(err)
+	}
+}
+
 // queued returns the tasks of a queue that may run at once.
 func (s side) queued(tb testing.TB, queue string) []*asynq.TaskInfo {
 	tb.Helper()

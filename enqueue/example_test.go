@@ -38,12 +38,12 @@ func Example() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	for _, s := range found {
-		fmt.Println(s.ID, s.State, s.EmailAddress, "has an ETA:", !s.ETA.IsZero())
+	for _, s := range found { // With a worker at work, s.ETA says when it goes.
+		fmt.Println(s.ID, s.State, s.EmailAddress)
 	}
 	// Output:
 	// signup-4711 queued
-	// signup-4711 queued a***@e*** has an ETA: true
+	// signup-4711 queued a***@e***
 }
 
 // The id is an idempotency key.

@@ -17,6 +17,7 @@ import (
 
 func TestStatusByEachName(t *testing.T) {
 	s := newSide(t)
+	s.hire(t)
 	for _, id := range []string{"first", "second"} {
 		if _, err := s.Invite(t.Context(), tasks.Invite{ID: id, EmailAddress: email(t, "ada@example.com")}); err != nil {
 			t.Fatal(err)
@@ -95,6 +96,7 @@ func TestStatusMasksItself(t *testing.T) {
 
 func TestETAFollowsTheQueue(t *testing.T) {
 	s := newSide(t)
+	s.hire(t)
 	// Nobody has published limits, so Clerk's own are assumed: 350 an hour.
 	if _, err := s.BulkInvite(t.Context(), numbered(t, 1000), enqueue.BulkOptions{ImportID: "spring"}); err != nil {
 		t.Fatal(err)

@@ -36,7 +36,7 @@ var unhurriedTempo = tempo{
 	chores: 15 * time.Second,
 	sweep:  time.Hour,
 	trim:   time.Hour,
-	beat:   10 * time.Second, // soon enough for those who ask whether a worker is there (absence in package ledger)
+	beat:   10 * time.Second, // soon enough for those who ask whether a worker is there (fellowLives in package ledger)
 	watch:  5 * time.Minute,
 	tasks:  15 * time.Second,
 	due:    30 * time.Second,

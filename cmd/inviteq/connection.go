@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/hibiken/asynq"
 	"github.com/redis/go-redis/v9"
 
 	"github.com/inviteq/inviteq/enqueue"
@@ -71,12 +70,12 @@ func (p *program) hint(ctx context.Context, conn *connection) {
 // an import is paused, or Clerk refuses the workers.
 func (p *program) obstacles(ctx context.Context, conn *connection) (all []string) {
 	say := func(format string, args ...any) { all = append(all, fmt.Sprintf(format, args...)) }
-	if n, err := conn.workers(ctx); err == nil && n == 0 {
-		say("No worker is running for this instance, so nothing is sent yet: start one with `inviteq worker`.")
-	}
 	o, err := conn.ledger.Overview(ctx, ledger.Now)
 	if err != nil {
 		return all // The command has its own error to tell.
+	}
+	if o.Workers == 0 {
+		say("No worker is running for this instance, so nothing is sent yet: start one with `inviteq worker`.")
 	}
 	for _, lane := range tasks.Lanes {
 		if since, ok := o.Paused[lane]; ok {
@@ -90,23 +89,4 @@ func (p *program) obstacles(ctx context.Context, conn *connection) (all []string
 		say("Nothing is sent (%s). %s", o.Closed.Why, o.Closed.Why.Entry())
 	}
 	return all
-}
-
-// workers returns how many workers of this instance have been alive in the last
-// seconds.
-func (c *connection) workers(ctx context.Context) (int, error) {
-	if err := ctx.Err(); err != nil {
-		return 0, err
-	}
-	servers, err := asynq.NewInspectorFromRedisClient(c.rdb).Servers()
-	if err != nil {
-		return 0, err
-	}
-	queue, n := tasks.QueuesOf(c.ledger.Instance()).Interactive, 0
-	for _, s := range servers {
-		if _, ours := s.Queues[queue]; ours {
-			n++
-		}
-	}
-	return n, nil
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/inviteq/inviteq/enqueue"
 	"github.com/inviteq/inviteq/tasks"
+	"github.com/inviteq/inviteq/tasks/ledger"
 	"github.com/inviteq/inviteq/tasks/show"
 )
 
@@ -35,7 +36,7 @@ func (w *manyRun) revoke(ctx context.Context) error {
 
 // hintAtOnce says why nothing happens, if nothing does.
 func (w *manyRun) hintAtOnce(ctx context.Context) {
-	if n, err := w.conn.workers(ctx); err == nil && n == 0 {
+	if workers, err := w.conn.ledger.Fellows(ctx, ledger.Now); err == nil && len(workers) == 0 {
 		w.p.console.note("No worker is running for this instance, so what is with Clerk is not revoked yet: start one with `inviteq worker`.")
 	}
 }

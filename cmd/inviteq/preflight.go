@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"strings"
 	"time"
 
 	"github.com/inviteq/inviteq/clerk"
@@ -36,7 +37,7 @@ func forecastOf(f preflight.Forecast) api.Forecast {
 
 // preflight says what would become of the list, and does nothing.
 func (r *importRun) preflight(ctx context.Context, clerkAPI *clerk.Client) error {
-	f, err := r.p.forecast(ctx, r.conn.ledger, clerkAPI, r.list, r.found, r.ImportID)
+	f, err := r.p.forecast(ctx, r.conn.ledger, clerkAPI, r.list, r.found, r.ImportID, false)
 	if err != nil {
 		return err
 	}
@@ -46,15 +47,19 @@ func (r *importRun) preflight(ctx context.Context, clerkAPI *clerk.Client) error
 	if err := r.p.printForecast(r.found, f, false); err != nil {
 		return err
 	}
+	r.p.hint(ctx, r.conn)
 	r.p.console.note("Nothing was done.")
 	return nil
 }
 
 // forecast looks at the list with free reads, and shows how far it has come.
-func (p *program) forecast(ctx context.Context, l *ledger.Ledger, clerkAPI *clerk.Client, list *lists.List, found lists.Survey, importID string) (preflight.Forecast, error) {
+// With deliver the program is going to deliver it itself.
+func (p *program) forecast(
+	ctx context.Context, l *ledger.Ledger, clerkAPI *clerk.Client, list *lists.List, found lists.Survey, importID string, deliver bool,
+) (preflight.Forecast, error) {
 	screen := newLive(p.console)
 	defer screen.clear()
-	check := preflight.Check{Ledger: l, Clerk: clerkAPI, ReadShare: p.readShare()}
+	check := preflight.Check{Ledger: l, Clerk: clerkAPI, ReadShare: p.readShare(), Deliver: deliver}
 	if screen != nil {
 		screen.draw("asking Clerk who is invited already …")
 		check.Progress = func(f preflight.Forecast) {
@@ -136,21 +141,18 @@ func (p *program) printForecast(found lists.Survey, f preflight.Forecast, alone 
 	if err := t.print(p.console.out, p.console.onOut); err != nil {
 		return err
 	}
-	var words string
-	switch {
-	case f.Paused:
-		words = "The import lane is paused: nothing is sent until `inviteq resume --lane import`."
-	case !f.ETA.IsZero():
-		words = fmt.Sprintf("The last one goes %s (%s), at the current rate.", show.In(time.Now(), f.ETA), show.Time(f.ETA))
+	var words []string
+	if !f.ETA.IsZero() {
+		words = append(words, fmt.Sprintf("The last one goes %s (%s), at the current rate.", show.In(time.Now(), f.ETA), show.Time(f.ETA)))
 	}
 	if f.Before > 0 {
-		words += fmt.Sprintf(" %s that wait in the import lane go first.", show.Count(f.Before, "invite"))
+		words = append(words, "Before it go "+show.Count(f.Before, "invite")+" of other imports.")
 	}
 	if f.ToSend > 0 && !alone {
-		words += " While it is sent, people who click are served before it, and other imports take turns with it."
+		words = append(words, "While it is sent, people who click are served before it, and other imports take turns with it.")
 	}
-	if words != "" {
-		_, err := fmt.Fprintf(p.console.out, "\n%s\n", words)
+	if len(words) > 0 {
+		_, err := fmt.Fprintf(p.console.out, "\n%s\n", strings.Join(words, " "))
 		return err
 	}
 	return nil

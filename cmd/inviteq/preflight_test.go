@@ -8,6 +8,7 @@ import (
 
 	"github.com/inviteq/inviteq/clerk/clerksim"
 	"github.com/inviteq/inviteq/tasks/ledger"
+	"github.com/inviteq/inviteq/tasks/ledger/redistest"
 )
 
 // TestPreflight compares what is announced with what happens: on a quiet Clerk there
@@ -48,12 +49,23 @@ func TestPreflight(t *testing.T) {
 			t.Errorf("%s: announced %v, want %v", name, said[name], want)
 		}
 	}
-	if said["eta"] == nil {
-		t.Error("no estimate")
+	if said["eta"] != nil {
+		t.Error("an ETA, and no worker")
 	}
 	r := w.run("import", path, "--skip-invalid", "--preflight")
-	wants(t, r.stdout, "to be invited", "201", "existing users", "invited already", "at the current rate", "wait in the import lane go first")
-	wants(t, r.stderr, "Nothing was done")
+	wants(t, r.stdout, "to be invited", "201", "existing users", "invited already", "Before it go 1 invite of other imports.")
+	wants(t, r.stderr, "No worker is running", "Nothing was done")
+	if strings.Contains(r.stdout, "at the current rate") {
+		t.Errorf("an ETA, and no worker:\n%s", r.stdout)
+	}
+	l, err := ledger.Open(t.Context(), redistest.Shared(t), ledger.Config{Instance: w.instance})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := l.Announce(t.Context(), ledger.Now, ledger.Fellow{Name: "one"}); err != nil {
+		t.Fatal(err)
+	}
+	wants(t, w.ok("import", path, "--skip-invalid", "--preflight"), "at the current rate")
 	if n := len(objects(t, w.ok("list", "--json"))); n != 1 {
 		t.Fatalf("%d invites are in the ledger after a preflight", n)
 	}

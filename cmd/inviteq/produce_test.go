@@ -39,7 +39,7 @@ func TestInvite(t *testing.T) {
 		t.Error(diff)
 	}
 	if got[0]["id"] != "signup-1" || got[0]["email_address"] != "Ada@example.com" || got[0]["state"] != "queued" ||
-		got[0]["lane"] != "import" || got[0]["not_before"] == nil || got[0]["eta"] == nil {
+		got[0]["lane"] != "import" || got[0]["not_before"] == nil || got[0]["eta"] != nil {
 		t.Errorf("got %v", got[0])
 	}
 

@@ -152,7 +152,7 @@ func (r *sendRun) send(ctx context.Context) error {
 // announce says what would happen, and asks.
 func (r *sendRun) announce(ctx context.Context) (goes bool, _ error) {
 	p := r.p
-	f, err := p.forecast(ctx, r.conn.ledger, r.worker.Clerk, r.list, r.found, r.ImportID)
+	f, err := p.forecast(ctx, r.conn.ledger, r.worker.Clerk, r.list, r.found, r.ImportID, true)
 	if err != nil {
 		return false, err
 	}

@@ -63,6 +63,9 @@ func newStage(t testing.TB, change ...func(*api.Config)) *stage {
 	}); err != nil {
 		t.Fatal(err)
 	}
+	if _, err := s.ledger.Announce(t.Context(), ledger.Now, ledger.Fellow{Name: "a worker"}); err != nil { // Where none is, nothing has an ETA.
+		t.Fatal(err)
+	}
 	client, err := enqueue.New(enqueue.Config{Redis: s.redis, Instance: instance})
 	if err != nil {
 		t.Fatal(err)

@@ -11,16 +11,18 @@ import (
 	"github.com/inviteq/inviteq/tasks"
 )
 
-// absence is how long after the last beat no worker is thought to be there. Workers
-// beat once a second.
-const absence = 30 * time.Second
-
 // Moves reports whether invites of a lane can go at all: it is not paused, Clerk takes
-// the key, and a worker is there, or none has ever been. Where nothing moves there is
-// no ETA.
+// the key, and a worker is there. Where nothing moves there is no ETA.
 func (o Overview) Moves(lane tasks.Lane) bool {
 	_, paused := o.Paused[lane]
-	return !paused && !o.Closed.Closed() && (o.BeatAt.IsZero() || o.At.Sub(o.BeatAt) < absence)
+	return !paused && !o.Closed.Closed() && o.Workers > 0
+}
+
+// WithWorker returns the overview as it would be with a worker: for a program that is
+// going to be one.
+func (o Overview) WithWorker() Overview {
+	o.Workers = max(1, o.Workers)
+	return o
 }
 
 // ETA returns when the invite with so many others of its lane in front of it

@@ -54,6 +54,7 @@ func etaIsWhatHappens(t *testing.T, refusals int) {
 		}
 		now = now.Add(time.Second)
 	}
+	hire(t, l, now)
 	o, err := l.Overview(t.Context(), now)
 	if err != nil {
 		t.Fatal(err)
@@ -93,12 +94,66 @@ func etaIsWhatHappens(t *testing.T, refusals int) {
 	}
 }
 
+// hire has a worker there.
+func hire(t testing.TB, l *Ledger, now time.Time) {
+	t.Helper()
+	if _, err := l.Announce(t.Context(), now, Fellow{Name: "one", Since: now}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestNothingGoesWithoutAWorker: before the first has come, once it has left, and when
+// it has died.
+func TestNothingGoesWithoutAWorker(t *testing.T) {
+	l := open(t, Config{Limits: ClerkLimits})
+	i := invite(t, "ada@example.com")
+	i.ImportID, i.Lane = "list", tasks.Import
+	admit(t, l, start, i)
+	goes := func(now time.Time) (n int) {
+		t.Helper()
+		o, err := l.Overview(t.Context(), now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		list, err := l.Import(t.Context(), "list")
+		if err != nil {
+			t.Fatal(err)
+		}
+		last, err := l.ImportETA(t.Context(), now, list)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, at := range []time.Time{o.ETA(tasks.Import, 0), o.Drain(), last} {
+			if !at.IsZero() {
+				n++
+			}
+		}
+		return n + o.Plan(1)[0]
+	}
+	ask := func(when string, now time.Time, want int) {
+		t.Helper()
+		if got := goes(now); got != want {
+			t.Errorf("%s: %d of ETA, drain, import and plan say that it goes, want %d", when, got, want)
+		}
+	}
+	ask("before the first worker", start, 0)
+	hire(t, l, start)
+	ask("with a worker", start, 4)
+	if err := l.Leave(t.Context(), "one"); err != nil {
+		t.Fatal(err)
+	}
+	ask("it has left", start, 0)
+	hire(t, l, start)
+	ask("it has died", start.Add(time.Minute), 0)
+}
+
 func TestETAMovesWithGatesAndReadiness(t *testing.T) {
 	l := open(t, Config{Limits: ClerkLimits, Reserve: AutoReserve})
 	i := invite(t, "ada@example.com")
 	later := invite(t, "bob@example.com")
 	later.NotBefore = start.Add(3 * time.Hour)
 	admit(t, l, start, i, later)
+	hire(t, l, start)
 	ask := func() (time.Duration, time.Duration) {
 		t.Helper()
 		records, err := l.Get(t.Context(), i.ID, later.ID)

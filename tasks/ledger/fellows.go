@@ -65,6 +65,12 @@ func (l *Ledger) Fellows(ctx context.Context, now time.Time) ([]Fellow, error) {
 
 func (l *Ledger) fellows(ctx context.Context, now time.Time) (all []Fellow, gone []string, _ error) {
 	told, err := l.rdb.HGetAll(ctx, l.keys.of("workers")).Result()
+	all, gone = fellowsIn(told, now)
+	return all, gone, err
+}
+
+// fellowsIn tells the workers that are there from those that are gone for good.
+func fellowsIn(told map[string]string, now time.Time) (all []Fellow, gone []string) {
 	for name, text := range told {
 		var f Fellow
 		err := json.Unmarshal([]byte(text), &f)
@@ -76,7 +82,7 @@ func (l *Ledger) fellows(ctx context.Context, now time.Time) (all []Fellow, gone
 		}
 	}
 	slices.SortFunc(all, func(a, b Fellow) int { return cmp.Compare(a.Name, b.Name) })
-	return all, gone, err
+	return all, gone
 }
 
 // String says how it is configured.

@@ -23,6 +23,7 @@ func TestImportETA(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	hire(t, l, start)
 	eta := func() time.Time {
 		t.Helper()
 		i, err := l.Import(t.Context(), "spring")

@@ -36,7 +36,7 @@ type Overview struct {
 
 	OldestWaiting map[tasks.Lane]string // The id at the head of each lane that has one.
 
-	BeatAt time.Time // When a worker was there last; zero if none has been.
+	Workers int // That are there: see Fellows.
 
 	queued   [2][2]int64      // Waiting: by lane, those that go together and those that go one by one.
 	forecast *policy.Forecast // when what waits will be sent
@@ -108,7 +108,7 @@ func (l *Ledger) Overview(ctx context.Context, now time.Time) (Overview, error) 
 		Quotas: map[Endpoint]Quota{}, OldestWaiting: map[tasks.Lane]string{},
 	}
 	pipe := l.rdb.Pipeline()
-	meta := pipe.HMGet(ctx, l.keys.of("meta"), "worker", "beat")
+	told, workers := pipe.HGet(ctx, l.keys.of("meta"), "worker"), pipe.HGetAll(ctx, l.keys.of("workers"))
 	states := make([]*redis.IntCmd, len(tasks.States))
 	for i, s := range tasks.States {
 		states[i] = pipe.ZCard(ctx, l.keys.state(s))
@@ -131,15 +131,13 @@ func (l *Ledger) Overview(ctx context.Context, now time.Time) (Overview, error) 
 		return o, err
 	}
 	w := published{l.cfg.Limits, l.cfg.Reserve, l.cfg.Bulk}
-	told, _ := meta.Val()[0].(string)
-	if told != "" {
-		if err := json.Unmarshal([]byte(told), &w); err != nil {
+	if told.Val() != "" {
+		if err := json.Unmarshal([]byte(told.Val()), &w); err != nil {
 			return o, err
 		}
 	}
-	if beat, ok := meta.Val()[1].(string); ok {
-		o.BeatAt = timeOf(beat)
-	}
+	alive, _ := fellowsIn(workers.Val(), now)
+	o.Workers = len(alive)
 	o.Reserve, o.Bulk = w.Reserve, w.Bulk
 	for i, s := range tasks.States {
 		o.States[s] = states[i].Val()

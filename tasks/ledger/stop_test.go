@@ -157,6 +157,7 @@ func TestHeldImport(t *testing.T) {
 				t.Fatal(held, err)
 			}
 			admitList(t, l, now, "list", 450)
+			hire(t, l, now)
 			if again, err := l.HoldImport(t.Context(), now, "list", time.Hour); err != nil || again {
 				t.Error("an import that is there was held anew", err)
 			}

@@ -25,6 +25,11 @@ func TestAStoryIsWhole(t *testing.T) {
 	}
 	admit(t, l, Now, append(all[:7:7], append([]tasks.Invite{i}, all[7:]...)...)...)
 	s, err := l.Story(ctx, Now, i.ID)
+	if err != nil || !s.ETA.IsZero() || s.Waits != "No worker is running for this instance." {
+		t.Fatalf("before the first worker: %+v, %v", s, err)
+	}
+	hire(t, l, Now)
+	s, err = l.Story(ctx, Now, i.ID)
 	if err != nil || s.Row != 8 || !s.Whole || len(s.Moments) != 1 || s.ETA.IsZero() || !strings.HasPrefix(s.Waits, "7 wait before it in the import lane") {
 		t.Fatalf("before: %+v, %v", s, err)
 	}

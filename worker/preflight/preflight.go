@@ -26,6 +26,7 @@ type Check struct {
 	Ledger *ledger.Ledger
 	Clerk  Clerk
 
+	Deliver   bool           // The caller is going to deliver the list itself: the ETA does not ask for a worker.
 	ReadShare float64        // Share of the read quota that it may use. Defaults to 0.2.
 	Progress  func(Forecast) // Called after each batch, by the goroutine that called Run.
 
@@ -45,7 +46,6 @@ type Forecast struct {
 
 	Before int64     // invites of other imports that go before the last one: imports take turns
 	ETA    time.Time // when the last one goes, at the current rate; zero if nobody would be mailed, or nothing can go now (ledger.Overview.Moves)
-	Paused bool      // the import lane is paused
 	Reads  int       // calls to Clerk
 	Took   time.Duration
 }
@@ -186,7 +186,9 @@ func (c *Check) estimate(ctx context.Context, f *Forecast) error {
 	if err != nil {
 		return errors.Join(errors.New("the queue cannot be looked at"), err)
 	}
-	_, f.Paused = o.Paused[tasks.Import]
+	if c.Deliver {
+		o = o.WithWorker()
+	}
 	if f.ToSend > 0 {
 		f.ETA = o.ETA(tasks.Import, f.Before+int64(f.ToSend)-1)
 	}

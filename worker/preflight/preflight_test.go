@@ -37,7 +37,7 @@ func setup(t *testing.T, limits ledger.Limits) (*clerksim.Sim, preflight.Check) 
 	if err != nil {
 		t.Fatal(err)
 	}
-	return sim, preflight.Check{Ledger: l, Clerk: c}
+	return sim, preflight.Check{Ledger: l, Clerk: c, Deliver: true}
 }
 
 func people(t *testing.T, n int) iter.Seq2[tasks.Invite, error] {
@@ -80,6 +80,12 @@ func TestTenThousand(t *testing.T) {
 	}
 	if f.ETA.Before(began.Add(24 * time.Hour)) {
 		t.Errorf("9,800 would be done at %v", f.ETA)
+	}
+
+	// Nobody is there to deliver it.
+	check.Deliver = false
+	if f, err := check.Run(t.Context(), people(t, 300), 300); err != nil || f.ToSend == 0 || !f.ETA.IsZero() {
+		t.Errorf("without a worker: got %+v, %v", f, err)
 	}
 }
 
