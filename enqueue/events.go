@@ -6,6 +6,7 @@ import (
 	"iter"
 
 	"github.com/inviteq/inviteq/tasks"
+	"github.com/inviteq/inviteq/tasks/ledger"
 )
 
 // Events yields what happens to invites, to a group of consumers that share the
@@ -36,9 +37,14 @@ func (c *Client) Events(ctx context.Context, group, consumer string) iter.Seq2[t
 	}
 }
 
+// ErrPositionGone says that there is no event at a position any more, so that some after
+// it may be missing. Begin with "0", and ask Status or Import how things stand.
+var ErrPositionGone = ledger.ErrPositionGone
+
 // FollowEvents yields events to this caller alone, from a position in the stream
 // on: Event.Position of the last one that was seen, "0" for all that are kept, or
-// "$" for new ones only. It ends as Events does.
+// "$" for new ones only. It ends as Events does; with ErrPositionGone if the position
+// is too long ago, or Redis was set back.
 func (c *Client) FollowEvents(ctx context.Context, from string) iter.Seq2[tasks.Event, error] {
 	return func(yield func(tasks.Event, error) bool) {
 		l, err := c.open(ctx)

@@ -34,20 +34,6 @@ Examples:
   inviteq events --follow --from 0 --json`
 }
 
-// eventJSON is an event in --json. The keys are stable and always there.
-type eventJSON struct {
-	ID           string       `json:"id"`
-	InviteID     string       `json:"invite_id"`
-	Sequence     int          `json:"sequence"`
-	From         string       `json:"from"`
-	To           string       `json:"to"`
-	Reason       tasks.Reason `json:"reason"`
-	InvitationID string       `json:"invitation_id"`
-	ImportID     string       `json:"import_id"`
-	At           time.Time    `json:"at"`
-	Position     string       `json:"position"`
-}
-
 // Run prints events.
 func (c *eventsCommand) Run(ctx context.Context, p *program) error {
 	if c.Last < 0 || c.Last > 100_000 {
@@ -121,10 +107,7 @@ func parseSince(text string) (time.Time, error) {
 
 func (p *program) printEvent(e tasks.Event, asJSON bool) error {
 	if asJSON {
-		return p.printJSON(eventJSON{
-			ID: e.ID, InviteID: e.InviteID, Sequence: e.Version, From: e.From, To: e.To, Reason: e.Reason,
-			InvitationID: e.InvitationID, ImportID: e.ImportID, At: e.At.UTC(), Position: e.Position,
-		})
+		return p.printJSON(e.JSON())
 	}
 	what := fmt.Sprintf("%s → %s", e.From, e.To)
 	who := e.InviteID

@@ -74,6 +74,7 @@ const (
 	codeRow            = "import_row_invalid"
 	codeInternal       = "internal_error"
 	codeNoClerk        = "clerk_key_missing"
+	codePositionGone   = "position_gone"
 )
 
 // ok is a 200.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"iter"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -91,6 +92,10 @@ func (x *exchange) wait(otherwise time.Duration) (time.Duration, *answer) {
 	if refused := refuseUnknown(q, "wait"); refused != nil {
 		return 0, refused
 	}
+	return waitParam(q, otherwise)
+}
+
+func waitParam(q url.Values, otherwise time.Duration) (time.Duration, *answer) {
 	if !q.Has("wait") {
 		return otherwise, nil
 	}

@@ -31,6 +31,14 @@
 // refused it (a key used again, or ?wait=), it is the error that Clerk would
 // have answered with; in bulk it is a member that is revoked.
 //
+// # Events
+//
+// GET /v1/events reads the stream of every change from a position on, as inviteq events
+// does: next of an answer is after of the next request. What a client has missed is
+// never left out without a word: a position that the stream does not hold is a 410. For
+// a token of scope own an answer reads 5,000 events of others at most, and says by more
+// that it goes on.
+//
 // # Idempotency
 //
 // The id of an invite is made of the token and the Idempotency-Key (and in bulk of
@@ -51,7 +59,8 @@
 // the rest, invitations at Clerk included, is a 404. Such a token chooses no ids that
 // others could have: the names of its imports are its own, and global_ids is refused.
 // What it still learns is what Clerk would tell it: that an address has an account, or
-// an open invitation; and from a preflight that an earlier invite for it waits. A token
+// an open invitation; from a preflight that an earlier invite for it waits; and from
+// ETAs and the positions of events that others are busy. A token
 // of scope instance sees everything of the instance. A viewer may only GET, and sees
 // addresses masked and no metadata; an operator sees in the open what tokens of its
 // name have given; an admin sees everything in its scope. Each act, and each answer

@@ -62,6 +62,7 @@ var routes = []route{
 	{"/v1/invitations/{id}", http.MethodDelete, nil, working, (*exchange).erase, "delete"},
 	{"/v1/revokes/{id}", http.MethodGet, nil, working, (*exchange).revokeState, ""},
 	{"/v1/invites/{id}", http.MethodGet, nil, working, (*exchange).invite, ""},
+	{"/v1/events", http.MethodGet, nil, working, (*exchange).events, ""},
 	{"/v1/imports", http.MethodPost, (*exchange).readList, importing, (*exchange).importList, "import"},
 	{"/v1/imports", http.MethodGet, nil, working, (*exchange).listImports, ""},
 	{"/v1/imports/{id}", http.MethodGet, nil, working, (*exchange).importState, ""},

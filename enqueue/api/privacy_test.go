@@ -135,7 +135,7 @@ func TestDocument(t *testing.T) {
 		}
 	}
 	slices.Sort(operations)
-	want := []string{"CreateBulkInvitations", "CreateImport", "CreateInvitation", "DeleteInvitation", "ExportPerson", "ForgetPerson", "GetDocument", "GetHealth", "GetImport", "GetInvite", "GetRevoke", "ListImports", "ListInvitations", "PauseImport", "RenewImport", "ResumeImport", "RevokeImport", "RevokeInvitation"}
+	want := []string{"CreateBulkInvitations", "CreateImport", "CreateInvitation", "DeleteInvitation", "ExportPerson", "ForgetPerson", "GetDocument", "GetHealth", "GetImport", "GetInvite", "GetRevoke", "ListEvents", "ListImports", "ListInvitations", "PauseImport", "RenewImport", "ResumeImport", "RevokeImport", "RevokeInvitation"}
 	if !slices.Equal(operations, want) {
 		t.Errorf("operations %v, want %v", operations, want)
 	}

@@ -23,29 +23,66 @@ const (
 	consumersKept  = time.Hour   // for which a consumer is remembered that holds nothing; a living one asks every eventsBlock
 )
 
-// FollowEvents yields events from a position on ("0": all that are kept, "$": only
-// new ones) until ctx ends. It does not remember how far it got.
+// ErrPositionGone says that the stream does not hold the event at this position: it was
+// so long ago, or Redis was emptied or set back. What came after it may be gone, too.
+var ErrPositionGone = errors.New(`there is no event at this position any more, so that some after it may be missing; begin with the oldest that is kept ("0"), and look at the invites themselves`)
+
+// EventPosition returns the position to read on from: p itself, which is "0" (the oldest
+// that is kept) or that of an event; for "$" that of the newest event. The error is
+// ErrPositionGone if the stream has no such event.
+func (l *Ledger) EventPosition(ctx context.Context, p string) (string, error) {
+	switch p {
+	case "0":
+		return p, nil
+	case "$":
+		newest, err := l.RecentEvents(ctx, 1)
+		if err != nil || len(newest) == 0 {
+			return "0", err
+		}
+		return newest[0].Position, nil
+	}
+	_, found, err := l.Event(ctx, p)
+	if err == nil && !found {
+		err = ErrPositionGone
+	}
+	return p, err
+}
+
+// EventsAfter returns the next events after a position, at most n of them, the oldest
+// first. It does not wait, and does not ask whether there was an event at the position.
+func (l *Ledger) EventsAfter(ctx context.Context, position string, n int) ([]tasks.Event, error) {
+	return l.readEvents(ctx, position, n, -1)
+}
+
+func (l *Ledger) readEvents(ctx context.Context, position string, n int, block time.Duration) ([]tasks.Event, error) {
+	streams, err := l.rdb.XRead(ctx, &redis.XReadArgs{Streams: []string{l.keys.of("events"), position}, Count: int64(n), Block: block}).Result()
+	if err != nil || len(streams) == 0 {
+		return nil, ignoreNil(err)
+	}
+	events := make([]tasks.Event, len(streams[0].Messages))
+	for i, m := range streams[0].Messages {
+		events[i] = parseEvent(m)
+	}
+	return events, nil
+}
+
+// FollowEvents yields events after a position (EventPosition) until ctx ends. It does not
+// remember how far it got.
 func (l *Ledger) FollowEvents(ctx context.Context, from string) iter.Seq2[tasks.Event, error] {
 	return func(yield func(tasks.Event, error) bool) {
-		for ctx.Err() == nil {
-			streams, err := l.rdb.XRead(ctx, &redis.XReadArgs{
-				Streams: []string{l.keys.of("events"), from}, Count: eventsAtOnce, Block: eventsBlock,
-			}).Result()
-			if errors.Is(err, redis.Nil) {
-				continue
-			}
-			if err != nil {
-				if ctx.Err() == nil {
-					yield(tasks.Event{}, err)
-				}
-				return
-			}
-			for _, m := range streams[0].Messages {
-				from = m.ID
-				if !yield(parseEvent(m), nil) {
+		from, err := l.EventPosition(ctx, from)
+		for err == nil && ctx.Err() == nil {
+			var events []tasks.Event
+			events, err = l.readEvents(ctx, from, eventsAtOnce, eventsBlock)
+			for _, e := range events {
+				from = e.Position
+				if !yield(e, nil) {
 					return
 				}
 			}
+		}
+		if err != nil && ctx.Err() == nil {
+			yield(tasks.Event{}, err)
 		}
 	}
 }
@@ -53,19 +90,19 @@ func (l *Ledger) FollowEvents(ctx context.Context, from string) iter.Seq2[tasks.
 // KeptEvents yields every event that is kept, the oldest first.
 func (l *Ledger) KeptEvents(ctx context.Context) iter.Seq2[tasks.Event, error] {
 	return func(yield func(tasks.Event, error) bool) {
-		for from := "-"; ; {
-			messages, err := l.rdb.XRangeN(ctx, l.keys.of("events"), from, "+", 1000).Result()
+		for from := "0"; ; {
+			events, err := l.EventsAfter(ctx, from, 1000)
 			if err != nil {
 				yield(tasks.Event{}, err)
 				return
 			}
-			for _, m := range messages {
-				if !yield(parseEvent(m), nil) {
+			for _, e := range events {
+				if !yield(e, nil) {
 					return
 				}
-				from = "(" + m.ID
+				from = e.Position
 			}
-			if len(messages) == 0 {
+			if len(events) == 0 {
 				return
 			}
 		}
@@ -116,7 +153,7 @@ func (l *Ledger) Event(ctx context.Context, position string) (e tasks.Event, fou
 	if !positions.MatchString(position) {
 		return e, false, nil
 	}
-	messages, err := l.rdb.XRange(ctx, l.keys.of("events"), position, position).Result()
+	messages, err := l.rdb.XRevRangeN(ctx, l.keys.of("events"), position, position, 1).Result()
 	if err != nil || len(messages) == 0 {
 		return e, false, err
 	}

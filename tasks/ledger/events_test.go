@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"testing"
 	"time"
@@ -156,5 +157,42 @@ func TestEventsAfterAWipe(t *testing.T) {
 	before, after := ids[0], ids[1]
 	if want := []string{before + " sending", before + " pending", after + " sending", after + " pending"}; !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+// Whoever follows from a position that is gone is told, and "$" misses nothing of what
+// comes while Redis is asked again.
+func TestFollowEventsFromWhereNothingIs(t *testing.T) {
+	l := open(t, Config{})
+	first := func(from string) (tasks.Event, error) {
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		defer cancel()
+		for e, err := range l.FollowEvents(ctx, from) {
+			return e, err
+		}
+		return tasks.Event{}, nil
+	}
+	if p, err := l.EventPosition(t.Context(), "$"); p != "0" || err != nil {
+		t.Errorf("the newest of none is %q, %v", p, err)
+	}
+	admit(t, l, start, invite(t, "ada@example.com"))
+	delivered(t, l, start, turn(t, l, start))
+	all, err := l.RecentEvents(t.Context(), 10)
+	if err != nil || len(all) != 2 {
+		t.Fatalf("got %+v, %v", all, err)
+	}
+	if e, err := first(all[0].Position); e != all[1] || err != nil {
+		t.Errorf("after the first: %+v, %v", e, err)
+	}
+	if p, err := l.EventPosition(t.Context(), "$"); p != all[1].Position || err != nil {
+		t.Errorf("the newest is %q, %v", p, err)
+	}
+	for _, from := range []string{"1-1", "", "latest"} {
+		if e, err := first(from); !errors.Is(err, ErrPositionGone) {
+			t.Errorf("from %q: %+v, %v", from, e, err)
+		}
+	}
+	if e, err := first("0"); e != all[0] || err != nil {
+		t.Errorf("the oldest is %+v, %v", e, err)
 	}
 }

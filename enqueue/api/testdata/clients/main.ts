@@ -39,6 +39,15 @@ const made = must('import', await POST('/imports', {
 check(made.admitted === 1, 'import', made);
 const state = must("import's state", await GET('/imports/{id}', { params: { path: { id: made.id } } }));
 check(state.total === 1, "import's state", state);
+let after = '0';
+for (const changed = new Set<string>(); !changed.has('order-2');) {
+  const page = must('events', await GET('/events', { params: { query: { after, limit: 1, state: ['pending'], wait: 20 } } }));
+  check(page.data.length === 1 && !changed.has(page.data[0]!.invite_id), 'events', page);
+  changed.add(page.data[0]!.invite_id);
+  after = page.next;
+}
+const lost = await GET('/events', { params: { query: { after: '1-1' } } });
+check(lost.response.status === 410 && lost.error?.errors[0]?.code === 'position_gone', 'a position that is gone', lost.error);
 const taken = must('revoke', await POST('/invitations/{id}/revoke', { params: { path: { id: ada.id }, query: { wait: 20 } } }));
 check(taken.revoked === true, 'revoke', taken);
 const gone = must('delete', await DELETE('/invitations/{id}', { params: { path: { id: ada.id } } }));
