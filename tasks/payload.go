@@ -165,8 +165,13 @@ func (r Revoke) GoString() string { return r.String() }
 func (r Revoke) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
 
 // Reconcile is the payload of TypeReconcile. Full asks for every invitation;
-// otherwise the newest ones, down to known ground, are compared.
-type Reconcile struct{ Full bool }
+// otherwise the newest ones, down to known ground, are compared. Invitations that
+// inviteq did not make are recorded if they were made before AdoptBefore; the zero
+// time adopts none.
+type Reconcile struct {
+	Full        bool
+	AdoptBefore time.Time
+}
 
 type createJSON struct {
 	V int `json:"v"`
@@ -188,8 +193,9 @@ type revokeJSON struct {
 }
 
 type reconcileJSON struct {
-	V    int  `json:"v"`
-	Full bool `json:"full"`
+	V           int       `json:"v"`
+	Full        bool      `json:"full"`
+	AdoptBefore time.Time `json:"adopt_before,omitzero"`
 }
 
 // Encode returns the payload.
@@ -214,7 +220,9 @@ func (b BulkCreate) Encode() []byte {
 func (r Revoke) Encode() []byte { return encode(revokeJSON{Version, r.ID, r.Target}) }
 
 // Encode returns the payload.
-func (r Reconcile) Encode() []byte { return encode(reconcileJSON{Version, r.Full}) }
+func (r Reconcile) Encode() []byte {
+	return encode(reconcileJSON{Version, r.Full, r.AdoptBefore.UTC()})
+}
 
 // ParseCreate decodes and validates a payload of TypeCreate.
 func ParseCreate(b []byte) (Create, error) {
@@ -326,7 +334,7 @@ func ParseReconcile(b []byte) (Reconcile, error) {
 	if err := decode(b, &j, &j.V); err != nil {
 		return Reconcile{}, err
 	}
-	return Reconcile{j.Full}, nil
+	return Reconcile{j.Full, j.AdoptBefore}, nil
 }
 
 func invalid(field, reason string) error {

@@ -48,6 +48,7 @@ func goldens(t *testing.T) []struct {
 		{"invitation:revoke of an invitation", Revoke{Target: "inv_2b6fcd92dvf96q05x8e4a8xvt6a"}},
 		{"invitation:reconcile the newest", Reconcile{}},
 		{"invitation:reconcile everything", Reconcile{Full: true}},
+		{"invitation:reconcile and adopt", Reconcile{Full: true, AdoptBefore: at}},
 	}
 }
 

@@ -28,6 +28,13 @@ const Timeout = 30 * time.Second
 // ledger keeps the invite itself for longer.
 const Retention = 24 * time.Hour
 
+// AskedPass is the id of the task of a reconciliation that a person has asked for: there
+// is one at a time. PassTimeout is how long a pass may take.
+const (
+	AskedPass   = "reconcile:asked"
+	PassTimeout = 25 * time.Minute
+)
+
 // DefaultInstance names the only instance of most installations.
 const DefaultInstance = "default"
 

@@ -20,7 +20,6 @@ import (
 const (
 	scheduleEvery  = time.Minute
 	reconcileLease = 30 * time.Minute // a pass that takes longer may be joined by another, which does no harm
-	reconcileTime  = 25 * time.Minute
 	fullStartTick  = 10 * time.Minute // so that a rolling restart makes one full pass, not one a worker
 )
 
@@ -74,7 +73,7 @@ func (s *schedule) enqueuePasses(ctx context.Context, now time.Time) error {
 
 func (s *schedule) enqueuePass(ctx context.Context, full bool, tick int64) error {
 	id := fmt.Sprintf("reconcile:%s:%d", passKind(full), tick)
-	opts := append(tasks.Options(s.queue, id), asynq.Timeout(reconcileTime))
+	opts := append(tasks.Options(s.queue, id), asynq.Timeout(tasks.PassTimeout))
 	_, err := s.client.EnqueueContext(ctx, asynq.NewTask(tasks.TypeReconcile, tasks.Reconcile{Full: full}.Encode()), opts...)
 	if errors.Is(err, asynq.ErrTaskIDConflict) {
 		return nil
@@ -106,11 +105,24 @@ func (s *schedule) handle(ctx context.Context, task *asynq.Task) error {
 	if err != nil {
 		return err
 	}
+	if id, _ := asynq.GetTaskID(ctx); !held && id == tasks.AskedPass {
+		return &snooze{time.Now().Add(minSnooze), "another pass is going on"} // A person waits for this one.
+	}
 	if !held {
 		return report(task, map[string]string{"skipped": "another pass is going on"})
 	}
 	defer release()
-	pass := reconcile.Pass{Ledger: s.ledger, Clerk: s.clerk, Full: p.Full, Retention: s.retention, Facts: s.facts}
+	shown := time.Time{}
+	pass := reconcile.Pass{
+		Ledger: s.ledger, Clerk: s.clerk, Full: p.Full, Retention: s.retention, Facts: s.facts,
+		Adopt: !p.AdoptBefore.IsZero(), AdoptBefore: p.AdoptBefore,
+		Progress: func(r reconcile.Report) {
+			if time.Since(shown) >= time.Second {
+				shown = time.Now()
+				_ = report(task, r) // For those who look; the end is what counts.
+			}
+		},
+	}
 	got, err := pass.Run(ctx)
 	s.watch.heard(ctx, err)
 	if err != nil {
@@ -122,7 +134,7 @@ func (s *schedule) handle(ctx context.Context, task *asynq.Task) error {
 		line = s.log.Warn()
 	}
 	line.Str("kind", got.Kind).Int("scanned", got.Scanned).Int("same", got.Same).Interface("settled", got.Settled).
-		Int("foreign", got.Foreign).Int("doubled", got.Doubled).Int("missing", got.Missing).Int("gone", got.Gone).Int("rebuilt", got.Rebuilt).
+		Int("foreign", got.Foreign).Int("adopted", got.Adopted).Int("doubled", got.Doubled).Int("missing", got.Missing).Int("gone", got.Gone).Int("rebuilt", got.Rebuilt).
 		Int("reads", got.Reads).Bool("agreed", got.Agreed).Dur("took", got.Took).Msg("reconciled")
 	return report(task, got)
 }

@@ -108,11 +108,28 @@ func TestPassIsSkippedWhileAnotherGoesOn(t *testing.T) {
 	if n := s.sim.Count(clerksim.OpList); n > 1 { // Once to hear whether Clerk takes the key.
 		t.Errorf("it has read Clerk's list %d times", n)
 	}
-	release()
-	if err := w.schedule.enqueuePass(t.Context(), false, 1); err != nil {
+	// One that a person has asked for waits for its end.
+	asked := tasks.Options(w.queues.Control, tasks.AskedPass)
+	if _, err := w.client.Enqueue(asynq.NewTask(tasks.TypeReconcile, tasks.Reconcile{AdoptBefore: time.Now().Add(time.Hour)}.Encode()), asked...); err != nil {
 		t.Fatal(err)
 	}
-	done(2)
+	inspector := asynq.NewInspectorFromRedisClient(s.redis)
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		task, err := inspector.GetTaskInfo(w.queues.Control, tasks.AskedPass)
+		if err != nil || time.Now().After(deadline) {
+			t.Fatalf("got %+v, %v", task, err)
+		}
+		if task.State == asynq.TaskStateRetry && strings.Contains(task.LastErr, "another pass is going on") {
+			break
+		}
+	}
+	if _, err := s.sim.CreateForeign("stranger@example.com"); err != nil {
+		t.Fatal(err)
+	}
+	release()
+	if got := done(2)[1]; got.ID != tasks.AskedPass || !strings.Contains(string(got.Result), `"adopted":1`) {
+		t.Errorf("got %s: %s", got.ID, got.Result)
+	}
 	if n := s.sim.Count(clerksim.OpList); n == 0 {
 		t.Error("nothing was read after the other had ended")
 	}

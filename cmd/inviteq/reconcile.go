@@ -119,14 +119,14 @@ func (p *program) printReport(r reconcile.Report) error {
 		n    int
 		what string
 	}{
-		{"lagging", r.Lagging, "one side has not been told yet; the next pass looks again"},
-		{"foreign", r.Foreign, "not made by inviteq; --adopt records them"},
+		{"lagging", r.Lagging, reconcile.Lagging.Means()},
+		{"foreign", r.Foreign, reconcile.Foreign.Means() + "; --adopt records them"},
 		{"adopted", r.Adopted, "recorded now"},
-		{"doubled", r.Doubled, "further pending invitations for one person; --revoke-extra revokes the older ones"},
+		{"doubled", r.Doubled, reconcile.Doubled.Means() + "; --revoke-extra revokes the older ones"},
 		{"revoked", r.Revoked, "of those, now"},
-		{"missing", r.Missing, "pending in the ledger, absent at Clerk like most others: is the key that of another instance?"},
-		{"gone", r.Gone, "deleted at Clerk; inviteq does not send them again by itself"},
-		{"rebuilt", r.Rebuilt, "ours by their mark, forgotten by the ledger, recorded again"},
+		{"missing", r.Missing, reconcile.Missing.Means()},
+		{"gone", r.Gone, reconcile.Gone.Means()},
+		{"rebuilt", r.Rebuilt, reconcile.Rebuilt.Means()},
 		{"unconfirmed", r.Unconfirmed, "probably missing too, but too many to look for: is CLERK_SECRET_KEY the right one?"},
 		{"forgotten", r.Forgotten, "settled longer ago than the ledger remembers"},
 	}

@@ -247,7 +247,7 @@ func (l *Ledger) ForgetMention(ctx context.Context, m Mention, e tasks.Email) er
 		return l.rdb.XDel(ctx, m.Key, m.Field).Err()
 	case strings.HasPrefix(name, "ids:") && m.Field != "": // An id of before ids had rules; its place in the list stays.
 		return l.rdb.LSet(ctx, m.Key, number(m.Field), "inq_forgotten").Err()
-	case strings.HasPrefix(name, "tomb:"), strings.HasPrefix(name, "bound:"), strings.HasPrefix(name, "done:"):
+	case strings.HasPrefix(name, "tomb:"), strings.HasPrefix(name, "bound:"), strings.HasPrefix(name, "done:"), strings.HasPrefix(name, "found:"):
 		return l.rdb.Del(ctx, m.Key).Err()
 	}
 	return nil

@@ -137,12 +137,12 @@ func (h *Handler) reconcileConcerns(v view, flag string) (all []concern) {
 	if full.Missing > 0 {
 		all = append(all, concern{
 			What:   show.Count(full.Missing, "invitation") + " that inviteq made " + isOrAre(int64(full.Missing)) + " absent at Clerk.",
-			Advice: "Found " + show.Ago(v.Now, full.StartedAt) + ". Was the Clerk instance reset, or does the key belong to another one?", Run: "inviteq reconcile --full" + flag,
+			Advice: "Found " + show.Ago(v.Now, full.StartedAt) + ". Was the Clerk instance reset, or does the key belong to another one?", Link: "/reconciliation?kind=full&of=missing#rows",
 		})
 	}
 	if full.Doubled > full.Revoked {
 		n := int64(full.Doubled - full.Revoked)
-		all = append(all, concern{What: show.Count(n, "person") + " " + hasOrHave(n) + " more than one pending invitation at Clerk.", Run: "inviteq reconcile --full --revoke-extra" + flag})
+		all = append(all, concern{What: show.Count(n, "person") + " " + hasOrHave(n) + " more than one pending invitation at Clerk.", Run: "inviteq reconcile --full --revoke-extra" + flag, Link: "/reconciliation?kind=full&of=doubled#rows"})
 	}
 	if v.Now.Sub(full.StartedAt) > staleFull {
 		all = append(all, concern{What: "Ledger and Clerk were last compared in full " + show.Ago(v.Now, full.StartedAt) + ".", Advice: "It should happen daily: look for failing tasks in the control queue.", Link: monitoringPath + "/"})

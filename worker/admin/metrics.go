@@ -157,12 +157,8 @@ type difference struct {
 
 // differences are what a pass found, by what was wrong.
 func differences(r reconcile.Report) []difference {
-	settled := 0
-	for _, n := range r.Settled {
-		settled += n
-	}
 	return []difference{
-		{"settled", settled}, {"missing", r.Missing}, {"doubled", r.Doubled}, {"foreign", r.Foreign}, {"lagging", r.Lagging},
+		{"settled", r.SettledAll()}, {"missing", r.Missing}, {"doubled", r.Doubled}, {"foreign", r.Foreign}, {"lagging", r.Lagging},
 	}
 }
 

@@ -21,7 +21,7 @@ var pageFiles embed.FS
 
 // pages are the templates: each has "base", the whole page, and "parts", the
 // sections that come again when they have changed.
-type pages struct{ status, imports, one, plain, invite, invites, audit, charts, upload *template.Template }
+type pages struct{ status, imports, one, plain, invite, invites, audit, charts, upload, reconcile *template.Template }
 
 func parsePages() (p pages, err error) {
 	funcs := template.FuncMap{
@@ -36,7 +36,7 @@ func parsePages() (p pages, err error) {
 		"precise":  func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05.000") + " UTC" },
 		"day":      func(t time.Time) string { return t.UTC().Format("Mon 15:04") },
 	}
-	for name, to := range map[string]**template.Template{"status": &p.status, "imports": &p.imports, "import": &p.one, "plain": &p.plain, "invite": &p.invite, "invites": &p.invites, "audit": &p.audit, "charts": &p.charts, "upload": &p.upload} {
+	for name, to := range map[string]**template.Template{"status": &p.status, "imports": &p.imports, "import": &p.one, "plain": &p.plain, "invite": &p.invite, "invites": &p.invites, "audit": &p.audit, "charts": &p.charts, "upload": &p.upload, "reconcile": &p.reconcile} {
 		*to, err = template.New("base.html").Funcs(funcs).ParseFS(pageFiles, "pages/base.html", "pages/shared.html", "pages/"+name+".html")
 		if err != nil {
 			return p, err

@@ -31,16 +31,11 @@ type statusData struct {
 	LastHours int64 // Delivered in the last 24 hours.
 	Plot      plot
 	Outcomes  []outcomeView
-	Passes    []passView
+	Passes    []reconcile.Report
 }
 
 // Now says which of the two it is.
 func (d statusData) Now() time.Time { return d.view.Now }
-
-type passView struct {
-	reconcile.Report
-	Settled int // differences that the pass has settled
-}
 
 type endpointView struct {
 	ledger.Quota
@@ -110,7 +105,7 @@ func (h *Handler) status(ctx context.Context) (statusData, error) {
 	d.Outcomes = outcomesOf(o, v.Totals)
 	for _, pass := range passKinds {
 		if r, ok := v.Reports[pass]; ok {
-			d.Passes = append(d.Passes, passView{r, differences(r)[0].count})
+			d.Passes = append(d.Passes, r)
 		}
 	}
 	return d, nil

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"hash/maphash"
+	"time"
 
 	"github.com/inviteq/inviteq/clerk"
 	"github.com/inviteq/inviteq/tasks"
@@ -39,6 +40,8 @@ func (p *Pass) double(ctx context.Context, inv clerk.Invitation) error {
 		p.pending[person] = this
 	}
 	p.report.Doubled++
+	extra := Row{Finding: Doubled, Address: masked(inv.EmailAddress), InvitationID: older.id, Clerk: string(clerk.Pending), Made: time.UnixMilli(older.created)}
+	p.row(extra)
 	if !p.RevokeExtra || p.DryRun {
 		return nil
 	}
@@ -54,20 +57,23 @@ func (p *Pass) double(ctx context.Context, inv clerk.Invitation) error {
 		return fmt.Errorf("revoke an extra invitation: %w", err)
 	}
 	p.report.Revoked++
-	return p.gone(ctx, older.id)
+	return p.gone(ctx, extra)
 }
 
 // gone writes down that an invitation has been revoked, if it is one of ours.
-func (p *Pass) gone(ctx context.Context, invitationID string) error {
-	owners, err := p.Ledger.FindInvitations(ctx, invitationID)
-	if err != nil || owners[invitationID] == "" {
+func (p *Pass) gone(ctx context.Context, extra Row) error {
+	owners, err := p.Ledger.FindInvitations(ctx, extra.InvitationID)
+	ours := owners[extra.InvitationID]
+	if err != nil || ours == "" {
 		return err
 	}
 	changed, err := p.Ledger.Observe(ctx, ledger.Now, ledger.Observation{
-		ID: owners[invitationID], From: tasks.Pending, To: tasks.Revoked, Reason: tasks.ReasonReplaced,
+		ID: ours, From: tasks.Pending, To: tasks.Revoked, Reason: tasks.ReasonReplaced,
 	})
 	if len(changed) == 1 && changed[0] {
 		p.report.settled(tasks.Pending, tasks.Revoked)
+		extra.Finding, extra.InviteID, extra.Ledger, extra.Clerk = Settled, ours, tasks.Pending.String(), tasks.Revoked.String()
+		p.row(extra)
 	}
 	return err
 }

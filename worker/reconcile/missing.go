@@ -76,7 +76,7 @@ func (p *Pass) missing(ctx context.Context) error {
 				continue
 			}
 			if f, to := compare(r.State, inv.Status); f == settle && !p.DryRun {
-				p.report.settled(r.State, to)
+				p.settled(r, inv, to)
 				if _, err := p.Ledger.Observe(ctx, ledger.Now, ledger.Observation{ID: r.Invite.ID, From: r.State, To: to, Reason: tasks.ReasonSeenAtClerk}); err != nil {
 					return err
 				}
@@ -99,9 +99,11 @@ func (p *Pass) declare(ctx context.Context, absent []ledger.Record) error {
 		}
 		if !deleted {
 			p.report.Missing++
+			p.row(rowOf(Missing, r, clerk.Invitation{ID: r.InvitationID}))
 			continue
 		}
 		p.report.Gone++
+		p.row(rowOf(Gone, r, clerk.Invitation{ID: r.InvitationID}))
 		if p.DryRun {
 			continue
 		}

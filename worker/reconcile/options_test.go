@@ -32,7 +32,10 @@ func TestAdoption(t *testing.T) {
 			t.Errorf("got %+v", got)
 		}
 	}
-	if got := w.run(Pass{Full: true, Adopt: true}); got.Foreign != 3 || got.Adopted != 3 {
+	if got := w.run(Pass{Full: true, Adopt: true, AdoptBefore: time.Now().Add(-time.Hour)}); got.Adopted != 0 || got.Adoptable() != 3 {
+		t.Errorf("what was made later is adopted: %+v", got)
+	}
+	if got := w.run(Pass{Full: true, Adopt: true, AdoptBefore: time.Now().Add(time.Hour)}); got.Foreign != 3 || got.Adopted != 3 || got.Adoptable() != 0 {
 		t.Errorf("got %+v", got)
 	}
 	for address, state := range want {

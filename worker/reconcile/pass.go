@@ -27,6 +27,7 @@ type Pass struct {
 	Full        bool          // Read everything. Default: the newest, down to known ground.
 	DryRun      bool          // Find, and change nothing.
 	Adopt       bool          // Record invitations that we did not create.
+	AdoptBefore time.Time     // With Adopt: only those that were made before. Defaults to all.
 	RevokeExtra bool          // Of several pending invitations for one person revoke all but the newest.
 	Retention   time.Duration // How long the ledger remembers settled invites. Default: as the last report says; negative: for ever.
 	ReadShare   float64       // Share of the read quota that it may use. Defaults to 0.2.
@@ -37,6 +38,8 @@ type Pass struct {
 	Facts func() ownership.Facts
 
 	report  Report
+	rows    []Row
+	kept    map[Finding]int // rows of a finding, those beyond RowsKept included
 	seed    maphash.Seed
 	seen    map[uint64]struct{}  // Clerk's ids
 	pending map[uint64]candidate // by person
@@ -53,6 +56,7 @@ const (
 // Run makes the pass. The report says what was done even if there is an error.
 func (p *Pass) Run(ctx context.Context) (Report, error) {
 	p.seed = maphash.MakeSeed()
+	p.kept = map[Finding]int{}
 	p.seen, p.pending = map[uint64]struct{}{}, map[uint64]candidate{}
 	p.report = Report{Kind: p.kind(), DryRun: p.DryRun, StartedAt: time.Now(), Retention: p.Retention, Settled: map[string]int{}, MissingIDs: []string{}}
 	if p.ReadShare <= 0 || p.ReadShare > 1 {
@@ -67,7 +71,7 @@ func (p *Pass) Run(ctx context.Context) (Report, error) {
 	}
 	p.report.Took = time.Since(p.report.StartedAt)
 	if err == nil && !p.DryRun {
-		err = p.Ledger.SaveReport(ctx, p.report.Kind, p.report)
+		err = p.Ledger.SaveReport(ctx, p.report.Kind, p.report, rows{p.report.StartedAt, p.rows})
 	}
 	return p.report, err
 }
@@ -219,7 +223,7 @@ func (p *Pass) settle(ctx context.Context, batch []clerk.Invitation) error {
 		}
 		if r.InvitationID != inv.ID {
 			// The record has another one by now: this one was missing, and is back.
-			p.report.Foreign++
+			p.stranger(Unadoptable, inv)
 			continue
 		}
 		switch f, to := compare(r.State, inv.Status); f {
@@ -227,8 +231,9 @@ func (p *Pass) settle(ctx context.Context, batch []clerk.Invitation) error {
 			p.report.Same++
 		case lag:
 			p.report.Lagging++
+			p.row(rowOf(Lagging, r, inv))
 		case settle:
-			p.report.settled(r.State, to)
+			p.settled(r, inv, to)
 			changes = append(changes, ledger.Observation{ID: r.Invite.ID, From: r.State, To: to, Reason: tasks.ReasonSeenAtClerk})
 		}
 		if r.RevokeWanted && inv.Status == clerk.Pending && !p.DryRun {

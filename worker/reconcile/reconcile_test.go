@@ -3,9 +3,11 @@ package reconcile
 import (
 	"fmt"
 	"os"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/redis/go-redis/v9"
 
 	"github.com/inviteq/inviteq/clerk"
@@ -116,7 +118,29 @@ func (w *world) run(p Pass) Report {
 	if err != nil {
 		w.Fatal(err)
 	}
+	if !p.DryRun {
+		w.counted(r)
+	}
 	return r
+}
+
+// counted compares the rows of the last report with its counts.
+func (w *world) counted(r Report) []Row {
+	w.Helper()
+	rows, err := Rows(w.Context(), w.ledger, r)
+	if err != nil {
+		w.Fatal(err)
+	}
+	counts := map[Finding]int{}
+	for _, row := range rows {
+		counts[row.Finding]++
+	}
+	for f, n := range r.Counts() {
+		if counts[f] != min(n, RowsKept) {
+			w.Errorf("%d rows are %s, and %d are counted", counts[f], f, n)
+		}
+	}
+	return rows
 }
 
 func (w *world) state(id string) tasks.State {
@@ -153,8 +177,35 @@ func TestDriftIsSettledInOnePass(t *testing.T) {
 	if w.state(ids[3]) != tasks.Accepted || w.state(ids[7]) != tasks.Revoked || got.Adopted != 1 {
 		t.Errorf("got %s, %s, %d adopted", w.state(ids[3]), w.state(ids[7]), got.Adopted)
 	}
+	w.rows(got, map[Finding][]string{
+		Settled: {"p***@e*** pending accepted " + ids[3], "p***@e*** pending revoked " + ids[7]},
+		Foreign: {"s***@e***  pending "},
+	})
 	if again := w.run(Pass{Full: true}); again.Differences() != 0 || again.Same != 31 || again.Foreign != 0 {
 		t.Errorf("a second pass finds %+v", again)
+	}
+}
+
+// rows compares the rows of the last report with what they should say, and looks for
+// addresses.
+func (w *world) rows(r Report, want map[Finding][]string) {
+	w.Helper()
+	got := map[Finding][]string{}
+	for _, row := range w.counted(r) {
+		got[row.Finding] = append(got[row.Finding], strings.Join([]string{row.Address, row.Ledger, row.Clerk, row.InviteID}, " "))
+		if row.InvitationID == "" || (row.Finding == Foreign) != (row.InviteID == "" && row.Finding != Doubled && row.Finding != Unadoptable) {
+			w.Errorf("row %+v", row)
+		}
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		w.Errorf("the rows (want, got):\n%s", diff)
+	}
+	if r.Again() != 0 {
+		w.Errorf("%d findings are about nothing that was scanned: %+v", r.Again(), r)
+	}
+	raw := w.ledger.Redis().Get(w.Context(), "inviteq:{"+w.ledger.Instance()+"}:found:"+r.Kind).Val()
+	if raw == "" || strings.Contains(raw, "@example.com") {
+		w.Errorf("Redis keeps %q", raw)
 	}
 }
 

@@ -19,14 +19,15 @@ type Report struct {
 	Agreed  bool   `json:"agreed"`  // two scans saw the same list, so that an absence means something
 	Doubt   string `json:"doubt"`   // why not
 
-	Same    int            `json:"same"`    // no difference
-	Settled map[string]int `json:"settled"` // differences that were settled, by "from→to"
-	Lagging int            `json:"lagging"` // one side is just being told by the other
-	Foreign int            `json:"foreign"` // invitations that we did not create
-	Adopted int            `json:"adopted"` // of those, recorded now
-	Rebuilt int            `json:"rebuilt"` // invitations of ours by their mark, which the ledger had forgotten, recorded again
-	Doubled int            `json:"doubled"` // further pending invitations for a person who has one
-	Revoked int            `json:"revoked"` // of those, revoked now
+	Same        int            `json:"same"`        // no difference
+	Settled     map[string]int `json:"settled"`     // differences that were settled, by "from→to"
+	Lagging     int            `json:"lagging"`     // one side is just being told by the other
+	Foreign     int            `json:"foreign"`     // invitations that we did not create
+	Adopted     int            `json:"adopted"`     // of those, recorded now
+	Unadoptable int            `json:"unadoptable"` // of those, what cannot be recorded: Clerk has an address that we would refuse, or the invite has another one by now
+	Rebuilt     int            `json:"rebuilt"`     // invitations of ours by their mark, which the ledger had forgotten, recorded again
+	Doubled     int            `json:"doubled"`     // further pending invitations for a person who has one
+	Revoked     int            `json:"revoked"`     // of those, revoked now
 
 	Missing     int      `json:"missing"`     // pending in the ledger, nowhere at Clerk
 	MissingIDs  []string `json:"missing_ids"` // our ids of the missing or the deleted, at most idsKept
@@ -43,12 +44,33 @@ func (r *Report) settled(from, to tasks.State) {
 	r.Settled[from.String()+"→"+to.String()]++
 }
 
-// Differences returns how many differences were found that an operator may want
-// to know of.
-func (r *Report) Differences() int {
-	n := r.Missing + r.Gone + r.Doubled + r.Rebuilt
+// Adoptable is how many invitations of others could be recorded, and are not yet.
+func (r Report) Adoptable() int { return r.Foreign - r.Unadoptable - r.Adopted }
+
+// SettledAll is how many differences were settled.
+func (r Report) SettledAll() (n int) {
 	for _, c := range r.Settled {
 		n += c
 	}
 	return n
+}
+
+// Counts are how many rows of each finding there are.
+func (r Report) Counts() map[Finding]int {
+	return map[Finding]int{
+		Missing: r.Missing, Gone: r.Gone, Doubled: r.Doubled, Settled: r.SettledAll(), Rebuilt: r.Rebuilt,
+		Foreign: r.Foreign - r.Unadoptable, Unadoptable: r.Unadoptable, Lagging: r.Lagging,
+	}
+}
+
+// Again is how many more findings than invitations there are: those that have changed
+// while the list was read are looked at again, and some are looked for by their id.
+func (r Report) Again() int {
+	return r.Same + r.SettledAll() + r.Lagging + r.Foreign + r.Rebuilt + r.Forgotten - r.Scanned
+}
+
+// Differences returns how many differences were found that an operator may want
+// to know of.
+func (r *Report) Differences() int {
+	return r.Missing + r.Gone + r.Doubled + r.Rebuilt + r.SettledAll()
 }

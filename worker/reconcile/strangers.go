@@ -18,7 +18,7 @@ func (p *Pass) meet(ctx context.Context, strangers []clerk.Invitation) error {
 	for _, inv := range strangers {
 		email, err := tasks.ParseEmail(inv.EmailAddress)
 		if err != nil {
-			p.report.Foreign++ // Ours would have been refused.
+			p.stranger(Unadoptable, inv) // Ours would have been refused.
 			continue
 		}
 		records, err := p.Ledger.FindAddress(ctx, email)
@@ -39,6 +39,7 @@ func (p *Pass) meet(ctx context.Context, strangers []clerk.Invitation) error {
 			// The answer has not been written down yet; or the call was lost, and a worker
 			// looks for what it has made.
 			p.report.Lagging++
+			p.row(rowOf(Lagging, r, inv))
 			continue
 		case p.forgotten(inv):
 			p.report.Forgotten++
@@ -46,13 +47,14 @@ func (p *Pass) meet(ctx context.Context, strangers []clerk.Invitation) error {
 		}
 		if ours, ok := p.rebuilt(inv, email, records); ok {
 			p.report.Rebuilt++
+			p.row(rowOf(Rebuilt, ledger.Record{Invite: ours.Invite}, inv))
 			if !p.DryRun {
 				rebuilt = append(rebuilt, ours)
 			}
 			continue
 		}
-		p.report.Foreign++
-		if p.Adopt && !p.DryRun {
+		p.stranger(Foreign, inv)
+		if p.Adopt && !p.DryRun && (p.AdoptBefore.IsZero() || inv.CreatedAt.Before(p.AdoptBefore)) {
 			adopt = append(adopt, ledger.Stranger{
 				Invite:       tasks.Invite{ID: tasks.NewID("inq"), EmailAddress: email, PublicMetadata: inv.PublicMetadata},
 				InvitationID: inv.ID, State: stateOf(inv.Status), CreatedAt: inv.CreatedAt,
@@ -138,7 +140,7 @@ func (p *Pass) forgotten(inv clerk.Invitation) bool {
 
 // takeUp gives an unknown invite the invitation that is the answer to its call.
 func (p *Pass) takeUp(ctx context.Context, r ledger.Record, inv clerk.Invitation) error {
-	p.report.settled(r.State, stateOf(inv.Status))
+	p.settled(r, inv, stateOf(inv.Status))
 	if p.DryRun {
 		return nil
 	}
