@@ -4,7 +4,8 @@
 
 (() => {
   const at = document.body.dataset.events;
-  const said = new Map(); // part → its HTML as it came
+  const said = new Map(); // part → its HTML as it came, however it was laid out
+  const plain = (part) => part.outerHTML.replace(/\s+/g, " ");
   let source = null;
 
   const state = document.querySelector("[data-live]");
@@ -34,8 +35,8 @@
     const next = new DOMParser().parseFromString(html, "text/html");
     for (const part of next.querySelectorAll("[data-part]")) {
       const name = part.dataset.part;
-      if (said.get(name) === part.outerHTML) continue;
-      said.set(name, part.outerHTML);
+      if (said.get(name) === plain(part)) continue;
+      said.set(name, plain(part));
       if (name === "now") {
         const now = document.querySelector("[data-now]");
         now.dateTime = part.dateTime;
@@ -94,6 +95,7 @@
     source = null;
   };
 
+  for (const part of document.querySelectorAll("[data-part]")) said.set(part.dataset.part, plain(part));
   local(document);
   if (!at) return;
   // A page that nobody sees holds no connection: browsers have few.
