@@ -16,7 +16,8 @@ import (
 	"github.com/inviteq/inviteq/tasks/seal"
 )
 
-// DefaultRedisURL is where Redis is looked for unless Config says otherwise.
+// DefaultRedisURL is where Redis is looked for unless Config says otherwise:
+// redis://127.0.0.1:6379/0.
 const DefaultRedisURL = redisconn.DefaultURL
 
 // Config says where the invites go. The zero value is ready to use with a Redis
@@ -24,7 +25,8 @@ const DefaultRedisURL = redisconn.DefaultURL
 type Config struct {
 	// RedisURL names one server (redis://, rediss:// for TLS, unix://), sentinels
 	// (redis-sentinel://…?master=NAME) or a Cluster (redis-cluster://), as package
-	// redisconn says. Defaults to DefaultRedisURL.
+	// redisconn (tasks/redisconn) says. Defaults to DefaultRedisURL; no environment
+	// variable is read.
 	RedisURL string
 
 	// Redis is a connection to use in place of RedisURL. It stays the caller's to
@@ -46,8 +48,9 @@ type Config struct {
 	Instance string
 
 	// EncryptionKeys encrypt what the ledger keeps about people, as those of the worker
-	// do: seal.ParseKeys reads INVITEQ_ENCRYPTION_KEY. While the ledger is encrypted with
-	// another key, or is not, every call returns ErrNoKey or ErrNotEncrypted.
+	// do: seal.ParseKeys (tasks/seal) understands what their INVITEQ_ENCRYPTION_KEY holds.
+	// While the ledger is encrypted with another key, or is not, every call returns
+	// ledger.ErrNoKey or ledger.ErrNotEncrypted (tasks/ledger). Defaults to none.
 	EncryptionKeys seal.Keys
 }
 

@@ -68,6 +68,17 @@
 // Package lists (enqueue/lists) reads files as other programs export them, checks
 // every row, and has the people on them invited.
 //
+// # In a transaction
+//
+// With PostgreSQL, package outbox (enqueue/outbox) writes an invite in the transaction
+// that is the reason for it, so that a signup which is rolled back invites nobody.
+//
+// # In tests
+//
+// Package enqueuetest (enqueue/enqueuetest) has a client for the tests of a service: this
+// one, on a Redis in the test's own process. It shows who was invited, and plays a worker
+// against a simulated Clerk.
+//
 // # The record and the task
 //
 // Every call writes the record first, in inviteq's ledger, which is the truth,

@@ -117,7 +117,7 @@ func (c *Client) many(ctx context.Context, o ManyOptions, allowed []tasks.State,
 	return c.RevokeStatus(ctx, id)
 }
 
-// StateNames lists states for people.
+// StateNames lists states for people, as in "pending, expired".
 func StateNames(states []tasks.State) string {
 	names := make([]string, len(states))
 	for n, s := range states {

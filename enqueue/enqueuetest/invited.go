@@ -14,8 +14,10 @@ import (
 	"github.com/inviteq/inviteq/tasks/ledger"
 )
 
-// Invited returns the invites that were asked for and not taken back, in the order
-// in which they were accepted, whether they are sent yet or not.
+// Invited returns the invites that were asked for and not taken back, in the order in
+// which they were accepted, whether they are sent yet or not. It shows what the service
+// has asked for: one that Clerk has refused is still among them after Deliver, and
+// Client.Status says what became of it.
 func Invited(t testing.TB, c *enqueue.Client) []tasks.Invite {
 	t.Helper()
 	records, err := kitOf(t, c).records()
@@ -55,8 +57,9 @@ func (k *kit) records() (all []ledger.Record, err error) {
 	return all, nil
 }
 
-// RequireInvited ends the test unless these people and no others are invited, each as
-// often as they are named, in any order. Addresses are compared as Clerk does, without regard to case.
+// RequireInvited ends the test unless these people and no others are Invited, each as
+// often as they are named, in any order. Addresses are compared as Clerk does, without
+// regard to case.
 func RequireInvited(t testing.TB, c *enqueue.Client, addresses ...string) {
 	t.Helper()
 	wanted, got := map[string]int{}, map[string]int{}
@@ -91,7 +94,7 @@ func merged(a, b map[string]int) map[string]int {
 	return all
 }
 
-// RequireNothing ends the test unless nobody is invited.
+// RequireNothing ends the test unless nobody is Invited.
 func RequireNothing(t testing.TB, c *enqueue.Client) {
 	t.Helper()
 	RequireInvited(t, c)

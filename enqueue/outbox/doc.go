@@ -1,6 +1,6 @@
 // Package outbox invites people in the transaction that is the reason for it. A
 // signup that is rolled back invites nobody; one that commits invites its person,
-// whatever dies afterwards. It needs PostgreSQL, and any driver for it.
+// whatever dies afterwards. It needs PostgreSQL, and any driver of database/sql for it.
 //
 //	tx, err := db.BeginTx(ctx, nil)
 //	…
@@ -10,11 +10,14 @@
 //	…
 //	err = tx.Commit()
 //
-// A relay hands the rows on to inviteq:
+// Migrate makes the tables first, at the start of the service:
 //
 //	if err := outbox.Migrate(ctx, db); err != nil {
 //		return err
 //	}
+//
+// A relay hands the rows on to inviteq, for as long as it runs:
+//
 //	relay := outbox.Relay{DB: db, Client: client} // an *enqueue.Client
 //	return relay.Run(ctx)
 //
@@ -30,4 +33,16 @@
 // with appendfsync everysec, too; a Redis that is emptied or set back further is
 // reported by its workers. The tables hold the addresses of those who wait, of those
 // handed on until then, and of those whom inviteq refuses.
+//
+// In a test, Relay.Once hands on what was committed, to the client of enqueuetest
+// (enqueue/enqueuetest); package postgrestest (enqueue/outbox/postgrestest) starts a
+// PostgreSQL for it:
+//
+//	db, c := postgrestest.Start(t).DB(t), enqueuetest.New(t)
+//	…
+//	relay := outbox.Relay{DB: db, Client: c}
+//	if b := relay.Once(t.Context()); b.Err != nil {
+//		t.Fatal(b.Err)
+//	}
+//	enqueuetest.RequireInvited(t, c, "ada@example.com")
 package outbox

@@ -23,7 +23,8 @@ type Tx interface {
 //
 // The same invite again is harmless, as it is with enqueue.Client.Invite. All that is
 // wrong with it comes back as a *tasks.ValidationError; an id that waits with other
-// content is an *enqueue.ConflictError. Neither spoils the transaction.
+// content is an *enqueue.ConflictError. Neither spoils the transaction. An id that was
+// handed on before with other content is refused later, by the relay (Batch.Refused).
 func Add(ctx context.Context, tx Tx, i tasks.Invite) (id string, err error) {
 	if err := i.Validate(); err != nil {
 		return i.ID, err

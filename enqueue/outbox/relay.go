@@ -38,14 +38,17 @@ type Relay struct {
 // Batch says what became of some rows of the outbox.
 type Batch struct {
 	Accepted int // Handed on.
-	Refused  int // inviteq refuses them: they stay, and column problem says why.
+	Refused  int // inviteq refuses them: they stay in table inviteq_outbox, where column problem says why; set it to NULL to try again.
 	Again    int // Had been handed on, and Redis has forgotten them: they are handed on again.
 	// Err says why no more was done: the database or Redis failed. It is tried again,
 	// after a second, then after twice as long, at most half a minute.
 	Err error
 }
 
-// Run hands rows on until ctx ends. Each batch is one transaction: its rows are locked
+// Run hands rows on until ctx ends, and then returns nil: what goes wrong meanwhile is
+// tried again, and told to Report. It is an error if DB or Client is missing.
+//
+// Each batch is one transaction: its rows are locked
 // (SKIP LOCKED, so that relays do not wait for each other), handed on, and moved to table
 // inviteq_outbox_handed when inviteq has accepted them as durably as the client's Config.Durability says. If
 // anything dies in between, they are handed on again, and what the ledger has already it

@@ -1,4 +1,6 @@
-// Package postgrestest gives tests a real PostgreSQL of their own.
+// Package postgrestest gives tests a real PostgreSQL of their own. Its programs (initdb,
+// postgres) must be installed, on the PATH or where Debian puts them; no server needs to
+// run. It brings a driver along, jackc/pgx under the name "pgx".
 package postgrestest
 
 import (
@@ -26,7 +28,7 @@ type Server struct {
 }
 
 // Start runs a private server until the test ends. It keeps its word as a production
-// server does: a commit is on the disk.
+// server does: a commit is on the disk. Without PostgreSQL's programs the test fails.
 func Start(tb testing.TB) *Server {
 	tb.Helper()
 	s := &Server{}
@@ -82,7 +84,7 @@ func (s *Server) command(name string, args ...string) *exec.Cmd {
 	return c
 }
 
-// URL is what a driver is given.
+// URL is what a driver is given, as in sql.Open("pgx", s.URL()).
 func (s *Server) URL() string { return "postgres://inviteq@/postgres?sslmode=disable&host=" + s.dir }
 
 // DB returns a new pool of connections, closed when the test ends.
