@@ -73,7 +73,7 @@ func TestForeignWebhooks(t *testing.T) {
 	client := asynq.NewClientFromRedisClient(s.redis)
 	inspector := asynq.NewInspectorFromRedisClient(s.redis)
 	for n, p := range posts {
-		info, err := client.Enqueue(asynq.NewTask(typeWebhook, []byte(p.payload)), asynq.Queue(w.queues.Control), asynq.Retention(time.Hour))
+		info, err := client.Enqueue(asynq.NewTask(webhook.TaskType, []byte(p.payload)), asynq.Queue(w.queues.Control), asynq.Retention(time.Hour))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -11,6 +11,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/inviteq/inviteq/tasks"
+	"github.com/inviteq/inviteq/worker/webhook"
 )
 
 func (w *Worker) mux() *asynq.ServeMux {
@@ -20,7 +21,7 @@ func (w *Worker) mux() *asynq.ServeMux {
 	mux.HandleFunc(tasks.TypeBulkCreate, w.handlers.bulkCreate)
 	mux.HandleFunc(tasks.TypeRevoke, w.handlers.revoke)
 	mux.HandleFunc(tasks.TypeReconcile, w.schedule.handle)
-	mux.HandleFunc(typeWebhook, w.relay.handle)
+	mux.HandleFunc(webhook.TaskType, w.relay.handle)
 	return mux
 }
 

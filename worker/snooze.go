@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/hibiken/asynq"
+
+	"github.com/inviteq/inviteq/worker/webhook"
 )
 
 // snooze is the error with which a handler says: not failed, run me again then.
@@ -36,7 +38,7 @@ func retryDelay(n int, err error, task *asynq.Task) time.Duration {
 		d := max(time.Until(s.until), minSnooze)
 		return d + time.Second + rand.N(max(d/20, time.Millisecond))
 	}
-	if task != nil && task.Type() == typeWebhook {
+	if task != nil && task.Type() == webhook.TaskType {
 		return webhookDelay(n)
 	}
 	// A handler fails only when Redis does: the ledger counts nothing.

@@ -14,6 +14,7 @@ import (
 	"github.com/inviteq/inviteq/clerk"
 	"github.com/inviteq/inviteq/tasks"
 	"github.com/inviteq/inviteq/tasks/ledger"
+	"github.com/inviteq/inviteq/worker/webhook"
 )
 
 // tracer returns the worker's. It does nothing unless the program has set up a
@@ -42,7 +43,7 @@ func traced(next asynq.Handler) asynq.Handler {
 // anything.
 func kindOf(task *asynq.Task) string {
 	switch t := task.Type(); t {
-	case tasks.TypeCreate, tasks.TypeBulkCreate, tasks.TypeRevoke, tasks.TypeReconcile, typeWebhook:
+	case tasks.TypeCreate, tasks.TypeBulkCreate, tasks.TypeRevoke, tasks.TypeReconcile, webhook.TaskType:
 		return t
 	default:
 		return "of another kind"

@@ -2,7 +2,6 @@ package worker
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"time"
 
@@ -14,26 +13,8 @@ import (
 	"github.com/inviteq/inviteq/worker/webhook"
 )
 
-// typeWebhook is the task that posts one event. Workers enqueue it for
-// themselves: it is no part of the wire format.
-const typeWebhook = "webhook:post"
-
 // webhookGroup is the group of consumers that the relays of all workers form.
 const webhookGroup = "webhooks"
-
-// post is the payload of a task: it names an event. What is posted comes from the
-// ledger, because others can write to the queue as well. Tasks of before have the
-// whole message and no position.
-type post struct {
-	Position string   `json:"position"`
-	Data     postData `json:"data"`
-}
-
-type postData struct {
-	EventID  string `json:"event_id"`
-	InviteID string `json:"invite_id,omitzero"`
-	ImportID string `json:"import_id,omitzero"`
-}
 
 // relay tells the receiver of webhooks what becomes of invites, if there is one.
 type relay struct {
@@ -83,13 +64,7 @@ func (y *relay) enqueue(ctx context.Context, e tasks.Event) error {
 	if gone, err := y.gone(ctx); gone || err != nil {
 		return err
 	}
-	payload, err := json.Marshal(post{e.Position, postData{e.ID, e.InviteID, e.ImportID}})
-	if err != nil {
-		return err
-	}
-	_, err = y.client.EnqueueContext(ctx, asynq.NewTask(typeWebhook, payload),
-		asynq.Queue(y.queue), asynq.TaskID("webhook:"+e.ID), asynq.MaxRetry(len(webhook.Retries)-1),
-		asynq.Timeout(tasks.Timeout), asynq.Retention(tasks.Retention))
+	err := webhook.PostOf(e).Enqueue(ctx, y.client, y.queue, "")
 	if errors.Is(err, asynq.ErrTaskIDConflict) {
 		return nil
 	}
@@ -102,9 +77,9 @@ func (y *relay) handle(ctx context.Context, task *asynq.Task) error {
 	if y.receiver == nil {
 		return hopeless(errors.New("this worker has no webhook configured"))
 	}
-	var p post
-	if err := json.Unmarshal(task.Payload(), &p); err != nil {
-		return hopeless(errors.New("payload is not a webhook's"))
+	p, err := webhook.ParsePost(task.Payload())
+	if err != nil {
+		return hopeless(err)
 	}
 	switch gone, err := y.gone(ctx); {
 	case err != nil:
@@ -116,7 +91,10 @@ func (y *relay) handle(ctx context.Context, task *asynq.Task) error {
 	if err != nil {
 		return err
 	}
-	err = y.receiver.Send(ctx, webhook.MessageOf(e))
+	answer, err := y.receiver.Send(ctx, webhook.MessageOf(e))
+	if kept := report(task, answer); kept != nil && err == nil {
+		y.log.Warn().Err(kept).Msg("the answer to a webhook is not shown on the pages") // It has been posted.
+	}
 	if errors.Is(err, webhook.ErrGone) {
 		y.log.Error().Err(err).Msg("webhook")
 		return errors.Join(hopeless(err), y.ledger.SetReceiverGone(ctx, y.receiver.Fingerprint()))
@@ -127,7 +105,7 @@ func (y *relay) handle(ctx context.Context, task *asynq.Task) error {
 // event reads the event that a task names. The stream keeps a hundred thousand of
 // them; of an older one the receiver is told how it stands now, which is what it
 // would have to know in the end.
-func (y *relay) event(ctx context.Context, p post) (tasks.Event, error) {
+func (y *relay) event(ctx context.Context, p webhook.Post) (tasks.Event, error) {
 	e, found, err := y.ledger.Event(ctx, p.Position)
 	if err != nil || found && e.ID == p.Data.EventID {
 		return e, err

@@ -81,7 +81,7 @@ func (a adminPages) serve(l net.Listener, w *worker.Worker, cfg *worker.Config) 
 	}
 	pages, err := admin.New(admin.Config{
 		Acts:   actsOf(client, listDesk{client, w.Ledger(), cfg.Clerk, a.maxRows, a.maxWaiting}),
-		Ledger: w.Ledger(), Probes: w.Handler(), Health: w.Problems, Conditions: w.Conditions, Clerk: cfg.Clerk, Metrics: a.metrics,
+		Ledger: w.Ledger(), Probes: w.Handler(), Health: w.Problems, Conditions: w.Conditions, Clerk: cfg.Clerk, Webhook: cfg.Webhook, Metrics: a.metrics,
 		Access: a.access, Actions: a.actions, Version: version, Log: cfg.Log,
 	})
 	if err != nil {

@@ -58,7 +58,7 @@ func IsPublic(addr net.Addr) bool {
 // guard lets through who may see the pages, and notes who it is. Whoever tries many
 // wrong tokens is told to wait. A person in a browser is asked for a token by a page.
 func (a Access) guard(signedIn sessions, next http.Handler) http.Handler {
-	guesses, callers := &access.Guesses{}, access.NewCallers(a.Store)
+	guesses, callers, noted := &access.Guesses{}, access.NewCallers(a.Store), &signIns{store: a.Store}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		bearer, remote, to, signsIn := bearerOf(r), remoteOf(r), "/", false
 		if r.Method == http.MethodGet {
@@ -66,6 +66,11 @@ func (a Access) guard(signedIn sessions, next http.Handler) http.Handler {
 		}
 		switch {
 		case r.URL.Path == signOutPath && r.Method == http.MethodPost:
+			if token := signedIn.token(r, time.Now()); token != "" {
+				if who, _, err := a.find(r, callers, guesses, token, remote); err == nil {
+					noted.note(r, who, "sign out", "")
+				}
+			}
 			signedIn.set(w, r, "")
 			http.Redirect(w, r, signInPath, http.StatusSeeOther)
 			return
@@ -82,9 +87,13 @@ func (a Access) guard(signedIn sessions, next http.Handler) http.Handler {
 		if signsIn && err == nil && a.Token == "" && who.ID == "" {
 			err = access.ErrToken // This machine is let in without one, which is no sign-in.
 		}
+		if signsIn && err != nil {
+			noted.refuse(r, time.Now())
+		}
 		asks := signsIn || wantsPage(r)
 		switch {
 		case err == nil && signsIn:
+			noted.note(r, who, "sign in", "")
 			signedIn.set(w, r, signedIn.seal(bearer, time.Now()))
 			http.Redirect(w, r, ownPath(to), http.StatusSeeOther) //nolint:gosec // ownPath lets nothing else through
 		case err == nil:

@@ -11,6 +11,7 @@ import (
 	"github.com/inviteq/inviteq/clerk"
 	"github.com/inviteq/inviteq/tasks"
 	"github.com/inviteq/inviteq/tasks/ledger"
+	"github.com/inviteq/inviteq/worker/webhook"
 )
 
 // Config says what there is to show, and to whom. Ledger and Probes are required.
@@ -22,8 +23,9 @@ type Config struct {
 	// Conditions are those of Redis that do not hold, in words. Defaults to none.
 	Conditions func() map[tasks.Condition]string
 
-	Clerk   *clerk.Client // For the state of its breaker. Defaults to none.
-	Metrics *Metrics      // What this process has counted. Defaults to a new one.
+	Clerk   *clerk.Client   // For the state of its breaker. Defaults to none.
+	Webhook *webhook.Sender // Where this worker posts events. Defaults to nowhere.
+	Metrics *Metrics        // What this process has counted. Defaults to a new one.
 	Access  Access
 	Acts    Acts // What people can do here. Defaults to nothing but what the ledger does by itself.
 	Actions bool // asynqmon may pause, run, archive and delete. Defaults to false.
@@ -101,6 +103,9 @@ func New(cfg Config) (*Handler, error) {
 	mux.HandleFunc("GET /reconciliation", h.reconciliation)
 	mux.HandleFunc("GET /reconciliation/events", h.reconcileEvents)
 	mux.HandleFunc("POST /reconciliation/{verb}", h.act(h.startPass))
+	mux.HandleFunc("GET /webhooks", h.deliveries)
+	mux.HandleFunc("GET /webhooks/events", h.deliveryEvents)
+	mux.HandleFunc("POST /webhooks/{task}/replay", h.act(h.replay))
 	mux.HandleFunc("GET /audit", h.audit)
 	mux.HandleFunc("GET /charts", h.charts)
 	mux.HandleFunc("GET /imports", h.importsPage)

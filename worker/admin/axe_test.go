@@ -1,9 +1,14 @@
 package admin
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
+	"mime/multipart"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -15,6 +20,7 @@ import (
 	"github.com/inviteq/inviteq/tasks"
 	"github.com/inviteq/inviteq/tasks/access"
 	"github.com/inviteq/inviteq/tasks/ledger"
+	"github.com/inviteq/inviteq/worker/webhook"
 )
 
 // axe-core (https://github.com/dequelabs/axe-core, MPL-2.0) looks for what keeps people with
@@ -43,14 +49,60 @@ func axeSource(t *testing.T) string {
 // accessible fails for what axe-core calls serious or critical on the page.
 func (b *browser) accessible(axe, name string) {
 	b.t.Helper()
+	part := "document" // Of asynqmon's page only the frame is ours.
+	if strings.Contains(b.address(), monitoringPath) {
+		part = `"nav.inviteq"`
+	}
 	found := ask(b, chromedp.Evaluate[[]string](axe+`;
-		axe.run(document, { resultTypes: ["violations"] }).then((r) => r.violations
+		axe.run(`+part+`, { resultTypes: ["violations"] }).then((r) => r.violations
 			.filter((v) => v.impact === "serious" || v.impact === "critical")
 			.map((v) => v.id + ": " + v.help + ": " + v.nodes.slice(0, 3).map((n) => n.html.slice(0, 150)).join(" | ")))`,
 		chromedp.EvalAwaitPromise))
 	for _, what := range found {
 		b.t.Errorf("%s: %s", name, what)
 	}
+}
+
+// bring uploads a list, and returns where its page is.
+func (s *stage) bring(list string) string {
+	s.t.Helper()
+	var body bytes.Buffer
+	form := multipart.NewWriter(&body)
+	file, err := form.CreateFormFile("list", "team.csv")
+	if err == nil {
+		_, err = file.Write([]byte(list))
+	}
+	if err := errors.Join(err, form.Close()); err != nil {
+		s.t.Fatal(err)
+	}
+	r, err := http.NewRequestWithContext(s.t.Context(), http.MethodPost, s.server.URL+"/uploads", &body)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	r.Header.Set("Authorization", "Bearer "+testToken)
+	r.Header.Set("Content-Type", form.FormDataContentType())
+	res, answer := s.do(r)
+	if res.StatusCode != http.StatusSeeOther {
+		s.t.Fatalf("the list was not taken: %s: %s", res.Status, answer)
+	}
+	return res.Header.Get("Location")
+}
+
+// reconciled lets a worker find what somebody else has made.
+func (s *stage) reconciled(address string) {
+	s.t.Helper()
+	if _, err := s.sim.CreateForeign(address); err != nil {
+		s.t.Fatal(err)
+	}
+	if res, body := s.post("/reconciliation/full", nil); res.StatusCode != http.StatusSeeOther {
+		s.t.Fatalf("%s: %s", res.Status, body)
+	}
+	eventually(s.t, func() error {
+		if !strings.Contains(s.page("/reconciliation?kind=full"), "foreign") {
+			return errors.New("the worker has found nothing")
+		}
+		return nil
+	})
 }
 
 // TestEveryPage: with no invites, with three, and, where INVITEQ_TEST_PAGES=all asks for it
@@ -64,11 +116,17 @@ func TestEveryPage(t *testing.T) {
 	}
 	for _, size := range sizes {
 		t.Run(fmt.Sprintf("invites=%d", size), func(t *testing.T) {
-			s := newStage(t, withSeat, withLists(nil))
+			receiver := httptest.NewServer(http.NotFoundHandler())
+			defer receiver.Close()
+			hook, err := webhook.New(webhook.Config{URL: receiver.URL, AllowPrivate: true, Secrets: []string{"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw0123456="}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			s := newStageWith(t, hook, withSeat, withLists(nil), func(c *Config) { c.Webhook = hook })
 			b := newBrowser(t, s.server.URL)
 			b.do(chromedp.Navigate("about:blank"))
 			b.logIn("support", testToken)
-			paths := []string{"/", "/invites", "/invites?state=pending", "/imports", "/charts", "/audit", "/sign-in", "/nothing"}
+			paths := []string{"/", "/invites", "/invites?state=pending", "/imports", "/charts", "/audit", "/sign-in", "/nothing", "/reconciliation", "/webhooks", "/monitoring/"}
 			if size > 0 {
 				id := s.admit("", "ada@example.com")[0]
 				if err := access.NewStore(s.redis, ledger.KeyPrefix(s.ledger.Instance())).Note(t.Context(), access.Act{Who: "admin", Via: access.ViaPage, What: "reveal", About: id}); err != nil {
@@ -77,11 +135,12 @@ func TestEveryPage(t *testing.T) {
 				s.admit("spring", people(0, size-1)...)
 				s.await(tasks.Pending, 3)
 				pastMonth(t, s.ledger)
-				paths = append(paths, "/invites/"+id, "/imports/spring", "/imports/spring?state=pending", "/charts?span=30d")
+				paths = append(paths, "/invites/"+id, "/imports/spring", "/imports/spring?state=pending", "/charts?span=30d", s.bring("Name,Kontakt,Notiz\nAda,ada@example.org,x\nBad,none,y\n"), s.bring("Name,Kunde\nAda,1\n"), "/webhooks?state=failing")
+				s.reconciled("stranger@example.org")
 			}
 			for n, path := range paths {
 				name := "every-" + fmt.Sprint(size) + strings.NewReplacer("/", "-", "?", "-", "=", "-").Replace(path)
-				if id := strings.LastIndex(name, "inq_"); id > 0 {
+				if id := max(strings.LastIndex(name, "inq_"), strings.LastIndex(name, "up_")); id > 0 {
 					name = name[:id] + "one"
 				}
 				as := looks

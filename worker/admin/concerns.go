@@ -106,6 +106,12 @@ func (h *Handler) concerns(v view, err error) []concern {
 		})
 	}
 	all = append(all, h.reconcileConcerns(v, flag)...)
+	if v.GivenUp > 0 {
+		add(concern{
+			What:   "The receiver of webhooks has not taken " + show.Count(v.GivenUp, "event") + map[bool]string{true: " or more"}[v.GivenUp >= rowsAPage] + ".",
+			Advice: "They are not tried again by themselves: see its answers, and replay them.", Link: "/webhooks?state=given+up",
+		})
+	}
 	for _, queue := range slices.Sorted(maps.Keys(v.Broken)) {
 		n := v.Broken[queue]
 		add(concern{

@@ -7,6 +7,7 @@
 //	/charts                      what happened in 48 hours, and in 30 days
 //	/uploads/{id}                a list on its way: columns, what it holds, a look before, start
 //	/reconciliation              ledger and Clerk compared: what runs, the report row by row, adopt
+//	/webhooks                    deliveries of events with their answers, and replay
 //	/audit                       who has done what, for admins
 //	/imports/{id}/outcomes.csv   the outcome of every row, with whole addresses
 //	/monitoring                  asynqmon: queues and tasks, read-only unless Config.Actions

@@ -12,6 +12,7 @@ import (
 	"github.com/inviteq/inviteq/tasks/ledger"
 	"github.com/inviteq/inviteq/tasks/show"
 	"github.com/inviteq/inviteq/worker/reconcile"
+	"github.com/inviteq/inviteq/worker/webhook"
 )
 
 // formatPayload says what a task is about, as a person wants to read it, and
@@ -37,6 +38,10 @@ func formatPayload(taskType string, payload []byte) string {
 		if p, err := tasks.ParseRevoke(payload); err == nil {
 			ok, text = true, "revoke "+p.ID+p.Target // One of the two is empty.
 		}
+	case webhook.TaskType:
+		if p, err := webhook.ParsePost(payload); err == nil {
+			ok, text = true, "event "+p.Data.EventID
+		}
 	case tasks.TypeReconcile:
 		if p, err := tasks.ParseReconcile(payload); err == nil {
 			ok, text = true, "compare the newest invitations"
@@ -58,7 +63,7 @@ func formatResult(taskType string, result []byte) string {
 		return ""
 	}
 	text := ""
-	if taskType == "" || strings.HasPrefix(taskType, "invitation:") {
+	if taskType == "" || strings.HasPrefix(taskType, "invitation:") || taskType == webhook.TaskType {
 		text = readResult(result)
 	}
 	if text == "" {
@@ -77,6 +82,8 @@ func readResult(result []byte) string {
 		Reason       string `json:"reason"`
 		InvitationID string `json:"invitation_id"`
 		Skipped      string `json:"skipped"` // of invitation:reconcile
+		Type         string `json:"type"`    // of webhook:post
+		Status       int    `json:"status"`
 		reconcile.Report
 	}
 	switch err := json.Unmarshal(result, &r); {
@@ -91,6 +98,8 @@ func readResult(result []byte) string {
 			text += " " + r.InvitationID // asynqmon cuts longer lines off.
 		}
 		return text
+	case r.Type != "" && plainWord.MatchString(strings.ReplaceAll(r.Type, ".", " ")):
+		return fmt.Sprintf("%s: answered %d", r.Type, r.Status)
 	case r.Skipped != "":
 		return "skipped: " + r.Skipped
 	case r.Kind != "" && !r.StartedAt.IsZero():

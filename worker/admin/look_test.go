@@ -289,6 +289,10 @@ func TestMonitoringInABrowser(t *testing.T) {
 			b.open(s.server.URL + "/")
 			b.click(`nav a[href="/monitoring/"]`)
 			b.shows(s.queues.Interactive)
+			b.click(".inviteq a")
+			b.shows("Backlog")
+			b.click(`nav a[href="/monitoring/"]`)
+			b.shows(s.queues.Interactive)
 			if actions {
 				b.shoot("monitoring-actions")
 				b.clean()

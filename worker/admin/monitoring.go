@@ -88,12 +88,13 @@ var (
 
 // rewritePage removes what comes from other hosts (asynqmon falls back to the
 // system's fonts) and the manifest (which browsers fetch without credentials), adds
-// our stylesheet, and gives the nonce to inline scripts, to that stylesheet and, by
+// a way back and our stylesheet, and gives the nonce to inline scripts, to that stylesheet and, by
 // the meta element that JSS looks for, to the styles that the page makes.
 func rewritePage(page []byte, nonce string) []byte {
 	page = foreignLink.ReplaceAll(page, nil)
 	page = manifestLink.ReplaceAll(page, nil)
 	page = bytes.ReplaceAll(page, inlineScript, []byte(`<script nonce="`+nonce+`">`))
+	page = bytes.Replace(page, []byte("<body>"), []byte(`<body><nav class="inviteq" aria-label="inviteq"><a href="/">Back to inviteq</a></nav>`), 1)
 	return bytes.Replace(page, []byte("<head>"), []byte(`<head><meta property="csp-nonce" content="`+nonce+`"/>`+
 		`<link rel="stylesheet" nonce="`+nonce+`" href="/assets/monitoring.css"/>`), 1)
 }

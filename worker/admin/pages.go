@@ -21,7 +21,7 @@ var pageFiles embed.FS
 
 // pages are the templates: each has "base", the whole page, and "parts", the
 // sections that come again when they have changed.
-type pages struct{ status, imports, one, plain, invite, invites, audit, charts, upload, reconcile *template.Template }
+type pages struct{ status, imports, one, plain, invite, invites, audit, charts, upload, reconcile, deliveries *template.Template }
 
 func parsePages() (p pages, err error) {
 	funcs := template.FuncMap{
@@ -36,7 +36,7 @@ func parsePages() (p pages, err error) {
 		"precise":  func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05.000") + " UTC" },
 		"day":      func(t time.Time) string { return t.UTC().Format("Mon 15:04") },
 	}
-	for name, to := range map[string]**template.Template{"status": &p.status, "imports": &p.imports, "import": &p.one, "plain": &p.plain, "invite": &p.invite, "invites": &p.invites, "audit": &p.audit, "charts": &p.charts, "upload": &p.upload, "reconcile": &p.reconcile} {
+	for name, to := range map[string]**template.Template{"status": &p.status, "imports": &p.imports, "import": &p.one, "plain": &p.plain, "invite": &p.invite, "invites": &p.invites, "audit": &p.audit, "charts": &p.charts, "upload": &p.upload, "reconcile": &p.reconcile, "deliveries": &p.deliveries} {
 		*to, err = template.New("base.html").Funcs(funcs).ParseFS(pageFiles, "pages/base.html", "pages/shared.html", "pages/"+name+".html")
 		if err != nil {
 			return p, err
@@ -57,6 +57,7 @@ type frame struct {
 	Version  string
 	Now      time.Time
 	Pill     pill
+	Posts    bool   // This worker has a receiver of webhooks.
 	May      may    // what the person who looks may do
 	Said     string // what they have just done
 }
@@ -65,7 +66,7 @@ type frame struct {
 type pill struct{ Class, Text string }
 
 func (h *Handler) frame(title, here, events string, v view, concerns []concern) frame {
-	f := frame{Title: title, Here: here, Events: events, Version: h.cfg.Version, Now: v.Now}
+	f := frame{Title: title, Here: here, Events: events, Version: h.cfg.Version, Now: v.Now, Posts: h.cfg.Webhook != nil}
 	if name := h.cfg.Ledger.Instance(); name != tasks.DefaultInstance {
 		f.Instance = name
 	}

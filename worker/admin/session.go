@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"context"
 	"crypto/aes"
 	"crypto/cipher"
 	"crypto/hmac"
@@ -13,7 +14,11 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 	"time"
+
+	"github.com/inviteq/inviteq/tasks/access"
+	"github.com/inviteq/inviteq/tasks/show"
 )
 
 // sessions keep a browser signed in: its cookie is the token that was typed, sealed, with
@@ -80,6 +85,39 @@ func (s sessions) set(w http.ResponseWriter, r *http.Request, value string) {
 		c.MaxAge = -1
 	}
 	http.SetCookie(w, c)
+}
+
+// signIns are noted in the audit log: each that succeeds, each end, and of those that are
+// refused one line a minute, which says how many: a stranger must not fill the log.
+type signIns struct {
+	store *access.Store // may be nil
+
+	mu      sync.Mutex
+	refused int       // since the last line
+	at      time.Time // of that
+}
+
+// note does not fail: while Redis is away the pages say so, and that must be seen.
+func (s *signIns) note(r *http.Request, who access.Token, what, about string) {
+	if s.store == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), 2*time.Second)
+	defer cancel()
+	_ = s.store.Note(ctx, access.Act{Who: who.Name, TokenID: who.ID, Via: access.ViaPage, Remote: remoteOf(r), What: what, About: about})
+}
+
+func (s *signIns) refuse(r *http.Request, now time.Time) {
+	s.mu.Lock()
+	s.refused++
+	n, due := s.refused, now.Sub(s.at) >= time.Minute
+	if due {
+		s.refused, s.at = 0, now
+	}
+	s.mu.Unlock()
+	if due {
+		s.note(r, access.Token{Name: "unknown"}, "sign-in refused", show.Count(n, "time"))
+	}
 }
 
 // signInPage is the form for a token. It stands alone: without a token nothing else of the

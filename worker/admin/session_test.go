@@ -1,9 +1,11 @@
 package admin
 
 import (
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -89,6 +91,40 @@ func TestSignIn(t *testing.T) {
 	}
 	if w = v.ask(http.MethodPost, "/sign-out", url.Values{}); w.Code != http.StatusSeeOther || v.cookie.MaxAge >= 0 {
 		t.Errorf("signed out: %d %v", w.Code, v.cookie)
+	}
+}
+
+// TestSignInsAreAudited: who has signed in and out, and one line a minute of refusals,
+// however many there were.
+func TestSignInsAreAudited(t *testing.T) {
+	var store *access.Store
+	h := handlerWith(t, func(c *Config) {
+		store = access.NewStore(c.Ledger.Redis(), ledger.KeyPrefix(c.Ledger.Instance()))
+		c.Access = Access{Token: testToken, Public: true, Store: store}
+	})
+	bearer, token, err := store.Create(t.Context(), time.Now(), "support", access.Viewer, access.Instance)
+	if err != nil {
+		t.Fatal(err)
+	}
+	v := &visitor{t: t, h: h}
+	for range 50 {
+		v.ask(http.MethodPost, "/sign-in", url.Values{"token": {"guess"}})
+	}
+	v.ask(http.MethodPost, "/sign-in", url.Values{"token": {bearer}})
+	v.ask(http.MethodPost, "/sign-out", url.Values{})
+	v.cookie = nil
+	v.ask(http.MethodPost, "/sign-out", url.Values{}) // Who is not signed in signs nobody out.
+	acts, err := store.LastActs(t.Context(), 10)
+	var got []string
+	for _, a := range acts {
+		got = append(got, strings.TrimSpace(a.What+" "+a.Who+" "+a.TokenID+" "+a.About+" "+a.Remote))
+	}
+	want := []string{"sign out support " + token.ID + "  192.0.2.1", "sign in support " + token.ID + "  192.0.2.1", "sign-in refused unknown  1 time 192.0.2.1"}
+	if !slices.Equal(got, want) || err != nil {
+		t.Errorf("the audit log has %q, %v; want %q", got, err, want)
+	}
+	if strings.Contains(fmt.Sprint(acts), "guess") {
+		t.Error("a wrong token stands in the audit log")
 	}
 }
 

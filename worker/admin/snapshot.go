@@ -27,6 +27,7 @@ type view struct {
 	Parked   []ledger.Record  // some of them
 	Doubtful []ledger.Record  // unknown for longer than reading takes; some of them
 	Broken   map[string]int64 // tasks that asynq has archived, by queue
+	GivenUp  int64            // posts to the receiver of webhooks among those, about a page of them at most
 	Breaker  breakerView
 	Problems map[tasks.HealthProblem]string
 }
@@ -135,6 +136,16 @@ func (h *Handler) read(ctx context.Context) (v view, err error) {
 	for _, name := range h.queues.Names() {
 		if q, err := h.queueInfo(name); err == nil && q.Archived > 0 {
 			v.Broken[name] = int64(q.Archived)
+		}
+	}
+	if v.Broken[h.queues.Control] > 0 {
+		given, _, err := h.deliveryRows("given up", 0)
+		if err != nil {
+			return v, err
+		}
+		v.GivenUp = int64(len(given))
+		if v.Broken[h.queues.Control] -= v.GivenUp; v.Broken[h.queues.Control] == 0 || v.GivenUp >= rowsAPage {
+			delete(v.Broken, h.queues.Control) // What others' tasks are among many is not counted.
 		}
 	}
 	return v, nil

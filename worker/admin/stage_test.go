@@ -21,6 +21,7 @@ import (
 	"github.com/inviteq/inviteq/tasks/ledger"
 	"github.com/inviteq/inviteq/tasks/ledger/redistest"
 	"github.com/inviteq/inviteq/worker"
+	"github.com/inviteq/inviteq/worker/webhook"
 )
 
 func TestMain(m *testing.M) { os.Exit(redistest.Main(m)) }
@@ -41,6 +42,12 @@ type stage struct {
 
 // newStage starts a worker that runs until the test ends.
 func newStage(t testing.TB, change ...func(*Config)) *stage {
+	t.Helper()
+	return newStageWith(t, nil, change...)
+}
+
+// newStageWith starts one that posts events.
+func newStageWith(t testing.TB, hook *webhook.Sender, change ...func(*Config)) *stage {
 	t.Helper()
 	sim, err := clerksim.New(clerksim.Config{})
 	if err != nil {
@@ -64,7 +71,7 @@ func newStage(t testing.TB, change ...func(*Config)) *stage {
 	s.worker, err = worker.New(t.Context(), worker.Config{
 		Redis:  redistest.OptionsOf(rdb),
 		Ledger: ledger.Config{Instance: instance, Limits: ledger.ClerkLimits, Reserve: ledger.AutoReserve},
-		Clerk:  client, Log: zerolog.New(zerolog.NewTestWriter(t)).Level(zerolog.WarnLevel),
+		Clerk:  client, Log: zerolog.New(zerolog.NewTestWriter(t)).Level(zerolog.WarnLevel), Webhook: hook,
 		Observe: worker.Observer{Delivered: s.metrics.Delivered, Swept: s.metrics.Swept, Reconciled: s.metrics.Reconciled},
 	})
 	if err != nil {

@@ -14,6 +14,7 @@ import (
 	"github.com/inviteq/inviteq/tasks"
 	"github.com/inviteq/inviteq/tasks/ledger"
 	"github.com/inviteq/inviteq/tasks/ledger/redistest"
+	"github.com/inviteq/inviteq/worker/webhook"
 )
 
 // look asks a handler for a page, on loopback.
@@ -242,6 +243,7 @@ func TestFormatters(t *testing.T) {
 		{tasks.TypeRevoke, string(tasks.Revoke{Target: "ada@example.com"}.Encode()), "revoke a***@e***"},
 		{tasks.TypeReconcile, string(tasks.Reconcile{Full: true}.Encode()), "compare all invitations"},
 		{tasks.TypeReconcile, string(tasks.Reconcile{}.Encode()), "compare the newest invitations"},
+		{webhook.TaskType, `{"position":"1-1","data":{"event_id":"inq_1:2","invite_id":"inq_1"}}`, "event inq_1:2"},
 		{tasks.TypeCreate, "ada", "3 bytes that inviteq cannot read; not shown, because they may hold an address"},
 		{"mail:send", `{"to":"ada@example.com"}`, "24 bytes that inviteq cannot read; not shown, because they may hold an address"},
 	} {
@@ -257,6 +259,7 @@ func TestFormatters(t *testing.T) {
 		{tasks.TypeRevoke, `{"inq_2":"revoked","inq_1":"canceled"}`, "inq_1 canceled, inq_2 revoked"},
 		{tasks.TypeReconcile, `{"skipped":"another pass is going on"}`, "skipped: another pass is going on"},
 		{tasks.TypeReconcile, `{"kind":"full","started_at":"2026-05-01T00:00:00Z","took_ns":2000000000,"scanned":240,"missing":1,"foreign":2}`, "full pass: 240 scanned, 1 differences, 1 missing, 2 foreign, in 2s"},
+		{webhook.TaskType, `{"type":"invite.pending","status":502,"took_ns":7}`, "invite.pending: answered 502"},
 		{"", `{"name":"Ada Lovelace"}`, "23 bytes that inviteq cannot read; not shown, because they may hold an address"},
 		{"mail:send", `{"sent":1}`, "10 bytes that inviteq cannot read; not shown, because they may hold an address"},
 	} {

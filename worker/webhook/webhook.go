@@ -148,20 +148,21 @@ func publicOnly(network, address string, c syscall.RawConn) error {
 }
 
 // Send posts one message, once. Any status but 2xx is an error; 410 is ErrGone.
-func (s *Sender) Send(ctx context.Context, m Message) error {
+func (s *Sender) Send(ctx context.Context, m Message) (Answer, error) {
+	now := time.Now()
+	a := Answer{Type: m.Type}
 	body, err := json.Marshal(m)
 	if err != nil {
-		return err
+		return a, err
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.url, bytes.NewReader(body))
 	if err != nil {
-		return errors.New("webhook: the request cannot be made")
+		return a, errors.New("webhook: the request cannot be made")
 	}
-	now := time.Now()
 	signatures := make([]string, len(s.signers))
 	for i, signer := range s.signers {
 		if signatures[i], err = signer.Sign(m.Data.EventID, now, body); err != nil {
-			return fmt.Errorf("webhook: sign: %w", err)
+			return a, fmt.Errorf("webhook: sign: %w", err)
 		}
 	}
 	req.Header.Set("Content-Type", "application/json")
@@ -170,18 +171,20 @@ func (s *Sender) Send(ctx context.Context, m Message) error {
 	req.Header.Set(standardwebhooks.HeaderWebhookTimestamp, strconv.FormatInt(now.Unix(), 10))
 	req.Header.Set(standardwebhooks.HeaderWebhookSignature, strings.Join(signatures, " "))
 	resp, err := s.client.Do(req)
+	a.Took = time.Since(now)
 	if err != nil {
-		return s.masked(err)
+		return a, s.masked(err)
 	}
+	a.Status = resp.StatusCode
 	defer resp.Body.Close()
 	_, _ = io.CopyN(io.Discard, resp.Body, 64<<10) // so that the connection can be used again
 	switch {
 	case resp.StatusCode == http.StatusGone:
-		return ErrGone
+		return a, ErrGone
 	case resp.StatusCode < 200 || resp.StatusCode > 299:
-		return fmt.Errorf("webhook: the receiver answers %d", resp.StatusCode)
+		return a, fmt.Errorf("webhook: the receiver answers %d", resp.StatusCode)
 	}
-	return nil
+	return a, nil
 }
 
 // masked keeps the URL out of errors: its path or query may be a secret.

@@ -40,7 +40,7 @@ func TestAReceiverCanVerifyWithEitherSecret(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := s.Send(t.Context(), MessageOf(event())); err != nil || verified != nil {
+		if _, err := s.Send(t.Context(), MessageOf(event())); err != nil || verified != nil {
 			t.Errorf("got %v; the receiver says %v", err, verified)
 		}
 		if !strings.Contains(body, `"type":"invite.pending"`) || !strings.Contains(body, `"invitation_id":"inv_1"`) {
@@ -61,7 +61,7 @@ func TestAnswers(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, status = range []int{200, 204, 299, 301, 302, 307, 400, 404, 410, 429, 500, 503} {
-		err := s.Send(t.Context(), MessageOf(event()))
+		_, err := s.Send(t.Context(), MessageOf(event()))
 		if (err == nil) != (status < 300) || errors.Is(err, ErrGone) != (status == 410) {
 			t.Errorf("%d: got %v", status, err)
 		}
@@ -78,7 +78,7 @@ func TestPrivateAddressesAreRefusedAfterTheNameIsResolved(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		err = s.Send(t.Context(), MessageOf(event()))
+		_, err = s.Send(t.Context(), MessageOf(event()))
 		if err == nil || reached {
 			t.Errorf("%s: got %v, reached %t", host, err, reached)
 		}
