@@ -12,12 +12,16 @@ import (
 
 	sdk "github.com/clerk/clerk-sdk-go/v2"
 	sdkinvitation "github.com/clerk/clerk-sdk-go/v2/invitation"
+
+	"github.com/inviteq/inviteq/enqueue/api"
 )
 
 // TestOfficialGoSDK drives the four operations by Clerk's own Go SDK, of which
 // nothing but the base URL and the key are changed, down to the simulated Clerk.
 func TestOfficialGoSDK(t *testing.T) {
-	s := newStage(t)
+	e := &eraser{}
+	e.stage = newStage(t, func(cfg *api.Config) { cfg.Eraser = e })
+	s := e.stage
 	cfg := &sdk.ClientConfig{}
 	cfg.HTTPClient, cfg.URL, cfg.Key = s.http, new(s.url+"/v1"), new(s.token)
 	client, ctx := sdkinvitation.NewClient(cfg), t.Context()
@@ -86,6 +90,15 @@ func TestOfficialGoSDK(t *testing.T) {
 	if e, ok := errors.AsType[*sdk.APIErrorResponse](err); !ok || e.HTTPStatusCode != 400 || e.Errors[0].Code != "invitation_already_revoked" || len(e.TraceID) != 32 {
 		t.Errorf("revoked twice: %v", err)
 	}
+	// Of deleting an invitation this SDK has no method yet, but everything that one would use.
+	path, deleted := "/invitations/"+list.Invitations[1].ID, new(sdk.DeletedResource)
+	if err = sdk.NewBackend(&cfg.BackendConfig).Call(ctx, sdk.NewAPIRequest(http.MethodDelete, path), deleted); err != nil || !deleted.Deleted || deleted.ID != list.Invitations[1].ID {
+		t.Errorf("deleted %+v, %v", deleted, err)
+	}
+	err = sdk.NewBackend(&cfg.BackendConfig).Call(ctx, sdk.NewAPIRequest(http.MethodDelete, path), deleted)
+	if e, ok := errors.AsType[*sdk.APIErrorResponse](err); !ok || e.HTTPStatusCode != 404 || e.Errors[0].Code != "resource_not_found" {
+		t.Errorf("deleted twice: %v", err)
+	}
 	list, err = client.List(ctx, &sdkinvitation.ListParams{})
 	if err != nil || list.TotalCount != 24 || len(list.Invitations) != 10 {
 		t.Errorf("list without statuses: total %d, %v; want 24 without the revoked ones", list.TotalCount, err)
@@ -95,8 +108,8 @@ func TestOfficialGoSDK(t *testing.T) {
 		defer s.wrong()()
 		_, err = client.Create(ctx, &sdkinvitation.CreateParams{EmailAddress: "nobody", ExpiresInDays: new(int64(400))})
 	}()
-	e, ok := errors.AsType[*sdk.APIErrorResponse](err)
-	if !ok || e.HTTPStatusCode != 422 || len(e.Errors) != 2 || e.Errors[0].Code != "form_param_format_invalid" || e.Errors[1].Code != "form_param_value_invalid" {
+	refused, ok := errors.AsType[*sdk.APIErrorResponse](err)
+	if !ok || refused.HTTPStatusCode != 422 || len(refused.Errors) != 2 || refused.Errors[0].Code != "form_param_format_invalid" || refused.Errors[1].Code != "form_param_value_invalid" {
 		t.Errorf("an invalid create: %v", err)
 	}
 	cfg.Key = new("sk_test_nobody")
