@@ -162,6 +162,14 @@ func (w *Worker) Problems() map[tasks.HealthProblem]string {
 	return p
 }
 
+// Asking reports whether Clerk is being asked for the first time: then
+// tasks.ProblemClerkUnreached is nothing to tell a person yet.
+func (w *Worker) Asking() bool {
+	w.health.mu.Lock()
+	defer w.health.mu.Unlock()
+	return w.health.asking
+}
+
 // Fellows returns the workers of the ledger that are there, and what is to be said if
 // they are configured differently.
 func (w *Worker) Fellows() (all []ledger.Fellow, differ string) {

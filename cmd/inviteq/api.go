@@ -27,7 +27,7 @@ type apiCommand struct {
 }
 
 func (apiCommand) Help() string {
-	return `Serves Clerk's four operations on invitations in Clerk's own shapes, and imports: a service that uses a Clerk SDK sets the base URL to http://HOST:PORT/v1 and the key to a token that inviteq api token create made. /openapi.yaml describes every path. A worker can serve it as well: inviteq worker --api-addr HOST:PORT.
+	return `Serves Clerk's four operations on invitations in Clerk's own shapes, and imports: a service that uses a Clerk SDK sets the base URL to http://HOST:PORT/v1 and the key to a token that inviteq api token create made. /openapi.yaml describes every path. A worker can serve it as well: inviteq worker --api-addr HOST:PORT. Clerk is asked for preflights and deletes only, if there is CLERK_SECRET_KEY.
 
 Examples:
 
@@ -131,9 +131,9 @@ func checkAPIAddr(all *complaints, addr, variable string) {
 type apiServeCommand struct {
 	APIAddr string `name:"api-addr" default:"127.0.0.1:8081" placeholder:"HOST:PORT" help:"Where to listen."`
 	apiFlags
-	ClerkAPIURL string `name:"clerk-api-url" variable:"CLERK_API_URL" default:"https://api.clerk.com/v1" placeholder:"URL" help:"Where Clerk is. The API asks it for preflights and deletes only, and only if it has CLERK_SECRET_KEY."`
-	LogLevel    string `enum:"debug,info,warn,error" default:"info" placeholder:"LEVEL" help:"debug, info, warn or error. The audit log is on info."`
-	LogFormat   string `enum:"auto,json,text" default:"auto" placeholder:"FORMAT" help:"json or text; auto is text on a terminal."`
+	clerkFlag
+	LogLevel  string `enum:"debug,info,warn,error" default:"info" placeholder:"LEVEL" help:"debug, info, warn or error. The audit log is on info."`
+	LogFormat string `enum:"auto,json,text" default:"auto" placeholder:"FORMAT" help:"json or text; auto is text on a terminal."`
 	instanceFlag
 }
 

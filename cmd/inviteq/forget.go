@@ -15,10 +15,10 @@ import (
 )
 
 type forgetCommand struct {
-	Address     string `arg:"" help:"The person's e-mail address."`
-	AtClerk     bool   `help:"Delete the person's invitations at Clerk, too, and the copies of their mail that Clerk keeps. Needs CLERK_SECRET_KEY."`
-	Yes         bool   `help:"Do not ask."`
-	ClerkAPIURL string `name:"clerk-api-url" variable:"CLERK_API_URL" default:"https://api.clerk.com/v1" placeholder:"URL" help:"Where Clerk is, for --at-clerk."`
+	Address string `arg:"" help:"The person's e-mail address."`
+	AtClerk bool   `help:"Delete the person's invitations at Clerk, too, and the copies of their mail that Clerk keeps. Needs CLERK_SECRET_KEY."`
+	Yes     bool   `help:"Do not ask."`
+	clerkFlag
 	instanceFlag
 	jsonFlag
 }

@@ -25,7 +25,7 @@ type importCommand struct {
 	Preflight   bool          `help:"Say what would become of the list, by free reads at Clerk, and do nothing: who has an account, who is invited already, how long it would take. Needs CLERK_SECRET_KEY."`
 	Wait        bool          `help:"Follow the import until every row is settled, and print the outcomes. The exit code is 1 if any row has failed or is parked."`
 	Report      string        `placeholder:"FILE" help:"Write the outcome of every row to a CSV file, as it is when the command ends."`
-	ClerkAPIURL string        `name:"clerk-api-url" variable:"CLERK_API_URL" default:"https://api.clerk.com/v1" placeholder:"URL" help:"Where Clerk is, for --preflight."`
+	clerkFlag
 	instanceFlag
 	jsonFlag
 }

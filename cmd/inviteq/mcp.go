@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"iter"
 	"net/http"
 	"sync"
 	"time"
@@ -15,7 +14,6 @@ import (
 	"github.com/inviteq/inviteq/cmd/inviteq/agent"
 	"github.com/inviteq/inviteq/tasks"
 	"github.com/inviteq/inviteq/tasks/access"
-	"github.com/inviteq/inviteq/tasks/ledger"
 )
 
 type mcpCommand struct {
@@ -26,7 +24,7 @@ type mcpCommand struct {
 }
 
 func (mcpCommand) Help() string {
-	return `Serves the Model Context Protocol, so that an agent can look: status, imports, quota, explain. With --write it can invite people and take invites back, in two steps each: a preview says how many people it is about and what would become of them, and names a plan; applying the plan does it. A plan about more people than --approve-above waits until you approve it here. The first mail waits for --hold, and until then all of it can be taken back. Repeated calls do nothing twice. Addresses are masked in every answer.
+	return `Serves the Model Context Protocol, so that an agent can look: status, imports, quota, explain. With --write it can invite people and take invites back, in two steps each: a preview says how many people it is about and what would become of them, and names a plan; applying the plan does it. A plan about more people than --approve-above waits until you approve it here. The first mail waits for --hold, and until then all of it can be taken back. Repeated calls do nothing twice. Addresses are masked in every answer. With CLERK_SECRET_KEY a preview asks Clerk who has an account or an invitation.
 
 What is invited is the agent's choice, the rest is yours: --redirect-url, --metadata and --expires-in-days are the same for all of them.
 
@@ -47,7 +45,7 @@ type mcpServeCommand struct {
 	RedirectURL   string        `placeholder:"URL" help:"Where the link in the mails leads."`
 	Metadata      string        `placeholder:"JSON" help:"The public_metadata of all who are invited."`
 	ExpiresInDays string        `placeholder:"DAYS" help:"How long the links are valid, 1 to 365 days. Defaults to Clerk's 30."`
-	ClerkAPIURL   string        `name:"clerk-api-url" variable:"CLERK_API_URL" default:"https://api.clerk.com/v1" placeholder:"URL" help:"Where Clerk is. It is asked for previews only, and only if there is CLERK_SECRET_KEY."`
+	clerkFlag
 	instanceFlag
 }
 
@@ -82,7 +80,7 @@ func (c *mcpServeCommand) Run(ctx context.Context, p *program) error {
 	}
 	if look != nil {
 		defer look.clerk.Close()
-		cfg.Forecast = look.forAgents(conn.ledger)
+		cfg.Forecast = look.over(conn.ledger)
 	}
 	tools := mcpTools{
 		p: p, conn: conn, plans: agent.NewPlans(cfg), act: access.Act{Who: c.Name, Via: access.ViaAgent},
@@ -100,15 +98,6 @@ type keepOpen struct{ io.Writer }
 
 func (keepOpen) Close() error { return nil }
 
-// forAgents asks Clerk about the people of a plan.
-func (a *asker) forAgents(l *ledger.Ledger) func(context.Context, iter.Seq2[tasks.Invite, error], int) (agent.Forecast, error) {
-	ask := a.over(l)
-	return func(ctx context.Context, people iter.Seq2[tasks.Invite, error], size int) (agent.Forecast, error) {
-		f, err := ask(ctx, people, size)
-		return agent.Forecast{ToSend: f.ToSend, HaveAccount: f.Users, InvitedByNow: f.Invited, WaitingByNow: f.Waiting, KnownFromPlan: f.Known, LastGoes: f.ETA}, err
-	}
-}
-
 // agentsOverHTTP serves the agents that come with a token: those that may act can
 // invite. They share their plans by the name of the token.
 func (p *program) agentsOverHTTP(conn *connection, look *asker, log zerolog.Logger) func(access.Token) http.Handler {
@@ -124,7 +113,7 @@ func (p *program) agentsOverHTTP(conn *connection, look *asker, log zerolog.Logg
 				ApproveAbove: mcpApproveAbove, Hold: mcpHold,
 			}
 			if look != nil {
-				cfg.Forecast = look.forAgents(conn.ledger)
+				cfg.Forecast = look.over(conn.ledger)
 			}
 			plans[token.Name] = agent.NewPlans(cfg)
 		}

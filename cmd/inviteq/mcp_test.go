@@ -111,7 +111,7 @@ func TestAgentInvitesInTwoSteps(t *testing.T) {
 	if plan["people"] != 2.0 || plan["duplicates"] != 1.0 || plan["needs_approval"] != false || len(plan["refused"].([]any)) != 2 {
 		t.Fatalf("the preview says %v", plan)
 	}
-	if f := plan["forecast"].(map[string]any); f["to_send"] != 1.0 || f["have_account"] != 1.0 {
+	if f := plan["forecast"].(map[string]any); f["to_send"] != 1.0 || f["users"] != 1.0 {
 		t.Errorf("the forecast is %v", f)
 	}
 	if _, failed := a.call("revoke_apply", map[string]any{"plan": plan["plan"]}); !strings.Contains(failed, "no such plan to revoke") {

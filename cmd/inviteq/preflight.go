@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/inviteq/inviteq/clerk"
-	"github.com/inviteq/inviteq/enqueue/api"
 	"github.com/inviteq/inviteq/enqueue/lists"
 	"github.com/inviteq/inviteq/tasks"
 	"github.com/inviteq/inviteq/tasks/ledger"
@@ -22,17 +21,7 @@ type preflightJSON struct {
 	Invalid    int    `json:"invalid"`
 	Duplicates int    `json:"duplicates"`
 	ImportID   string `json:"import_id"`
-	api.Forecast
-}
-
-func forecastOf(f preflight.Forecast) api.Forecast {
-	j := api.Forecast{
-		ToSend: f.ToSend, Users: f.Users, Invited: f.Invited, Waiting: f.Waiting, Known: f.Known, Again: f.Again, Before: f.Before, Reads: f.Reads,
-	}
-	if !f.ETA.IsZero() {
-		j.ETA = new(f.ETA.UTC().Truncate(time.Second))
-	}
-	return j
+	tasks.Forecast
 }
 
 // preflight says what would become of the list, and does nothing.
@@ -42,7 +31,7 @@ func (r *importRun) preflight(ctx context.Context, clerkAPI *clerk.Client) error
 		return err
 	}
 	if r.JSON {
-		return r.p.printJSON(preflightJSON{r.found.Rows(), r.found.Bad, r.found.Duplicates, r.ImportID, forecastOf(f)})
+		return r.p.printJSON(preflightJSON{r.found.Rows(), r.found.Bad, r.found.Duplicates, r.ImportID, f.Forecast})
 	}
 	if err := r.p.printForecast(r.found, f, false); err != nil {
 		return err
@@ -70,7 +59,7 @@ func (p *program) forecast(
 	return check.Run(ctx, list.Invites(ctx, importID), found.Good)
 }
 
-// asker looks around at Clerk for the HTTP API.
+// asker looks around at Clerk for the HTTP API, and for agents.
 type asker struct {
 	clerk *clerk.Client
 	share float64
@@ -85,11 +74,11 @@ func (p *program) optionalAsker(url string) *asker {
 }
 
 // over works with the ledger that the API has.
-func (a *asker) over(l *ledger.Ledger) func(context.Context, iter.Seq2[tasks.Invite, error], int) (api.Forecast, error) {
-	return func(ctx context.Context, list iter.Seq2[tasks.Invite, error], size int) (api.Forecast, error) {
+func (a *asker) over(l *ledger.Ledger) func(context.Context, iter.Seq2[tasks.Invite, error], int) (tasks.Forecast, error) {
+	return func(ctx context.Context, list iter.Seq2[tasks.Invite, error], size int) (tasks.Forecast, error) {
 		check := preflight.Check{Ledger: l, Clerk: a.clerk, ReadShare: a.share}
 		f, err := check.Run(ctx, list, size)
-		return forecastOf(f), err
+		return f.Forecast, err
 	}
 }
 
@@ -142,8 +131,8 @@ func (p *program) printForecast(found lists.Survey, f preflight.Forecast, alone 
 		return err
 	}
 	var words []string
-	if !f.ETA.IsZero() {
-		words = append(words, fmt.Sprintf("The last one goes %s (%s), at the current rate.", show.In(time.Now(), f.ETA), show.Time(f.ETA)))
+	if f.ETA != nil {
+		words = append(words, fmt.Sprintf("The last one goes %s (%s), at the current rate.", show.In(time.Now(), *f.ETA), show.Time(*f.ETA)))
 	}
 	if f.Before > 0 {
 		words = append(words, "Before it go "+show.Count(f.Before, "invite")+" of other imports.")

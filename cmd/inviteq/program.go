@@ -182,6 +182,10 @@ type (
 		Instance string `default:"default" placeholder:"NAME" help:"The Clerk instance: one secret key, one queue."`
 		redisFlags
 	}
+	// clerkFlag is that of every command that asks Clerk.
+	clerkFlag struct {
+		ClerkAPIURL string `name:"clerk-api-url" variable:"CLERK_API_URL" default:"https://api.clerk.com/v1" placeholder:"URL" help:"Clerk's API. Plain http is accepted on this machine only, or with a key that is not live."`
+	}
 	// redisFlags are those of every command that connects to Redis; parse reads them.
 	redisFlags struct {
 		RedisCAFile   string `name:"redis-ca-file" variable:"REDIS_CA_FILE" placeholder:"FILE" help:"Trust this authority for Redis's certificate, and no other: PEM. Needs a rediss:// URL."`

@@ -152,7 +152,7 @@ func checkCommands(t *testing.T, pages []string) {
 			}
 		}
 	}
-	commands := unique(regexp.MustCompile(`(?m)(?:^|/)inviteq ([a-z].*)$`), code.String())
+	commands := unique(regexp.MustCompile(`(?m)(?:^|/)inviteq ([a-z].*?)(?: &)?$`), code.String())
 	if len(commands) < 15 {
 		t.Errorf("found %d commands only: %q", len(commands), commands)
 	}

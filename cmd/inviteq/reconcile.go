@@ -28,7 +28,7 @@ type reconcileCommand struct {
 	Revoke  bool   `name:"revoke-missing" help:"With --desired --apply: revoke pending invitations of people who are not on the list."`
 	Yes     bool   `help:"With --revoke-missing: revoke even more than a tenth of all pending invitations."`
 
-	ClerkAPIURL string `name:"clerk-api-url" variable:"CLERK_API_URL" default:"https://api.clerk.com/v1" placeholder:"URL" help:"Where Clerk is."`
+	clerkFlag
 	instanceFlag
 	jsonFlag
 }

@@ -30,7 +30,7 @@ type sendCommand struct {
 	Retry       bool   `help:"Queue the rows again that have failed or are parked, as inviteq retry does. Look at why they did first: a parked one may have been sent."`
 	Yes         bool   `help:"Do not ask before sending; needed where there is no terminal."`
 	Report      string `placeholder:"FILE" help:"Write the outcome of every row to a CSV file when all is done."`
-	ClerkAPIURL string `name:"clerk-api-url" variable:"CLERK_API_URL" default:"https://api.clerk.com/v1" placeholder:"URL" help:"Clerk's API. Plain http is accepted on this machine only, or with a key that is not live."`
+	clerkFlag
 	limitFlags
 	RequestTimeout string `default:"10s" placeholder:"DURATION" help:"How long one call to Clerk may take."`
 	Mark           string `placeholder:"KEY" help:"The key of public_metadata under which every invitation carries its id, by which a lost answer is settled for certain. Defaults to inviteq_id for a list that has a row with ignore_existing, and to none otherwise; none disables it."`
@@ -157,7 +157,7 @@ func (r *sendRun) announce(ctx context.Context) (goes bool, _ error) {
 		return false, err
 	}
 	if r.JSON {
-		err = p.printJSON(preflightJSON{r.found.Rows(), r.found.Bad, r.found.Duplicates, r.ImportID, forecastOf(f)})
+		err = p.printJSON(preflightJSON{r.found.Rows(), r.found.Bad, r.found.Duplicates, r.ImportID, f.Forecast})
 	} else {
 		err = p.printForecast(r.found, f, true)
 	}
@@ -240,11 +240,11 @@ func (r *sendRun) deliver(ctx context.Context) (now enqueue.Import, err error) {
 func (r *sendRun) trouble(ctx context.Context) func(enqueue.Import) []string {
 	return func(i enqueue.Import) []string {
 		var words []string
-		problems := r.engine.Problems()
+		asking, problems := r.engine.Asking(), r.engine.Problems()
 		delete(problems, tasks.ProblemDraining)
 		for _, what := range slices.Sorted(maps.Keys(problems)) {
-			if what == tasks.ProblemClerkUnreached && problems[what] != what.Entry().Do {
-				continue // Clerk is being asked for the first time.
+			if what == tasks.ProblemClerkUnreached && asking {
+				continue
 			}
 			words = append(words, r.p.console.onErr.yellow("Nothing is sent now: ")+problems[what])
 		}

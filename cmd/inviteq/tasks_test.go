@@ -1,6 +1,7 @@
 package main
 
 import (
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -103,6 +104,42 @@ func TestTasksOfTheREADME(t *testing.T) {
 	if sim.MaxMails() > 1 {
 		t.Errorf("somebody got %d mails", sim.MaxMails())
 	}
+}
+
+// TestFirstInviteOfTheREADME follows the README from the build to the first invite. Only
+// the ports and the build are the test's own.
+func TestFirstInviteOfTheREADME(t *testing.T) {
+	b := buildBinary(t)
+	folder := t.TempDir()
+	if err := os.Symlink(b.path, filepath.Join(folder, "inviteq")); err != nil {
+		t.Fatal(err)
+	}
+	var addrs []string
+	for range 2 {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		addrs = append(addrs, l.Addr().String())
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, port, _ := strings.Cut(addrs[0], ":")
+	_, script, built := strings.Cut(block(t, "README.md", "Send a first invite as your services will", 0), "make build && PATH=\"$PWD/bin:$PATH\"\n")
+	if !built {
+		t.Fatal("the first invite does not begin with the build")
+	}
+	script = strings.NewReplacer(`--dir "$`, "--port "+port+` --dir "$`, "inviteq clerksim", "inviteq clerksim --addr "+addrs[1], "127.0.0.1:9090", addrs[1]).Replace(script)
+	c := exec.CommandContext(t.Context(), "bash", "-euo", "pipefail", "-c", "trap 'kill $(jobs -p); wait' EXIT\n"+script)
+	c.Dir = root
+	c.Env = append(b.env, "PATH="+folder+":"+os.Getenv("PATH"), "REDIS_URL=redis://"+addrs[0], "INVITEQ_ADMIN_ADDR=off")
+	out, err := c.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%s\n%v: %s", script, err, out)
+	}
+	wants(t, string(out), "Clerk has the invitation", "at most 1 for one address")
 }
 
 // TestIndex: what .github/llms.txt points to is there.

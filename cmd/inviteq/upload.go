@@ -4,12 +4,13 @@ import (
 	"context"
 	"errors"
 	"io"
-	"regexp"
+	"strings"
 	"time"
 
 	"github.com/inviteq/inviteq/clerk"
 	"github.com/inviteq/inviteq/enqueue"
 	"github.com/inviteq/inviteq/enqueue/lists"
+	"github.com/inviteq/inviteq/tasks"
 	"github.com/inviteq/inviteq/tasks/ledger"
 	"github.com/inviteq/inviteq/worker/admin"
 	"github.com/inviteq/inviteq/worker/preflight"
@@ -42,11 +43,12 @@ type uploadedList struct {
 	found lists.Survey
 }
 
-var columnRule = regexp.MustCompile(`,? with column \w+=("[^"]*"|\S*)`)
-
-// onPage is an error about a list for somebody who chooses columns on a page.
+// onPage is an error about a list for a person who chooses columns on a page.
 func onPage(err error) error {
-	return errors.New(columnRule.ReplaceAllString(err.Error(), " below"))
+	if c, ok := errors.AsType[*lists.ColumnError](err); ok {
+		return errors.New(strings.TrimSuffix(err.Error(), " with column "+c.Column) + " below")
+	}
+	return err
 }
 
 func (u *uploadedList) Close() { u.list.Close() }
@@ -87,13 +89,13 @@ func (u *uploadedList) Survey(ctx context.Context, columns []string, hold time.D
 	return s, err
 }
 
-func (u *uploadedList) Forecast(ctx context.Context, progress func(int)) (admin.ListForecast, error) {
+func (u *uploadedList) Forecast(ctx context.Context, progress func(int)) (tasks.Forecast, error) {
 	check := preflight.Check{
 		Ledger: u.desk.ledger, Clerk: u.desk.clerk, ReadShare: lookingShare(u.desk.ledger.Config().Limits.Other),
 		Progress: func(f preflight.Forecast) { progress(f.Asked) },
 	}
 	f, err := check.Run(ctx, u.list.Invites(ctx, u.list.ImportID()), u.found.Good)
-	return admin.ListForecast{ToSend: f.ToSend, Users: f.Users, Invited: f.Invited, Waiting: f.Waiting, Known: f.Known, ETA: f.ETA}, err
+	return f.Forecast, err
 }
 
 func (u *uploadedList) Accept(ctx context.Context, owner string, progress func(int)) (admin.ListAccepted, error) {

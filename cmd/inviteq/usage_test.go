@@ -68,7 +68,7 @@ func TestSecretKeyFile(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			p := newProgram(c.env, strings.NewReader(""), os.Stdout, os.Stderr)
-			command := &workerCommand{ClerkAPIURL: "https://api.clerk.com/v1"}
+			command := &workerCommand{clerkFlag: clerkFlag{"https://api.clerk.com/v1"}}
 			for _, pair := range c.env {
 				if url, ok := strings.CutPrefix(pair, "CLERK_API_URL="); ok {
 					command.ClerkAPIURL = url

@@ -19,7 +19,7 @@ import (
 )
 
 type workerCommand struct {
-	ClerkAPIURL string `name:"clerk-api-url" variable:"CLERK_API_URL" default:"https://api.clerk.com/v1" placeholder:"URL" help:"Clerk's API. Plain http is accepted on this machine only, or with a key that is not live."`
+	clerkFlag
 
 	limitFlags
 	Reserve string `default:"auto" placeholder:"N" help:"Single calls per window that imports leave to interactive invites; auto follows the demand."`

@@ -45,7 +45,7 @@ type Config struct {
 
 	// Preflight says what would become of a list of so many invites, by reads at
 	// Clerk. Defaults to nothing: then nobody can ask for it.
-	Preflight func(ctx context.Context, list iter.Seq2[tasks.Invite, error], size int) (Forecast, error)
+	Preflight func(ctx context.Context, list iter.Seq2[tasks.Invite, error], size int) (tasks.Forecast, error)
 
 	// Eraser deletes at Clerk. Defaults to nothing: then nobody can ask for it.
 	Eraser Eraser

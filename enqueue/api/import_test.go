@@ -259,19 +259,19 @@ func TestImportShapes(t *testing.T) {
 func TestImportPreflight(t *testing.T) {
 	var asked []string
 	s := newStage(t, func(c *api.Config) {
-		c.Preflight = func(_ context.Context, list iter.Seq2[tasks.Invite, error], size int) (api.Forecast, error) {
+		c.Preflight = func(_ context.Context, list iter.Seq2[tasks.Invite, error], size int) (tasks.Forecast, error) {
 			for i, err := range list {
 				if err != nil {
-					return api.Forecast{}, err
+					return tasks.Forecast{}, err
 				}
 				asked = append(asked, i.ID)
 			}
-			return api.Forecast{ToSend: size - 1, Users: 1}, nil
+			return tasks.Forecast{ToSend: size - 1, Users: 1}, nil
 		}
 	})
 	var got struct {
 		importState
-		Preflight api.Forecast `json:"preflight"`
+		Preflight tasks.Forecast `json:"preflight"`
 	}
 	s.do("POST", "/v1/imports?preflight=true&global_ids=true", csv, "id,email\n1,a@example.com\n2,b@example.com\n3,A@example.com\n").into(t, &got)
 	if !got.DryRun || got.Preflight.ToSend != 1 || got.Preflight.Users != 1 || got.Duplicates != 1 || strings.Join(asked, " ") != "1 2" || s.waiting() != 0 {

@@ -52,21 +52,7 @@ type acceptedJSON struct {
 	Problems    []rowProblems `json:"problems"` // Of the rows that were left out.
 	Ignored     []string      `json:"ignored"`  // Columns that are not used.
 
-	Preflight *Forecast `json:"preflight,omitempty"` // Only with ?preflight=true.
-}
-
-// Forecast says what would become of a list. Every good row is counted in one of
-// ToSend, Users, Invited, Waiting and Known.
-type Forecast struct {
-	ToSend  int        `json:"to_send"` // To be mailed.
-	Users   int        `json:"users"`   // Have an account.
-	Invited int        `json:"invited"` // Have a pending invitation.
-	Waiting int        `json:"waiting"` // An earlier invite for the person goes first.
-	Known   int        `json:"known"`   // From an earlier request: nothing happens.
-	Again   int        `json:"again"`   // Of to_send, invited already and mailed again because of ignore_existing.
-	Before  int64      `json:"before"`  // Invites of other imports that go before the last one: imports take turns.
-	ETA     *time.Time `json:"eta"`     // When the last one goes, at the current rate; null if nobody would be mailed, or nothing can go now.
-	Reads   int        `json:"reads"`   // Calls to Clerk that this took.
+	Preflight *tasks.Forecast `json:"preflight,omitempty"` // Only with ?preflight=true.
 }
 
 type rowProblems struct {

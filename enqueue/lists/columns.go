@@ -114,7 +114,7 @@ func (m *matcher) resolve(names []string) (header, error) {
 		case twice && mapped && m.rules[ruleKey(names[first])] != "":
 			continue // The caller has said where the field comes from.
 		case twice:
-			return header{}, fmt.Errorf("%s both name %s; leave one out with column %s=NAME", these(names, first, n), shownField(field), ignoredField)
+			return header{}, &ColumnError{these(names, first, n) + " both name " + shownField(field) + "; leave one out", ignoredField + "=NAME"}
 		}
 		found[n], by[field] = field, n
 	}
@@ -128,6 +128,20 @@ func (m *matcher) resolve(names []string) (header, error) {
 		}
 	}
 	return m.build(names, keys, found, by)
+}
+
+// ColumnError says that it is not clear what a column of a list is. Options.Columns can
+// say it.
+type ColumnError struct {
+	What   string // What is wrong, and what would help: `"emial" looks like email_address: correct it, or leave it out`.
+	Column string // The rule that does it, such as "ignore=…".
+}
+
+// Error ends with " with column " and the rule.
+func (e *ColumnError) Error() string { return e.What + " with column " + e.Column }
+
+func misspeltColumn(name, like string) error {
+	return &ColumnError{name + " looks like " + like + ": correct it, or leave it out", ignoredField + "=…"}
 }
 
 // build makes the columns, and refuses what looks misspelt.
@@ -151,10 +165,10 @@ func (m *matcher) build(names, keys, found []string, by map[string]int) (header,
 			continue
 		}
 		if like := misspelt(keys[n], !h.address); like != "" && field != ignoredField {
-			return header{}, fmt.Errorf("%s looks like %s: correct it, or leave it out with column %s=…", this(names, n), like, ignoredField)
+			return header{}, misspeltColumn(this(names, n), like)
 		}
 		if before, _, ok := strings.Cut(name, "."); ok && field == "" && misspelt(nameKey(before), false) == metadataField {
-			return header{}, fmt.Errorf("%s looks like %sKEY: correct it, or leave it out with column %s=…", this(names, n), memberPrefix, ignoredField)
+			return header{}, misspeltColumn(this(names, n), memberPrefix+"KEY")
 		}
 		h.ignored = append(h.ignored, ignoredName(name, n))
 	}
@@ -196,7 +210,7 @@ func addressColumn(names, keys, found []string) (int, error) {
 	case 1:
 		return best[0], nil
 	}
-	return -1, fmt.Errorf("%s may both hold the address; say which does, with column %s=%s", these(names, best...), emailField, this(names, best[0]))
+	return -1, &ColumnError{these(names, best...) + " may both hold the address; say which does", emailField + "=" + this(names, best[0])}
 }
 
 // this names a column for an error.

@@ -194,7 +194,7 @@ func TestCSVHeader(t *testing.T) {
 		{"email and email_address", lines("email,email_address"), `row 1: "email" and "email_address" both name email_address; leave one out with column ignore=NAME`},
 		{"a member twice", lines("email,public_metadata.a(at)b,public_metadata.a(at)b"), `row 1: column 2 and column 3 both name public_metadata; leave one out with column ignore=NAME`},
 		{"two that may be", lines("Home email,Work email", "ada@example.com,ada@example.org"),
-			`row 1: "Home email" and "Work email" may both hold the address; say which does, with column email_address="Home email"`},
+			`row 1: "Home email" and "Work email" may both hold the address; say which does with column email_address="Home email"`},
 		{"metadata and members", lines("public_metadata,email,public_metadata.a"), "row 1: has public_metadata and public_metadata.KEY; use the one or the others"},
 		{"odd quotes", `email,"id`, quotes},
 		{"sep line with a quote", "sep=\"\nemail\n", "the separator in the first line (sep=) is not usable"},

@@ -226,7 +226,7 @@ func notNamed(names []string) error {
 	if odd := unseen(strings.Join(names, "")); odd != "" {
 		text += " (and " + odd + ", which cannot be seen)"
 	}
-	return fmt.Errorf("%s. Name one of the columns email_address, or say which it is with column %s=NAME", text, emailField)
+	return &ColumnError{text + ". Name one of the columns email_address, or say which it is", emailField + "=NAME"}
 }
 
 // unseen lists the code points of what cannot be seen in a text.

@@ -4,6 +4,8 @@ import (
 	"context"
 	"io"
 	"time"
+
+	"github.com/inviteq/inviteq/tasks"
 )
 
 // List is a list of people that was uploaded: one copy, which has no name on the disk. What
@@ -18,7 +20,7 @@ type List interface {
 	Survey(ctx context.Context, columns []string, hold time.Duration) (ListSurvey, error)
 
 	// Forecast says by free reads at Clerk what would become of it, after a Survey.
-	Forecast(ctx context.Context, progress func(done int)) (ListForecast, error)
+	Forecast(ctx context.Context, progress func(done int)) (tasks.Forecast, error)
 
 	// Accept enqueues the good rows, after a Survey.
 	Accept(ctx context.Context, owner string, progress func(done int)) (ListAccepted, error)
@@ -42,12 +44,6 @@ func (s ListSurvey) Rows() int { return s.Good + s.Bad + s.Duplicates }
 type RowProblem struct {
 	Row    int // The line of the file.
 	Reason string
-}
-
-// ListForecast is what would become of a list.
-type ListForecast struct {
-	ToSend, Users, Invited, Waiting, Known int
-	ETA                                    time.Time // when the last one would go; zero if there is no telling
 }
 
 // ListAccepted is what became of its rows.

@@ -6,6 +6,8 @@ import (
 	"net/url"
 	"slices"
 	"time"
+
+	"github.com/inviteq/inviteq/tasks"
 )
 
 // uploadData is the page of an upload.
@@ -15,7 +17,7 @@ type uploadData struct {
 	Columns               []columnView
 	Fields                []string
 	Found                 ListSurvey
-	Forecast              *ListForecast
+	Forecast              *tasks.Forecast
 	Accepted              ListAccepted
 	Done                  int
 	Holds                 []time.Duration

@@ -31,7 +31,7 @@ type upload struct {
 	fields   map[string]string
 	hold     time.Duration
 	found    ListSurvey
-	forecast *ListForecast
+	forecast *tasks.Forecast
 	accepted ListAccepted
 	done     int
 	stop     context.CancelFunc // ends what is being done with it

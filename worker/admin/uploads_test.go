@@ -60,13 +60,13 @@ func (l *testList) Survey(ctx context.Context, columns []string, hold time.Durat
 	return s, err
 }
 
-func (l *testList) Forecast(ctx context.Context, progress func(int)) (ListForecast, error) {
+func (l *testList) Forecast(ctx context.Context, progress func(int)) (tasks.Forecast, error) {
 	progress(l.found.Good / 3)
 	select {
 	case <-l.goOn:
 	case <-ctx.Done():
 	}
-	return ListForecast{ToSend: l.found.Good - 3, Users: 2, Invited: 1, ETA: time.Now().Add(time.Hour)}, ctx.Err()
+	return tasks.Forecast{ToSend: l.found.Good - 3, Users: 2, Invited: 1, ETA: new(time.Now().Add(time.Hour))}, ctx.Err()
 }
 
 func (l *testList) Accept(ctx context.Context, owner string, progress func(int)) (ListAccepted, error) {

@@ -33,21 +33,12 @@ type Check struct {
 	pending map[string]bool // who has a pending invitation, if all of them were read
 }
 
-// Forecast says what would become of a list. Everyone who was looked at is counted
-// in one of ToSend, Users, Invited, Waiting and Known.
+// Forecast is what a check has come to.
 type Forecast struct {
-	Asked   int // invites that were looked at
-	ToSend  int // to be mailed
-	Users   int // have an account: Clerk refuses them
-	Invited int // have a pending invitation: Clerk refuses them
-	Waiting int // another invite of ours for the address waits or is with Clerk, and goes first: Clerk will refuse this one
-	Known   int // this very invite is in the ledger: nothing happens
-	Again   int // of ToSend, those who are invited already and get another mail because of ignore_existing
+	tasks.Forecast
 
-	Before int64     // invites of other imports that go before the last one: imports take turns
-	ETA    time.Time // when the last one goes, at the current rate; zero if nobody would be mailed, or nothing can go now (ledger.Overview.Moves)
-	Reads  int       // calls to Clerk
-	Took   time.Duration
+	Asked int // invites that were looked at
+	Took  time.Duration
 }
 
 // Run looks at every invite of a list; they have the ids with which they would be
@@ -190,7 +181,7 @@ func (c *Check) estimate(ctx context.Context, f *Forecast) error {
 		o = o.WithWorker()
 	}
 	if f.ToSend > 0 {
-		f.ETA = o.ETA(tasks.Import, f.Before+int64(f.ToSend)-1)
+		f.ETA = tasks.TimeOrNull(o.ETA(tasks.Import, f.Before+int64(f.ToSend)-1).UTC().Truncate(time.Second))
 	}
 	return nil
 }

@@ -56,23 +56,13 @@ type Config struct {
 	Store  *Store
 
 	// Forecast asks Clerk what would become of the people; nil: it is not asked.
-	Forecast func(ctx context.Context, people iter.Seq2[tasks.Invite, error], size int) (Forecast, error)
+	Forecast func(ctx context.Context, people iter.Seq2[tasks.Invite, error], size int) (tasks.Forecast, error)
 
 	ApproveAbove int           // How many people an owner's plans of a kind may be about in a day without an operator.
 	Hold         time.Duration // How long people who were invited can still be taken back before the first mail goes.
 	Domains      []string      // Only addresses of these are invited; none: any.
 	Owner        string        // Who asks, as it is shown with the import.
 	Template     tasks.Invite  // What is the same for everybody: the link, the metadata, how long it is valid.
-}
-
-// Forecast is what Clerk's lists tell of the people on a plan, each counted once.
-type Forecast struct {
-	ToSend        int        `json:"to_send" jsonschema:"people who would get a mail"`
-	HaveAccount   int        `json:"have_account" jsonschema:"have an account already: Clerk refuses them"`
-	InvitedByNow  int        `json:"invited_already" jsonschema:"have an open invitation: not mailed again"`
-	WaitingByNow  int        `json:"waiting_already" jsonschema:"an earlier invite for the same person goes first"`
-	KnownFromPlan int        `json:"known" jsonschema:"invited by this very plan before: nothing happens"`
-	LastGoes      *time.Time `json:"last_goes,omitempty" jsonschema:"when the last mail goes, at the current rate"`
 }
 
 // Refusal is one item of a preview that is not part of the plan.
@@ -83,16 +73,16 @@ type Refusal struct {
 
 // Plan is the answer to a preview.
 type Plan struct {
-	ID            string    `json:"plan" jsonschema:"apply it by this name"`
-	Kind          Kind      `json:"kind"`
-	People        int       `json:"people" jsonschema:"how many it is about"`
-	Sample        []string  `json:"sample" jsonschema:"some of them, masked"`
-	Refused       []Refusal `json:"refused,omitempty"`
-	Duplicates    int       `json:"duplicates,omitempty" jsonschema:"named twice: counted once"`
-	Cancels       int       `json:"cancels,omitempty" jsonschema:"of a revoke: have not been mailed yet, and will not be"`
-	Forecast      *Forecast `json:"forecast,omitempty" jsonschema:"absent where Clerk was not asked"`
-	NeedsApproval bool      `json:"needs_approval" jsonschema:"an operator must approve it before it can be applied"`
-	Next          string    `json:"next" jsonschema:"what to do now"`
+	ID            string          `json:"plan" jsonschema:"apply it by this name"`
+	Kind          Kind            `json:"kind"`
+	People        int             `json:"people" jsonschema:"how many it is about"`
+	Sample        []string        `json:"sample" jsonschema:"some of them, masked"`
+	Refused       []Refusal       `json:"refused,omitempty"`
+	Duplicates    int             `json:"duplicates,omitempty" jsonschema:"named twice: counted once"`
+	Cancels       int             `json:"cancels,omitempty" jsonschema:"of a revoke: have not been mailed yet, and will not be"`
+	Forecast      *tasks.Forecast `json:"forecast,omitempty" jsonschema:"absent where Clerk was not asked"`
+	NeedsApproval bool            `json:"needs_approval" jsonschema:"an operator must approve it before it can be applied"`
+	Next          string          `json:"next" jsonschema:"what to do now"`
 }
 
 // Applied is what became of a plan.
