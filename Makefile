@@ -109,9 +109,10 @@ pentest: ## Play strangers and neighbours against the real program; print what w
 	INVITEQ_PENTEST=1 $(GO) test ./cmd/inviteq -run '^TestPentest$$' -count=1 -v -timeout 10m
 
 .PHONY: pages
-pages: ## Look at every page with 0, 3 and 50,000 invites, wide and narrow, light and dark (2 min; needs chromium and npm)
+pages: ## Look at every page with 0, 3 and 50,000 invites, wide and narrow, light and dark; measure them with a million (5 min; needs chromium and npm)
 	@.ci/need go redis-server chromium
 	INVITEQ_TEST_PAGES=all INVITEQ_TEST_JS=1 $(GO) test ./worker/admin -run '^TestEveryPage$$' -count=1 -timeout 10m
+	INVITEQ_TEST_MILLION=1000000 $(GO) test ./worker/admin -run '^TestPagesWithAMillion$$' -count=1 -v -timeout 20m
 
 .PHONY: mutants
 mutants: ## Plant deliberate bugs, and see which test catches each

@@ -148,6 +148,8 @@ func (d *delivery) logAttempt(t ledger.Turn, failed *clerk.Error, took time.Dura
 		kind = failed.Kind.String()
 		if failed.Kind != clerk.KindQuota {
 			line = d.log.Warn()
+		} else {
+			line = line.Str("advice", tasks.CauseQuota.Entry().String())
 		}
 		line = line.Int("status", failed.Status).Str("code", failed.Code).Str("trace_id", failed.TraceID).Str("cause", string(failed.Cause))
 	}

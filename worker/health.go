@@ -31,6 +31,7 @@ type health struct {
 	said     time.Time                      // when
 	fellows  []ledger.Fellow                // the workers that are there, this one included
 	differ   string                         // how they are configured differently
+	paused   map[tasks.Lane]bool
 }
 
 // fellowsAre notes which workers are there, and says so when their settings differ.
@@ -178,6 +179,44 @@ func (w *Worker) Fellows() (all []ledger.Fellow, differ string) {
 	return slices.Clone(w.health.fellows), w.health.differ
 }
 
+// pausedAre notes which lanes are paused, and says so when that changes. changed are
+// those that follow their asynq queue.
+func (h *health) pausedAre(paused, changed map[tasks.Lane]bool) {
+	h.mu.Lock()
+	before := h.paused
+	h.paused = paused
+	h.mu.Unlock()
+	for _, lane := range tasks.Lanes {
+		if paused[lane] == before[lane] {
+			continue
+		}
+		text := "the lane is resumed"
+		if paused[lane] {
+			text = "the lane is paused: nothing of it is sent until it is resumed"
+		}
+		if _, follows := changed[lane]; follows {
+			text += "; its asynq queue was changed"
+		}
+		h.log.Info().Stringer("lane", lane).Msg(text)
+	}
+}
+
+// notice is what is worth knowing and no reason to be unready.
+func (h *health) notice() string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	var all []string
+	for _, lane := range tasks.Lanes {
+		if h.paused[lane] {
+			all = append(all, "the "+lane.String()+" lane is paused; `inviteq resume` lets it go on")
+		}
+	}
+	if h.differ != "" {
+		all = append(all, h.differ)
+	}
+	return strings.Join(all, "; ")
+}
+
 // silence says that Clerk does not answer any more; "" while it does. That leaves
 // /readyz green: see watch.
 func (w *Worker) silence() string {
@@ -199,7 +238,7 @@ func (w *Worker) Handler() http.Handler {
 	})
 	mux.HandleFunc("GET /readyz", func(rw http.ResponseWriter, _ *http.Request) {
 		problems := w.Problems()
-		fellows, differ := w.Fellows()
+		fellows, _ := w.Fellows()
 		workers := make([]string, len(fellows))
 		for i, f := range fellows {
 			workers[i] = f.String()
@@ -215,7 +254,7 @@ func (w *Worker) Handler() http.Handler {
 			Clerk    string                         `json:"clerk,omitzero"`  // nor is that it does not answer any more
 			Workers  []string                       `json:"workers,omitzero"`
 			Warnings map[tasks.Condition]string     `json:"warnings,omitempty"`
-		}{len(problems) == 0, problems, differ, w.silence(), workers, w.Conditions()})
+		}{len(problems) == 0, problems, w.health.notice(), w.silence(), workers, w.Conditions()})
 	})
 	return mux
 }

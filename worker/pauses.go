@@ -26,13 +26,14 @@ type pauses struct {
 // pauses a queue with asynq's own inspector.
 func pausedKey(queue string) string { return "asynq:{" + queue + "}:paused" }
 
-// follow makes both say the same. It returns for which lanes the queue had changed.
-func (p *pauses) follow(ctx context.Context) (changed map[tasks.Lane]bool, _ error) {
+// follow makes both say the same. It returns which lanes are paused, and for which of
+// them the queue had changed.
+func (p *pauses) follow(ctx context.Context) (paused, changed map[tasks.Lane]bool, _ error) {
 	// The queues are read last: who changes both changes the queue first, so that a change
 	// under way is never taken for the opposite wish about the lane.
 	paused, agreed, err := p.ledger.Pauses(ctx)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	pipe := p.rdb.Pipeline()
 	queues := make([]*redis.IntCmd, len(tasks.Lanes))
@@ -40,7 +41,7 @@ func (p *pauses) follow(ctx context.Context) (changed map[tasks.Lane]bool, _ err
 		queues[i] = pipe.Exists(ctx, pausedKey(p.queues.Of(lane)))
 	}
 	if _, err := pipe.Exec(ctx); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	for i, lane := range tasks.Lanes {
 		switch queue := queues[i].Val() > 0; {
@@ -69,8 +70,8 @@ func (p *pauses) follow(ctx context.Context) (changed map[tasks.Lane]bool, _ err
 			err = p.ledger.Agreed(ctx, lane, paused[lane])
 		}
 		if err != nil {
-			return changed, err
+			return paused, changed, err
 		}
 	}
-	return changed, nil
+	return paused, changed, nil
 }

@@ -1,6 +1,9 @@
 package worker
 
 import (
+	"net/http"
+	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 
@@ -42,8 +45,22 @@ func TestAQueueThatIsPausedSendsNothing(t *testing.T) {
 	must(s.redis.SAdd(t.Context(), "asynq:queues", queue).Err()) // So that asynq knows it before its first task.
 	must(inspector.PauseQueue(queue))
 	ids := s.admit(people(0, 30)...)
-	s.start()
+	w, _ := s.start()
+	ready := func(want bool) {
+		t.Helper()
+		for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+			answer := httptest.NewRecorder()
+			w.Handler().ServeHTTP(answer, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/readyz", nil))
+			if strings.Contains(answer.Body.String(), "the import lane is paused") == want {
+				return
+			}
+			if time.Now().After(deadline) {
+				t.Fatalf("paused is %t, and /readyz says %s", want, answer.Body)
+			}
+		}
+	}
 	both("paused in asynq", true)
+	ready(true)
 	nudges(nil).sleep(t.Context(), 500*time.Millisecond) // More than a turn needs.
 	if n := len(s.sim.Invitations()); n != 0 {
 		t.Fatalf("%d of 30 were mailed while the queue was paused", n)
@@ -54,6 +71,8 @@ func TestAQueueThatIsPausedSendsNothing(t *testing.T) {
 
 	must(s.ledger.Pause(t.Context(), ledger.Now, tasks.Import))
 	both("lane paused", true)
+	ready(true)
 	must(s.ledger.Resume(t.Context(), tasks.Import))
 	both("lane resumed", false)
+	ready(false)
 }

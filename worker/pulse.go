@@ -150,15 +150,11 @@ func (p *pulse) beat(ctx context.Context) error {
 	return nil
 }
 
-// followPauses says which lane was paused or resumed because its asynq queue was.
+// followPauses says which lanes are paused, in the log and in /readyz.
 func (p *pulse) followPauses(ctx context.Context) error {
-	changed, err := p.pauses.follow(ctx)
-	for lane, paused := range changed {
-		word := "resumed"
-		if paused {
-			word = "paused"
-		}
-		p.log.Info().Stringer("lane", lane).Msg("the lane is " + word + ", because its asynq queue is")
+	paused, changed, err := p.pauses.follow(ctx)
+	if err == nil {
+		p.health.pausedAre(paused, changed)
 	}
 	if len(changed) > 0 {
 		p.wake()

@@ -31,10 +31,14 @@ func (l *Ledger) ListNewest(ctx context.Context, s tasks.State, cursor string, b
 		}
 		at = strconv.FormatInt(ms, 10)
 	}
+	count := browseChunk
+	if wanted == nil {
+		count = min(count, limit) // Almost every one is one for the page.
+	}
 	var p Page
 	for scanned := 0; scanned < newestScanned; {
 		zs, err := l.rdb.ZRangeArgsWithScores(ctx, redis.ZRangeArgs{
-			Key: l.keys.state(s), Start: at, Stop: "-inf", ByScore: true, Rev: true, Offset: skip, Count: browseChunk,
+			Key: l.keys.state(s), Start: at, Stop: "-inf", ByScore: true, Rev: true, Offset: skip, Count: int64(count),
 		}).Result()
 		if err != nil || len(zs) == 0 {
 			return p, err
@@ -69,7 +73,7 @@ func (l *Ledger) ListNewest(ctx context.Context, s tasks.State, cursor string, b
 		if len(p.Records) == limit {
 			return p, nil
 		}
-		if len(zs) < browseChunk {
+		if len(zs) < count {
 			p.Next = ""
 			return p, nil
 		}

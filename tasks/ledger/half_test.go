@@ -320,7 +320,7 @@ func TestFullRedis(t *testing.T) {
 			"list":     second(l.ListState(t.Context(), tasks.Queued, "", 10)),
 			"pause":    l.Pause(t.Context(), start, tasks.Interactive),
 			"resume":   l.Resume(t.Context(), tasks.Interactive),
-			"report":   l.SaveReport(t.Context(), "full", 1, 1),
+			"report":   l.SaveReport(t.Context(), "full", 1, []string{"1"}),
 		} {
 			if err != nil {
 				t.Errorf("%s: %v", what, err)

@@ -63,7 +63,7 @@ var keyFamilies = []struct{ lua, redis, holds string }{
 	{"tomb", "tomb:", "string id of a trimmed invite → hash of its content; of a forgotten one: # and that, keyed with the salt and the id"},
 	{"done", "done:", "string id of a closed revoke request → what became of it, without its target"},
 	{"hold", "hold:", "string a lease that one process has at a time"},
-	{"found", "found:", "string a kind of reconciliation: the rows of its last report, without addresses"},
+	{"found", "found:", "list a kind of reconciliation: when its last report was begun, and the rows of it, without addresses"},
 	{"day", "day:", "hash a day (UTC): hour:from>to → how many invites were settled that way; and for the charts (sample.lua) hour:waiting, single, bulk → the most of the hour, wait:bucket → clicks, version: → minutes, closed:endpoint:cause → how often a gate was"},
 	{"mine", "mine:", "zset an owner → ids of the invites that they have asked for outside of imports, by creation (ms)"},
 	{"born", "born:", "zset a block of 128 positions: ids of the invites that were admitted there → their position"},

@@ -108,8 +108,8 @@ func (h *Handler) page(ctx context.Context, l listing, cursor string, limit int)
 	if l.state != tasks.Queued {
 		return h.cfg.Ledger.ListNewest(ctx, l.state, cursor, before, limit, wanted)
 	}
-	var all ledger.Page
-	for scanned := 0; scanned < rowsScanned && len(all.Records) < limit; scanned += limit {
+	all, began := ledger.Page{}, time.Now()
+	for scanned := 0; scanned < rowsScanned && time.Since(began) < searchTime && len(all.Records) < limit; scanned += limit {
 		p, err := h.cfg.Ledger.ListState(ctx, tasks.Queued, cursor, limit-len(all.Records))
 		if err != nil {
 			return all, err

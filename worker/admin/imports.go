@@ -127,7 +127,8 @@ type row struct {
 const (
 	rowsAPage   = 50
 	rowsAtOnce  = 500
-	rowsScanned = 20_000 // in search of a state, before a page stays short
+	rowsScanned = 20_000                // in search of a state, before a page stays short
+	searchTime  = 50 * time.Millisecond // for that, too
 )
 
 // rows returns the rows of an import in a state (nil: all), in the order of its
@@ -138,8 +139,8 @@ func (h *Handler) rows(ctx context.Context, i importView, state *tasks.State, fr
 	if state != nil && i.States[*state] == 0 {
 		return p, nil
 	}
-	at := from
-	for at-from < rowsScanned && len(p.Rows) < rowsAPage {
+	at, began := from, time.Now()
+	for at-from < rowsScanned && time.Since(began) < searchTime && len(p.Rows) < rowsAPage {
 		n := rowsAtOnce
 		if state == nil {
 			n = rowsAPage

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -113,15 +112,11 @@ func (h *Handler) reconcileOf(ctx context.Context, r *http.Request) (d reconcile
 
 // differences reads the rows that are shown.
 func (h *Handler) differences(ctx context.Context, d *reconcileData) error {
-	rows, err := reconcile.Rows(ctx, h.cfg.Ledger, *d.Report)
+	rows, kept, err := reconcile.Rows(ctx, h.cfg.Ledger, *d.Report, d.Of, d.From, rowsAPage)
 	if err != nil {
 		return err
 	}
-	rows = slices.DeleteFunc(rows, func(r reconcile.Row) bool { return d.Of != "" && r.Finding != d.Of })
-	d.Kept = len(rows)
-	rows = rows[min(d.From, len(rows)):]
-	if len(rows) > rowsAPage {
-		rows = rows[:rowsAPage]
+	if d.Kept = kept; d.From+rowsAPage < kept {
 		d.Next = d.Query(d.Of) + "&from=" + strconv.Itoa(d.From+rowsAPage)
 	}
 	var unknown []string

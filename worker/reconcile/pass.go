@@ -70,8 +70,12 @@ func (p *Pass) Run(ctx context.Context) (Report, error) {
 		err = p.missing(ctx)
 	}
 	p.report.Took = time.Since(p.report.StartedAt)
-	if err == nil && !p.DryRun {
-		err = p.Ledger.SaveReport(ctx, p.report.Kind, p.report, rows{p.report.StartedAt, p.rows})
+	if err != nil || p.DryRun {
+		return p.report, err
+	}
+	rows, err := p.encodeRows()
+	if err == nil {
+		err = p.Ledger.SaveReport(ctx, p.report.Kind, p.report, rows)
 	}
 	return p.report, err
 }

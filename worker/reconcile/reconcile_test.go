@@ -127,13 +127,22 @@ func (w *world) run(p Pass) Report {
 // counted compares the rows of the last report with its counts.
 func (w *world) counted(r Report) []Row {
 	w.Helper()
-	rows, err := Rows(w.Context(), w.ledger, r)
+	rows, kept, err := Rows(w.Context(), w.ledger, r, "", 0, 1e6)
 	if err != nil {
 		w.Fatal(err)
 	}
 	counts := map[Finding]int{}
 	for _, row := range rows {
 		counts[row.Finding]++
+	}
+	if kept != len(rows) {
+		w.Errorf("%d rows, and %d are kept", len(rows), kept)
+	}
+	for f, n := range counts {
+		last, kept, err := Rows(w.Context(), w.ledger, r, f, n-1, 5)
+		if err != nil || kept != n || len(last) != 1 || last[0].Finding != f {
+			w.Errorf("the last of %d that are %s: %+v of %d, %v", n, f, last, kept, err)
+		}
 	}
 	for f, n := range r.Counts() {
 		if counts[f] != min(n, RowsKept) {
@@ -203,7 +212,7 @@ func (w *world) rows(r Report, want map[Finding][]string) {
 	if r.Again() != 0 {
 		w.Errorf("%d findings are about nothing that was scanned: %+v", r.Again(), r)
 	}
-	raw := w.ledger.Redis().Get(w.Context(), "inviteq:{"+w.ledger.Instance()+"}:found:"+r.Kind).Val()
+	raw := strings.Join(w.ledger.Redis().LRange(w.Context(), "inviteq:{"+w.ledger.Instance()+"}:found:"+r.Kind, 0, -1).Val(), "")
 	if raw == "" || strings.Contains(raw, "@example.com") {
 		w.Errorf("Redis keeps %q", raw)
 	}

@@ -2,7 +2,7 @@ package reconcile
 
 import (
 	"context"
-	"errors"
+	"encoding/json"
 	"slices"
 	"time"
 
@@ -63,12 +63,6 @@ func (f Finding) AtClerk() bool {
 // RowsKept is how many rows of a finding a report keeps; all are counted.
 const RowsKept = 2000
 
-// rows are those of one report, which they name by its beginning.
-type rows struct {
-	StartedAt time.Time `json:"started_at"`
-	Rows      []Row     `json:"rows"`
-}
-
 // row keeps a difference.
 func (p *Pass) row(r Row) {
 	if p.kept[r.Finding]++; p.kept[r.Finding] <= RowsKept {
@@ -76,21 +70,48 @@ func (p *Pass) row(r Row) {
 	}
 }
 
-// Rows returns the rows of a report that LastReport has returned, in the order of
-// Findings. There are none if they could not be kept.
-func Rows(ctx context.Context, l *ledger.Ledger, of Report) ([]Row, error) {
-	var kept rows
-	err := l.LastRows(ctx, of.Kind, &kept)
-	switch {
-	case errors.Is(err, ledger.ErrNotFound), err == nil && !kept.StartedAt.Equal(of.StartedAt):
-		return nil, nil
-	case err != nil:
-		return nil, err
-	}
-	slices.SortStableFunc(kept.Rows, func(a, b Row) int {
+// encodeRows makes what the ledger keeps: the rows in the order of Findings, and before
+// them the report that they belong to, by its beginning.
+func (p *Pass) encodeRows() ([]string, error) {
+	slices.SortStableFunc(p.rows, func(a, b Row) int {
 		return slices.Index(Findings, a.Finding) - slices.Index(Findings, b.Finding)
 	})
-	return kept.Rows, nil
+	kept := []string{p.report.StartedAt.Format(time.RFC3339Nano)}
+	for _, r := range p.rows {
+		b, err := json.Marshal(r)
+		if err != nil {
+			return nil, err
+		}
+		kept = append(kept, string(b))
+	}
+	return kept, nil
+}
+
+// Rows returns n rows of a finding ("": of all, in the order of Findings) of a report
+// that LastReport has returned, and how many there are. There are none if they could not
+// be kept.
+func Rows(ctx context.Context, l *ledger.Ledger, of Report, finding Finding, from, n int) (rows []Row, kept int, err error) {
+	start, counts := 1, of.Counts()
+	for _, f := range Findings {
+		have := min(counts[f], RowsKept)
+		if finding == "" || f == finding {
+			kept += have
+		} else if kept == 0 {
+			start += have
+		}
+	}
+	first, texts, err := l.LastRows(ctx, of.Kind, start+from, max(0, min(n, kept-from)))
+	if err != nil || first != of.StartedAt.Format(time.RFC3339Nano) {
+		return nil, 0, err
+	}
+	for _, text := range texts {
+		var r Row
+		if err := json.Unmarshal([]byte(text), &r); err != nil {
+			return nil, 0, err
+		}
+		rows = append(rows, r)
+	}
+	return rows, kept, nil
 }
 
 func masked(address string) string { return string(tasks.Mask([]byte(address))) }
