@@ -33,10 +33,11 @@ FUZZTIME ?= 10s
 
 ##@ Try it
 
+# Built with the flags of build, so that neither compiles again what the other has.
 .PHONY: demo
 demo: ## Everything in one process: Redis, a simulated Clerk, worker, an import (2 min)
 	@.ci/need go
-	env -u INVITEQ_SIM_SEEDS $(GO) run ./cmd/inviteq demo
+	env -u INVITEQ_SIM_SEEDS CGO_ENABLED=0 $(GO) run -trimpath ./cmd/inviteq demo
 
 ##@ Build
 
