@@ -53,17 +53,12 @@ func (c *eventsCommand) Run(ctx context.Context, p *program) error {
 	}
 	from := c.From
 	if from == "" {
-		newest, err := conn.ledger.RecentEvents(ctx, 1)
-		if err != nil {
+		if from, err = conn.ledger.EventPosition(ctx, "$"); err != nil {
 			return err
 		}
 		past, err := conn.ledger.FindEvents(ctx, c.Last, since, wanted)
 		if err != nil {
 			return err
-		}
-		from = "0"
-		if len(newest) > 0 {
-			from = newest[0].Position
 		}
 		for _, e := range past {
 			if err := p.printEvent(e, c.JSON); err != nil {

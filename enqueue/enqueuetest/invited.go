@@ -41,17 +41,11 @@ func (k *kit) records() (all []ledger.Record, err error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, s := range tasks.States {
-		for cursor := ""; ; {
-			page, err := l.ListState(ctx, s, cursor, 500)
-			if err != nil {
-				return nil, err
-			}
-			all = append(all, page.Records...)
-			if cursor = page.Next; cursor == "" {
-				break
-			}
+	for records, err := range l.EveryIn(ctx, 500, tasks.States...) {
+		if err != nil {
+			return nil, err
 		}
+		all = append(all, records...)
 	}
 	slices.SortFunc(all, func(a, b ledger.Record) int { return cmp.Compare(a.Position, b.Position) })
 	return all, nil

@@ -74,18 +74,12 @@ func (l *Ledger) page(ctx context.Context, best *ranking) ([]Record, error) {
 }
 
 func (l *Ledger) everyOne(ctx context.Context, best *ranking) error {
-	for _, s := range best.States {
-		for cursor := ""; ; {
-			page, err := l.ListState(ctx, s, cursor, browseChunk)
-			if err != nil {
-				return err
-			}
-			if err := best.read(page.Records); err != nil {
-				return err
-			}
-			if cursor = page.Next; cursor == "" {
-				break
-			}
+	for records, err := range l.EveryIn(ctx, browseChunk, best.States...) {
+		if err != nil {
+			return err
+		}
+		if err := best.read(records); err != nil {
+			return err
 		}
 	}
 	return nil

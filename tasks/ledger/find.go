@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"slices"
 	"strconv"
 	"strings"
@@ -206,6 +207,24 @@ func (l *Ledger) ListState(ctx context.Context, s tasks.State, cursor string, li
 	return Page{}, nil
 }
 
+// EveryIn yields all invites in some states, as ListState does, n of them in a round
+// trip. The first error ends it.
+func (l *Ledger) EveryIn(ctx context.Context, n int, states ...tasks.State) iter.Seq2[[]Record, error] {
+	return func(yield func([]Record, error) bool) {
+		for _, s := range states {
+			for cursor := ""; ; {
+				page, err := l.ListState(ctx, s, cursor, n)
+				if !yield(page.Records, err) || err != nil {
+					return
+				}
+				if cursor = page.Next; cursor == "" {
+					break
+				}
+			}
+		}
+	}
+}
+
 // after returns the rank at which a scan goes on: behind the member at which it
 // stood, or, when that one has left or moved, behind the place that it had. Members
 // of equal score stand in the order of their bytes.
@@ -325,19 +344,13 @@ func (l *Ledger) fewOf(ctx context.Context, importID string, states []tasks.Stat
 		return false, Page{}, nil
 	}
 	var page Page
-	for _, s := range states {
-		for cursor := ""; ; {
-			part, err := l.ListState(ctx, s, cursor, browseChunk)
-			if err != nil {
-				return false, page, err
-			}
-			for _, r := range part.Records {
-				if r.Invite.ImportID == importID && r.State == s {
-					page.Records = append(page.Records, r)
-				}
-			}
-			if cursor = part.Next; cursor == "" {
-				break
+	for records, err := range l.EveryIn(ctx, browseChunk, states...) {
+		if err != nil {
+			return false, page, err
+		}
+		for _, r := range records {
+			if r.Invite.ImportID == importID && slices.Contains(states, r.State) {
+				page.Records = append(page.Records, r)
 			}
 		}
 	}

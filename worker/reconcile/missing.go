@@ -37,12 +37,11 @@ func (p *Pass) told() time.Time {
 func (p *Pass) missing(ctx context.Context) error {
 	told := p.told()
 	var nominees []ledger.Record
-	for cursor := ""; ; {
-		page, err := p.Ledger.ListState(ctx, tasks.Pending, cursor, batchSize)
+	for records, err := range p.Ledger.EveryIn(ctx, batchSize, tasks.Pending) {
 		if err != nil {
 			return err
 		}
-		for _, r := range page.Records {
+		for _, r := range records {
 			_, seen := p.seen[maphash.String(p.seed, r.InvitationID)]
 			switch {
 			case seen || !r.UpdatedAt.Before(told):
@@ -51,9 +50,6 @@ func (p *Pass) missing(ctx context.Context) error {
 			default:
 				p.report.Unconfirmed++
 			}
-		}
-		if cursor = page.Next; cursor == "" {
-			break
 		}
 	}
 	for look := range 2 {
