@@ -42,6 +42,7 @@ type stage struct {
 	ledger   *ledger.Ledger
 	sim      *clerksim.Sim
 	clerk    *clerk.Client
+	handler  http.Handler
 	url      string // without /v1
 	token    string
 	http     *http.Client
@@ -83,6 +84,7 @@ func newStage(t testing.TB, change ...func(*api.Config)) *stage {
 	if err != nil {
 		t.Fatal(err)
 	}
+	s.handler = a
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
