@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -20,10 +21,11 @@ import (
 	"github.com/inviteq/inviteq/tasks"
 	"github.com/inviteq/inviteq/tasks/ledger"
 	"github.com/inviteq/inviteq/tasks/ledger/redistest"
+	"github.com/inviteq/inviteq/tasks/redisconn"
 )
 
 const (
-	lossesStorm  = 75 * time.Second // in which a producer invites, and Redis is struck
+	lossesStrikes = 5 // or INVITEQ_SOAK_STRIKES
 	lossesEvery  = 12 * time.Second // a strike, about
 	lossesWorker = 3 * time.Second  // a worker is killed, about
 	lossesPace   = 40 * time.Millisecond
@@ -34,6 +36,20 @@ type disaster struct {
 	name  string
 	begin func(t *testing.T) (url string, strike func(t *testing.T) gap)
 	keeps bool // Nothing that was accepted may be lost.
+
+	durability redisconn.Durability // What a producer waits for.
+}
+
+// stormy is how long a producer invites, and Redis is struck.
+func stormy(t *testing.T) time.Duration {
+	t.Helper()
+	strikes := lossesStrikes
+	if n := os.Getenv("INVITEQ_SOAK_STRIKES"); n != "" {
+		var err error
+		strikes, err = strconv.Atoi(n)
+		must(t, err)
+	}
+	return time.Duration(strikes) * (lossesEvery + 3*time.Second)
 }
 
 // gap is a time whose writes Redis may have forgotten.
@@ -48,6 +64,7 @@ var disasters = []disaster{
 	{name: "appendfsync everysec: kill -9, power cut", begin: onDisk("everysec", (*aof).powerCut)},
 	{name: "appendfsync everysec: damaged tail, redis-check-aof --fix", begin: onDisk("everysec", (*aof).damage)},
 	{name: "failover to a replica that lags 1 s", begin: onReplicas},
+	{name: "the same, INVITEQ_DURABILITY=replica", keeps: true, durability: redisconn.Replica, begin: onReplicas},
 }
 
 // TestSoakLosses counts, for each way in which Redis may forget, what had been
@@ -86,7 +103,8 @@ func (d disaster) count(t *testing.T) (c counted) {
 	clerk.env = append(b.env, "REDIS_URL="+url, "CLERK_SECRET_KEY="+clerksim.DefaultSecretKey, "CLERK_API_URL="+clerk.url,
 		"INVITEQ_ADMIN_ADDR=off", "INVITEQ_LIMIT_SINGLE=100/10s", "INVITEQ_LIMIT_BULK=25/10s", "INVITEQ_LIMIT_OTHER=1000/1s", "INVITEQ_REQUEST_TIMEOUT=1s")
 	clerk.command = []string{b.path, "worker"}
-	conn := dialScene(t, scene{url: url})
+	conn := dialScene(t, scene{url: url, durability: d.durability})
+	length := stormy(t)
 	clerk.startAll()
 
 	var asks []asking
@@ -94,7 +112,7 @@ func (d disaster) count(t *testing.T) (c counted) {
 	var producing sync.WaitGroup
 	began := time.Now()
 	producing.Go(func() {
-		for n := 0; time.Since(began) < lossesStorm; n++ {
+		for n := 0; time.Since(began) < length; n++ {
 			email, err := tasks.ParseEmail(fmt.Sprintf("loss.%d@example.com", n))
 			must(t, err)
 			// A third has no fence at Clerk: sent again, the person is mailed again.
@@ -110,7 +128,7 @@ func (d disaster) count(t *testing.T) (c counted) {
 		}
 	})
 	nextStrike, nextKill := began.Add(lossesEvery), began.Add(lossesWorker)
-	for time.Since(began) < lossesStorm {
+	for time.Since(began) < length {
 		pause(t.Context(), 200*time.Millisecond)
 		if now := time.Now(); now.After(nextStrike) {
 			nextStrike = now.Add(lossesEvery + rand.N(2*time.Second))

@@ -28,6 +28,8 @@ type scene struct {
 	strike func() // in the middle of deliveries
 	heal   func() // some seconds later; nil: nobody does
 	lossy  bool   // What was accepted may be lost, since Redis said yes to what it then forgot.
+
+	durability redisconn.Durability // What a producer waits for.
 }
 
 // scenes are the topologies. Those that are marked run in short form with all
@@ -324,7 +326,7 @@ func dialScene(t *testing.T, s scene) *connection {
 	}
 	opts, err := redisconn.Parse(s.url, files)
 	must(t, err)
-	c, err := open(t.Context(), opts, ledger.Config{Limits: ledger.ClerkLimits, Reserve: ledger.AutoReserve})
+	c, err := open(t.Context(), opts, ledger.Config{Limits: ledger.ClerkLimits, Reserve: ledger.AutoReserve, Durability: s.durability})
 	must(t, err)
 	t.Cleanup(c.Close)
 	return c
