@@ -47,7 +47,7 @@ build: ## Build bin/inviteq, one static binary
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/inviteq ./cmd/inviteq
 
 .PHONY: release
-release: ## Binaries for Linux and macOS, SBOMs, NOTICE and checksums, in dist/
+release: ## Binaries for Linux and macOS, the image, SBOMs, NOTICE and checksums, in dist/
 	@.ci/need go
 	@.ci/release '$(VERSION)'
 
