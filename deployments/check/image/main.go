@@ -88,12 +88,13 @@ func write(out, version, dockerfile, licence string, programs []string) error {
 	var archive bytes.Buffer
 	files := tar.NewWriter(&archive)
 	index := oci.Index{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: oci.MediaTypeImageIndex}
+	var saved []save
 	seen := map[digest.Digest]bool{}
 	blob := func(kind string, content []byte) oci.Descriptor {
 		d := digest.FromBytes(content)
 		if !seen[d] {
 			seen[d] = true
-			err = cmp.Or(err, put(files, "blobs/sha256/"+d.Encoded(), 0o644, content))
+			err = cmp.Or(err, put(files, inArchive(oci.Descriptor{Digest: d}), 0o644, content))
 		}
 		return oci.Descriptor{MediaType: kind, Digest: d, Size: int64(len(content))}
 	}
@@ -122,25 +123,39 @@ func write(out, version, dockerfile, licence string, programs []string) error {
 			Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: oci.MediaTypeImageManifest,
 			Config: blob(oci.MediaTypeImageConfig, encode(image)), Layers: []oci.Descriptor{blob(oci.MediaTypeImageLayerGzip, packed)},
 		}
+		saved = append(saved, save{
+			Config: inArchive(manifest.Config), Layers: []string{inArchive(manifest.Layers[0])}, RepoTags: []string{repository + ":" + version + "-" + architecture},
+		})
 		one := blob(oci.MediaTypeImageManifest, encode(manifest))
 		one.Platform = &platform
 		index.Manifests = append(index.Manifests, one)
 	}
 	all := blob(oci.MediaTypeImageIndex, encode(index))
 	all.Annotations = map[string]string{
-		"io.containerd.image.name": "docker.io/inviteq/inviteq:" + version, // What `docker load` calls it.
+		"io.containerd.image.name": "docker.io/" + repository + ":" + version, // What `docker load` calls it.
 		oci.AnnotationRefName:      version,
 	}
 	top := oci.Index{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: oci.MediaTypeImageIndex, Manifests: []oci.Descriptor{all}}
 	err = cmp.Or(err,
 		put(files, oci.ImageLayoutFile, 0o644, encode(oci.ImageLayout{Version: oci.ImageLayoutVersion})),
 		put(files, oci.ImageIndexFile, 0o644, encode(top)),
+		put(files, "manifest.json", 0o644, encode(saved)),
 		files.Close())
 	if err != nil {
 		return err
 	}
 	return os.WriteFile(out, archive.Bytes(), 0o600)
 }
+
+const repository = "inviteq/inviteq"
+
+// save is an image as Docker before version 25 looks for it in an archive.
+type save struct {
+	Config           string
+	RepoTags, Layers []string
+}
+
+func inArchive(blob oci.Descriptor) string { return "blobs/sha256/" + blob.Digest.Encoded() }
 
 // layer holds the program, the certificates that vouch for Clerk and for a Redis behind
 // TLS, and /tmp: lists are copied there before they are read. Nobody's clock is in it.
