@@ -162,7 +162,7 @@ vuln: ## Look for known vulnerabilities in what is shipped; the database is a pi
 compose-test: ## docker-compose.yml for real, in containers of its own (skipped without a Docker engine)
 	@.ci/need go
 	@if docker info >/dev/null 2>&1; then \
-		cd deployments/check && INVITEQ_COMPOSE=1 $(GO) test -run '^TestContainers$$' -count=1 -v -timeout 40m .; \
+		cd deployments/check && INVITEQ_COMPOSE=1 $(GO) test -run '^TestContainers' -count=1 -v -timeout 40m .; \
 	else \
 		echo 'compose-test: skipped, since there is no Docker engine here'; \
 	fi

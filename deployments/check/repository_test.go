@@ -123,7 +123,12 @@ func (t *transcript) String() string {
 // error after ten seconds.
 func eventually(t *testing.T, what string, done func() error) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	eventuallyWithin(t, 10*time.Second, what, done)
+}
+
+func eventuallyWithin(t *testing.T, patience time.Duration, what string, done func() error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
