@@ -60,7 +60,33 @@ func Inspect(ctx context.Context, rdb redis.UniversalClient, key string) (Findin
 		}
 		maps.Copy(config, one.Val())
 	}
-	return judge(info, config, hidden), nil
+	forgets := ""
+	if info["aof_enabled"] == "1" {
+		if forgets, err = loses(ctx, server, key, &hidden); err != nil {
+			return nil, err
+		}
+	}
+	found := judge(info, config, hidden)
+	if forgets != "" {
+		found[tasks.ConditionForgets] = forgets
+	}
+	return found, nil
+}
+
+// loses says why the user default, with whose rights an append-only file is read, may not
+// write a key; "" if it may, or the server is too old to say so.
+func loses(ctx context.Context, server redis.Cmdable, key string, hidden *[]string) (string, error) {
+	said, err := server.ACLDryRun(ctx, "default", "hset", key, "field", "value").Result()
+	if err != nil && KindOf(err) != NoRight { // Before Redis 7 there is no such command.
+		return "", told(err, "ACL DRYRUN", new([]string))
+	}
+	if err != nil {
+		return "", told(err, "ACL DRYRUN", hidden)
+	}
+	if strings.EqualFold(said, "OK") {
+		return "", nil
+	}
+	return "ACL DRYRUN default", nil
 }
 
 // told notes that the server does not tell something. An error of the connection is
