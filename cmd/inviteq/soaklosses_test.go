@@ -25,10 +25,10 @@ import (
 )
 
 const (
-	lossesStrikes = 5 // or INVITEQ_SOAK_STRIKES
-	lossesEvery  = 12 * time.Second // a strike, about
-	lossesWorker = 3 * time.Second  // a worker is killed, about
-	lossesPace   = 40 * time.Millisecond
+	lossesStrikes = 5                // or INVITEQ_SOAK_STRIKES
+	lossesEvery   = 12 * time.Second // a strike, about
+	lossesWorker  = 3 * time.Second  // a worker is killed, about
+	lossesPace    = 40 * time.Millisecond
 )
 
 // disaster is a way in which Redis may forget, and what the promise says about it.

@@ -51,6 +51,10 @@ var parts = []part{
 		args: []string{"test", "-count=1", "-timeout=60m", "-run=^$", "-bench=^BenchmarkReading$", "-benchtime=1x", "./tasks/ledger"},
 	},
 	{
+		name: "upkeep", about: "a delivery beside a full reconciliation and trimming at a million (15 min)",
+		args: []string{"test", "-count=1", "-timeout=60m", "-run=^$", "-bench=^BenchmarkUpkeep$", "-benchtime=1x", "./worker/reconcile"},
+	},
+	{
 		name: "idle", about: "the real binary when there is little to do",
 		args: []string{"test", "-count=1", "-run=^$", "-bench=^BenchmarkIdle$", "-benchtime=1x", "./cmd/bench"},
 	},
