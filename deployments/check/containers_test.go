@@ -50,7 +50,9 @@ func newStage(t *testing.T, profile string, ports map[string]string, change stri
 // up starts what does not run, and waits until all is well.
 func (s *stage) up() {
 	s.Helper()
-	s.compose("", "up", "--detach", "--no-build", "--wait", "--wait-timeout", "300")
+	eventuallyWithin(s.T, 3*time.Minute, "all services are well", func() error { // It gives up on one that is not well yet.
+		return s.try("", "up", "--detach", "--no-build", "--wait", "--wait-timeout", "300")
+	})
 }
 
 // compose runs docker compose, and returns what it has written.

@@ -42,8 +42,17 @@ if founded == 0 then
 end
 if began then
   remember(ARGV[6]) -- What was forgotten before is not known again because the ledger has forgotten that, too.
+  -- Only so many are kept, and no gap is forgotten: the two that lie nearest to each other become one.
+  table.sort(epochs, function(a, b) return a[1] < b[1] end)
+  while #epochs > 7 do
+    local at = 1
+    for i = 2, #epochs - 1 do
+      if epochs[i + 1][1] - epochs[i][2] < epochs[at + 1][1] - epochs[at][2] then at = i end
+    end
+    local later = table.remove(epochs, at + 1)
+    epochs[at] = {epochs[at][1], math.max(epochs[at][2], later[2]), later[3]}
+  end
   epochs[#epochs + 1] = began
-  while #epochs > 8 do table.remove(epochs, 1) end
   redis.call('HSET', K.meta, 'recover', '1')
   m[6] = '1'
 end

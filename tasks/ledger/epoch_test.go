@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -25,6 +26,35 @@ func other(t testing.TB, l *Ledger) *Ledger {
 		t.Fatal(err)
 	}
 	return o
+}
+
+// TestNoGapIsForgotten: Redis that is restarted all day long. Only so many epochs are
+// kept, and together they still cover every gap.
+func TestNoGapIsForgotten(t *testing.T) {
+	l := open(t, Config{})
+	beat(t, l, start, "run0")
+	now := start
+	var gaps []Epoch
+	for n := 1; n <= 30; n++ {
+		now = now.Add(time.Duration(n%5+1) * time.Minute)
+		began := now
+		beat(t, l, began, fmt.Sprint("run", n-1))
+		now = now.Add(2 * time.Second)
+		p := beat(t, l, now, fmt.Sprint("run", n))
+		last := p.Epochs[len(p.Epochs)-1]
+		if !p.Began || !last.Start.Equal(began) || !last.End.Equal(now) {
+			t.Fatalf("epoch %d is %+v", n, p)
+		}
+		gaps = append(gaps, last)
+		if len(p.Epochs) > 8 {
+			t.Fatalf("%d epochs are kept", len(p.Epochs))
+		}
+		for i, g := range gaps {
+			if !slices.ContainsFunc(p.Epochs, func(e Epoch) bool { return !e.Start.After(g.Start) && !e.End.Before(g.End) }) {
+				t.Fatalf("after %d epochs the gap of number %d is forgotten", n, i+1)
+			}
+		}
+	}
 }
 
 // wipe deletes every key of the ledger's, as FLUSHALL does.
