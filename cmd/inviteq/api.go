@@ -42,7 +42,7 @@ type apiFlags struct {
 	APIRate        string `name:"api-rate" default:"50" placeholder:"N" help:"Requests per second that each token may make; none disables the limit."`
 	APIWait        string `name:"api-wait" default:"0s" placeholder:"DURATION" help:"How long the answer to a create waits for the delivery, so that it has Clerk's id; at most 30s. A request may set it itself with ?wait=."`
 	ImportMaxRows  int    `default:"1000000" placeholder:"ROWS" help:"The most rows of a list."`
-	MaxWaiting     int64  `default:"2000000" placeholder:"INVITES" help:"The most invites of the instance that may wait when a list comes, its own included. Half of them may be of one token of scope own."`
+	MaxWaiting     int64  `default:"2000000" placeholder:"INVITES" help:"The most invites of the instance that may wait when one more comes, or a list, that one included. Half of them may be of one token of scope own."`
 	APITLSCertFile string `name:"api-tls-cert-file" placeholder:"FILE" help:"The certificate of the API, for TLS: PEM, the whole chain. It is read again when it has changed. Without one the API speaks plain http, which needs a TLS proxy in front unless it stays on this machine."`
 	APITLSKeyFile  string `name:"api-tls-key-file" placeholder:"FILE" help:"The certificate's key, PEM."`
 	APIAgents      bool   `name:"api-agents" help:"Serve agents at /mcp (Model Context Protocol), as inviteq mcp does, for tokens of the scope instance: viewers look, operators also invite and revoke, in two steps."`

@@ -54,8 +54,8 @@ type Config struct {
 	// instance at AgentsPath (Model Context Protocol).
 	Agents func(access.Token) http.Handler
 
-	// MaxWaiting is how many invites of the instance may wait when a list comes,
-	// its own included. Half of them may be those of one token of scope own. Defaults
+	// MaxWaiting is how many invites of the instance may wait when a list or an invite
+	// comes, its own included. Half of them may be those of one token of scope own. Defaults
 	// to no limit.
 	MaxWaiting int64
 
@@ -132,6 +132,7 @@ type API struct {
 	imports *room
 	bodies  *room // bodies of bulk creates that are being read, or wait for their place
 	spools  *room // lists that are being read
+	crowd   crowd
 	waiting *room // requests that wait for a worker; further ones are answered at once
 
 	// life ends when whatever still works must give up; draining is closed when

@@ -46,6 +46,9 @@ func (x *exchange) create() *answer {
 		}
 	}
 	x.entry.ID = invite.ID
+	if refused := x.crowded(ctx, invite.ID); refused != nil {
+		return refused
+	}
 	result, err := x.cfg.Client.Invite(ctx, invite)
 	switch {
 	case errors.Is(err, enqueue.ErrConflict):
@@ -207,6 +210,9 @@ func (x *exchange) admitBulk(invites []tasks.Invite, key idempotencyKey) (ids []
 			i.ID = key.member(n)
 		}
 		ids[n] = i.ID
+	}
+	if refused := x.crowded(ctx, ids...); refused != nil {
+		return nil, false, nil, refused
 	}
 	result, err := x.cfg.Client.BulkInvite(ctx, listOf(invites), enqueue.BulkOptions{ImportID: x.entry.ID, Owner: x.token.Name, KeepLanes: true})
 	x.entry.Invites = result.Admitted + result.Known

@@ -315,6 +315,38 @@ func TestNeighboursHaveRoom(t *testing.T) {
 	}
 }
 
+// TestInvitesHaveABound: creates count, too, and what is known already is no more.
+func TestInvitesHaveABound(t *testing.T) {
+	s := newStage(t, func(c *api.Config) { c.MaxWaiting = 6 })
+	own, all := s.tokenOf("own", access.Operator, access.Own), s.token
+	one := func(n int) string { return fmt.Sprintf(`{"email_address":"p%d@example.com"}`, n) }
+	for _, step := range []struct {
+		name, token, path, body, key string
+		status                       int
+	}{
+		{"the first of its own", own, "/v1/invitations", one(1), "k1", 200},
+		{"two more", own, "/v1/invitations/bulk", "[" + one(2) + "," + one(3) + "]", "", 200},
+		{"half of all is taken", own, "/v1/invitations", one(4), "", 429},
+		{"a repetition", own, "/v1/invitations", one(1), "k1", 200},
+		{"too many at once", all, "/v1/invitations/bulk", "[" + one(5) + "," + one(6) + "," + one(7) + "," + one(8) + "]", "", 429},
+		{"as many as may", all, "/v1/invitations/bulk", "[" + one(5) + "," + one(6) + "," + one(7) + "]", "k2", 200},
+		{"no place is left", all, "/v1/invitations", one(8), "", 429},
+		{"a repetition of many", all, "/v1/invitations/bulk", "[" + one(5) + "," + one(6) + "," + one(7) + "]", "k2", 200},
+	} {
+		var header []string
+		if step.key != "" {
+			header = []string{"Idempotency-Key", step.key}
+		}
+		s.token = step.token
+		if r := s.post(step.path, step.body, header...); r.status != step.status || step.status == 429 && (r.header.Get("Retry-After") == "" || !strings.Contains(r.body, "wait already")) {
+			t.Errorf("%s: %d %s", step.name, r.status, r.body)
+		}
+	}
+	if s.waiting() != 6 {
+		t.Errorf("%d wait", s.waiting())
+	}
+}
+
 // TestImportsAreBounded in size, and leave nothing on the disk.
 func TestImportsAreBounded(t *testing.T) {
 	dir := t.TempDir()
