@@ -150,8 +150,8 @@ func TestContainers(t *testing.T) {
 // was accepted after the failover is still there.
 func TestContainersFailOver(t *testing.T) {
 	t.Setenv("CLERK_SECRET_KEY", "sk_test_clerksim")
-	s := newStage(t, "ha", map[string]string{"clerksim": "9090", "worker-ha": "8080", "api-ha": "8081"}, `  clerksim: {profiles: !override [ha]}
-  worker-ha: {environment: {CLERK_API_URL: "http://clerksim:9090/v1"}}
+	s := newStage(t, "ha", map[string]string{"api-ha": "8081"}, `  clerksim: {profiles: !override [ha], ports: !override ["127.0.0.1:0:9090"]}
+  worker-ha: {environment: {CLERK_API_URL: "http://clerksim:9090/v1"}, ports: !override ["127.0.0.1:0:8080"]}
 `)
 	invite := func(who string) {
 		t.Helper()
