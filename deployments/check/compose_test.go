@@ -3,8 +3,8 @@ package check
 import (
 	"bytes"
 	"fmt"
-	"net/http"
 	"maps"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
