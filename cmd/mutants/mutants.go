@@ -252,6 +252,11 @@ var mutants = []mutant{
 		old: "  remember(ARGV[6])", new: "  remember('')", test: "TestEmptiedTwice", dir: "./tasks/ledger",
 	},
 	{
+		name: "forget the first of many epochs", file: "tasks/ledger/beat.lua",
+		old: "local later = table.remove(epochs, at + 1)", new: "local later = table.remove(epochs, 1) at = 1",
+		test: "TestNoGapIsForgotten", dir: "./tasks/ledger",
+	},
+	{
 		name: "notice no epoch by another server's name", file: "tasks/ledger/beat.lua",
 		old: "elseif run ~= '' and server ~= '' and run ~= server then", new: "elseif false then", test: "TestEpochs", dir: "./tasks/ledger",
 	},
