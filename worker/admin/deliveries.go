@@ -1,7 +1,6 @@
 package admin
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -49,7 +48,7 @@ type deliveryRow struct {
 var deliveryStates = []string{"given up", "failing", "waiting", "delivered"}
 
 func (h *Handler) deliveries(w http.ResponseWriter, r *http.Request) {
-	d, err := h.deliveriesOf(r.Context(), r)
+	d, err := h.deliveriesOf(r)
 	if err != nil {
 		h.fail(w, r, err)
 		return
@@ -58,18 +57,8 @@ func (h *Handler) deliveries(w http.ResponseWriter, r *http.Request) {
 	h.write(w, http.StatusOK, h.pages.deliveries, d)
 }
 
-func (h *Handler) deliveryEvents(w http.ResponseWriter, r *http.Request) {
-	h.stream(w, r, func(ctx context.Context) ([]byte, error) {
-		d, err := h.deliveriesOf(ctx, r)
-		if err != nil {
-			return nil, err
-		}
-		return render(h.pages.deliveries, "parts", d)
-	})
-}
-
-func (h *Handler) deliveriesOf(ctx context.Context, r *http.Request) (d deliveriesData, err error) {
-	v, err := h.view(ctx)
+func (h *Handler) deliveriesOf(r *http.Request) (d deliveriesData, err error) {
+	v, err := h.view(r.Context())
 	if err != nil {
 		return d, err
 	}
@@ -80,7 +69,7 @@ func (h *Handler) deliveriesOf(ctx context.Context, r *http.Request) (d deliveri
 	}
 	d.May = h.mayOf(r)
 	if d.Posts {
-		gone, err := h.cfg.Ledger.ReceiverGone(ctx)
+		gone, err := h.cfg.Ledger.ReceiverGone(r.Context())
 		if err != nil {
 			return d, err
 		}

@@ -2,7 +2,7 @@ package admin
 
 import (
 	"bytes"
-	"context"
+	"html/template"
 	"net/http"
 	"time"
 )
@@ -14,27 +14,23 @@ const (
 	streamWrites = 10 * time.Second // before a reader that does not read is left
 )
 
-func (h *Handler) statusEvents(w http.ResponseWriter, r *http.Request) {
-	h.stream(w, r, func(ctx context.Context) ([]byte, error) {
-		data, _ := h.status(ctx) // With an error there is a page nevertheless.
-		data.May = h.mayOf(r)
-		return render(h.pages.status, "parts", data)
-	})
-}
-
-func (h *Handler) importEvents(w http.ResponseWriter, r *http.Request) {
-	h.stream(w, r, func(ctx context.Context) ([]byte, error) {
-		data, err := h.importOf(ctx, r)
-		if err != nil {
-			return nil, err
-		}
-		return render(h.pages.one, "parts", data)
-	})
+// live answers with the parts of a page as they change. What of returns with an error is
+// not shown: the reader keeps what it has.
+func live[D any](h *Handler, page *template.Template, of func(*http.Request) (D, error)) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		h.stream(w, r, func() ([]byte, error) {
+			data, err := of(r)
+			if err != nil {
+				return nil, err
+			}
+			return render(page, "parts", data)
+		})
+	}
 }
 
 // stream sends the parts of a page as server-sent events, at once and whenever
 // they have changed, until the reader leaves.
-func (h *Handler) stream(w http.ResponseWriter, r *http.Request, parts func(context.Context) ([]byte, error)) {
+func (h *Handler) stream(w http.ResponseWriter, r *http.Request, parts func() ([]byte, error)) {
 	select {
 	case h.streams <- struct{}{}:
 		defer func() { <-h.streams }()
@@ -57,7 +53,7 @@ func (h *Handler) stream(w http.ResponseWriter, r *http.Request, parts func(cont
 	said := time.Now()
 	for send([]byte("retry: 3000\n\n")) {
 		for {
-			now, err := parts(r.Context())
+			now, err := parts()
 			if err == nil && !bytes.Equal(now, last) {
 				if !send(event(now)) {
 					return

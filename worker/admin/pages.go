@@ -2,7 +2,6 @@ package admin
 
 import (
 	"bytes"
-	"context"
 	"embed"
 	"fmt"
 	"html/template"
@@ -136,6 +135,14 @@ func (h *Handler) statusPage(w http.ResponseWriter, r *http.Request) {
 	h.write(w, status, h.pages.status, data)
 }
 
+// statusNow is the status for those who look on. With an error there is a page
+// nevertheless, which says so.
+func (h *Handler) statusNow(r *http.Request) (statusData, error) {
+	data, _ := h.status(r.Context())
+	data.May = h.mayOf(r)
+	return data, nil
+}
+
 // importsData is the list of imports.
 type importsData struct {
 	frame
@@ -170,7 +177,7 @@ type importData struct {
 }
 
 func (h *Handler) importPage(w http.ResponseWriter, r *http.Request) {
-	data, err := h.importOf(r.Context(), r)
+	data, err := h.importOf(r)
 	if err != nil {
 		h.fail(w, r, err)
 		return
@@ -193,13 +200,13 @@ func (h *Handler) importPage(w http.ResponseWriter, r *http.Request) {
 func (d importData) Now() time.Time { return d.frame.Now }
 
 // importOf reads what is above the rows.
-func (h *Handler) importOf(ctx context.Context, r *http.Request) (importData, error) {
+func (h *Handler) importOf(r *http.Request) (importData, error) {
 	id := r.PathValue("id")
-	v, err := h.view(ctx)
+	v, err := h.view(r.Context())
 	if err != nil {
 		return importData{}, err
 	}
-	i, err := h.loadImport(ctx, v.Overview, id)
+	i, err := h.loadImport(r.Context(), v.Overview, id)
 	if err != nil {
 		return importData{}, err
 	}

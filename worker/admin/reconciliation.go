@@ -56,7 +56,7 @@ type passRun struct {
 
 // reconciliation is GET /reconciliation.
 func (h *Handler) reconciliation(w http.ResponseWriter, r *http.Request) {
-	d, err := h.reconcileOf(r.Context(), r)
+	d, err := h.reconcileOf(r)
 	if err != nil {
 		h.fail(w, r, err)
 		return
@@ -65,18 +65,8 @@ func (h *Handler) reconciliation(w http.ResponseWriter, r *http.Request) {
 	h.write(w, http.StatusOK, h.pages.reconcile, d)
 }
 
-func (h *Handler) reconcileEvents(w http.ResponseWriter, r *http.Request) {
-	h.stream(w, r, func(ctx context.Context) ([]byte, error) {
-		d, err := h.reconcileOf(ctx, r)
-		if err != nil {
-			return nil, err
-		}
-		return render(h.pages.reconcile, "parts", d)
-	})
-}
-
-func (h *Handler) reconcileOf(ctx context.Context, r *http.Request) (d reconcileData, err error) {
-	v, err := h.view(ctx)
+func (h *Handler) reconcileOf(r *http.Request) (d reconcileData, err error) {
+	v, err := h.view(r.Context())
 	if err != nil {
 		return d, err
 	}
@@ -107,7 +97,7 @@ func (h *Handler) reconcileOf(ctx context.Context, r *http.Request) (d reconcile
 		d.Of = ""
 	}
 	d.From, _ = fromParameter(r)
-	return d, h.differences(ctx, &d)
+	return d, h.differences(r.Context(), &d)
 }
 
 // differences reads the rows that are shown.

@@ -1,7 +1,6 @@
 package admin
 
 import (
-	"context"
 	"net/http"
 	"net/url"
 	"slices"
@@ -73,14 +72,4 @@ func (h *Handler) uploadPage(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	h.write(w, http.StatusOK, h.pages.upload, d)
-}
-
-func (h *Handler) uploadEvents(w http.ResponseWriter, r *http.Request) {
-	h.stream(w, r, func(context.Context) ([]byte, error) {
-		d, err := h.uploadOf(r)
-		if err != nil {
-			return nil, err
-		}
-		return render(h.pages.upload, "parts", d)
-	})
 }
