@@ -28,6 +28,13 @@ type reads struct {
 	ledger *ledger.Ledger
 	clerk  *clerk.Client
 	facts  func() ownership.Facts
+	roll   *roll
+}
+
+func newReads(l *ledger.Ledger, c *clerk.Client, facts func() ownership.Facts) *reads {
+	r := &reads{ledger: l, clerk: c, facts: facts}
+	r.roll = newRoll(r)
+	return r
 }
 
 // spend takes a token for one read, or says that there is none to spare.
@@ -92,20 +99,25 @@ func (r *reads) since(ctx context.Context, since time.Time, pages int) (shown []
 		if err := r.spend(ctx); err != nil {
 			return shown, false, err
 		}
-		offset := n * (listAtOnce - listShift)
-		page, err := r.clerk.List(ctx, clerk.ListOptions{Statuses: clerk.AllStatuses(), OrderBy: "-created_at", Limit: listAtOnce, Offset: offset})
-		if err == nil {
-			err = whole(page, offset)
-		}
+		page, err := r.newest(ctx, n*(listAtOnce-listShift))
 		if err != nil {
 			return shown, false, err
 		}
-		shown = append(shown, page.Data...)
-		if len(page.Data) < listAtOnce || clock.LedgerTime(page.Data[len(page.Data)-1].CreatedAt).Before(since) {
+		shown = append(shown, page...)
+		if len(page) < listAtOnce || clock.LedgerTime(page[len(page)-1].CreatedAt).Before(since) {
 			return shown, true, nil
 		}
 	}
 	return shown, false, nil
+}
+
+// newest lists a page of invitations of any status, the newest first.
+func (r *reads) newest(ctx context.Context, offset int) ([]clerk.Invitation, error) {
+	page, err := r.clerk.List(ctx, clerk.ListOptions{Statuses: clerk.AllStatuses(), OrderBy: "-created_at", Limit: listAtOnce, Offset: offset})
+	if err == nil {
+		err = whole(page, offset)
+	}
+	return page.Data, err
 }
 
 // whole says that a page lacks rows which Clerk itself counts: what is not on it
@@ -188,21 +200,37 @@ func (r *reads) others(ctx context.Context, of ledger.Record, shown []clerk.Invi
 }
 
 // invitations returns what Clerk shows for each invite's address. If its calls are
-// young, the newest invitations tell it for all of them at once; otherwise, and if
-// the list does not reach back so far, each is asked for by itself.
+// young, the newest invitations tell it for all of them at once; where the ledger may
+// have forgotten calls only, the roll tells who has none. Otherwise, and if the list
+// does not reach back so far, each is asked for by itself.
 func (r *reads) invitations(ctx context.Context, records []ledger.Record, calls map[string][]ledger.Call) (map[string][]clerk.Invitation, error) {
 	byID := map[string][]clerk.Invitation{}
-	var listed, single []ledger.Record
+	var listed, single, forgotten []ledger.Record
 	var since time.Time
+	facts := r.facts()
 	for _, rec := range records {
-		first := firstCall(calls[rec.Invite.ID])
-		if first.IsZero() || refusedForSomeone(rec) || ownership.MayBeForgotten(rec, r.facts()) {
+		first, forgot := firstCall(calls[rec.Invite.ID]), ownership.MayBeForgotten(rec, facts)
+		switch known := !first.IsZero(); {
+		case refusedForSomeone(rec), known && forgot, !known && !forgot:
 			single = append(single, rec)
-			continue
+		case forgot:
+			forgotten = append(forgotten, rec)
+		default:
+			listed = append(listed, rec)
+			if since.IsZero() || first.Before(since) {
+				since = first
+			}
 		}
-		listed = append(listed, rec)
-		if since.IsZero() || first.Before(since) {
-			since = first
+	}
+	absent, err := r.roll.lacks(ctx, forgotten, facts)
+	if err != nil {
+		return nil, err
+	}
+	for _, rec := range forgotten {
+		if absent[rec.Invite.ID] {
+			byID[rec.Invite.ID] = nil
+		} else {
+			single = append(single, rec)
 		}
 	}
 	if len(listed) > 1 {

@@ -2,9 +2,11 @@ package worker
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/inviteq/inviteq/clerk"
 	"github.com/inviteq/inviteq/tasks"
@@ -32,15 +34,20 @@ func (d *delivery) recall(ctx context.Context, t ledger.Turn) []ledger.Record {
 		return t.Batch
 	}
 	var shown map[string]verdict.Shown
+	again := facts.Now.Add(readAgain)
 	if facts.Clock.Trusted() {
-		shown, _ = d.reads.look(ctx, doubtful) // An error leaves them out.
+		var failed error
+		shown, failed = d.reads.look(ctx, doubtful) // An error leaves them out.
+		if s, waits := errors.AsType[*snooze](failed); waits {
+			again = facts.Now.Add(max(time.Until(s.until), time.Second))
+		}
 	}
 	var gone verdict.Verdict
 	for _, r := range doubtful {
 		s, read := shown[r.Invite.ID]
 		if !read {
 			w := verdict.Settled(r, tasks.Queued, tasks.ReasonNotSent, "")
-			w.At = facts.Now.Add(readAgain)
+			w.At = again
 			gone.Members = append(gone.Members, w)
 			continue
 		}

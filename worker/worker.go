@@ -84,7 +84,7 @@ func New(ctx context.Context, cfg Config) (*Worker, error) {
 func (w *Worker) wire() {
 	cfg, log, limits := &w.cfg, w.cfg.Log, w.cfg.Ledger.Limits
 	policy := verdict.Policy{MaxAttempts: cfg.MaxAttempts, ResendUnknown: cfg.ResendUnknown}
-	clerks := &reads{ledger: w.ledger, clerk: cfg.Clerk, facts: w.pulse.facts}
+	clerks := newReads(w.ledger, cfg.Clerk, w.pulse.facts)
 	w.pulse.ledger, w.pulse.clerk, w.pulse.reads, w.pulse.health, w.pulse.log = w.ledger, cfg.Clerk, clerks, &w.health, log
 	w.pulse.mark, w.pulse.tempo, w.pulse.name = cfg.Mark, &w.tempo, workerName()
 	w.pulse.version = cfg.Version

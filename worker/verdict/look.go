@@ -61,7 +61,7 @@ func Recall(r ledger.Record, s Shown, f ownership.Facts) (_ ledger.Settlement, s
 		return unclear(r), false
 	case ownership.Theirs:
 	}
-	if until := onTheWire(r, f); f.Now.Before(until) {
+	if until := OnTheWire(r, f); f.Now.Before(until) {
 		w := Settled(r, tasks.Queued, tasks.ReasonMayArrive, "")
 		w.At = until
 		return w, false
@@ -69,10 +69,10 @@ func Recall(r ledger.Record, s Shown, f ownership.Facts) (_ ledger.Settlement, s
 	return ledger.Settlement{}, true
 }
 
-// onTheWire returns until when a call of an invite with ignore_existing that the
+// OnTheWire returns until when a call of an invite with ignore_existing that the
 // ledger has forgotten may be under way, and be missing on the list: nothing but a
 // reading prevents a second mail there. Any other is refused by Clerk, and looked up.
-func onTheWire(r ledger.Record, f ownership.Facts) time.Time {
+func OnTheWire(r ledger.Record, f ownership.Facts) time.Time {
 	at := ownership.ForgottenAt(r, f)
 	if at.IsZero() || !r.Invite.IgnoreExisting {
 		return time.Time{}
@@ -118,7 +118,7 @@ func Look(r ledger.Record, s Shown, f ownership.Facts, p Policy) ledger.Settleme
 		w.At = LastBound(s.Calls).Add(secondLook)
 		return w
 	}
-	if until := onTheWire(r, f); r.Reason == tasks.ReasonChecking && f.Now.Before(until) {
+	if until := OnTheWire(r, f); r.Reason == tasks.ReasonChecking && f.Now.Before(until) {
 		w := Settled(r, tasks.Unknown, r.Reason, "")
 		w.At = until
 		return w
