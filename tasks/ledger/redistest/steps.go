@@ -25,25 +25,35 @@ func CheckSteps(ctx context.Context, rdb redis.UniversalClient) error {
 	streams := rdb.ScanType(ctx, 0, "*:events", 1000, "stream").Iterator()
 	for streams.Next(ctx) {
 		key := streams.Val()
-		messages, err := rdb.XRange(ctx, key, "-", "+").Result()
+		kept, err := rdb.XLen(ctx, key).Result()
 		if err != nil {
 			return err
 		}
-		history := tasks.History{Partial: len(messages) >= eventsKept}
-		for _, m := range messages {
-			e := eventOf(m)
-			err := history.Add(e)
-			if step := e.From + e.To + string(e.Reason); err != nil && !told[step] {
-				told[step] = true
-				wrong = append(wrong, fmt.Errorf("%s%s: %w", key, madeBy(key), err))
+		history := tasks.History{Partial: kept >= eventsKept}
+		for from := "-"; from != ""; {
+			messages, err := rdb.XRangeN(ctx, key, from, "+", eventsAtOnce).Result()
+			if err != nil {
+				return err
+			}
+			from = ""
+			for _, m := range messages {
+				from = "(" + m.ID
+				e := eventOf(m)
+				err := history.Add(e)
+				if step := e.From + e.To + string(e.Reason); err != nil && !told[step] {
+					told[step] = true
+					wrong = append(wrong, fmt.Errorf("%s%s: %w", key, madeBy(key), err))
+				}
 			}
 		}
 	}
 	return errors.Join(append(wrong, streams.Err())...)
 }
 
-// eventsKept is how many events a ledger keeps, roughly.
-const eventsKept = 100_000
+const (
+	eventsKept   = 100_000 // by a ledger, roughly
+	eventsAtOnce = 1000    // a slow connection carries no more in time
+)
 
 func eventOf(m redis.XMessage) tasks.Event {
 	field := func(name string) string { s, _ := m.Values[name].(string); return s }
