@@ -14,7 +14,7 @@ import (
 const (
 	rollBack  = ownership.MaxOffset + watchLag // before the gap: as far as clocks may differ
 	rollShare = 0.9                            // of the overall limit: more than those reads take that can as well be left out
-	rollRests = 10                             // times as long as the last reading took, before the next one
+	rollRests = 10                             // times as long as the last reading took, before the next one; watchLag at the most
 	rollStale = time.Minute                    // a reading that stood still for so long begins again
 )
 
@@ -48,7 +48,8 @@ func newRoll(r *reads) *roll {
 }
 
 // lacks returns the ids of those whom nobody has invited since a call of theirs may
-// have been forgotten. It says so of none while the roll does not reach back so far.
+// have been forgotten. It says so of none while the roll does not reach back so far,
+// or Clerk's list cannot be read as a whole. The error says that ctx has ended.
 func (r *roll) lacks(ctx context.Context, records []ledger.Record, f ownership.Facts) (map[string]bool, error) {
 	if len(records) == 0 {
 		return nil, nil
@@ -61,11 +62,12 @@ func (r *roll) lacks(ctx context.Context, records []ledger.Record, f ownership.F
 	}
 	since, needs := r.needs(records, f)
 	for r.from.IsZero() || since.Before(r.from) || r.upTo.Before(needs) {
-		if done, err := r.read(ctx, since, f); err != nil || !done {
-			if ctx.Err() != nil {
-				err = &snooze{time.Now().Add(minSnooze), "Clerk's list is long"} // The next one reads on.
-			}
-			return nil, err
+		done, err := r.read(ctx, since, f)
+		if ctx.Err() != nil {
+			return nil, &snooze{time.Now().Add(minSnooze), "Clerk's list is long"} // The next one reads on.
+		}
+		if err != nil || !done {
+			return nil, nil
 		}
 	}
 	absent := map[string]bool{}
@@ -80,12 +82,12 @@ func (r *roll) lacks(ctx context.Context, records []ledger.Record, f ownership.F
 // needs returns from when on the roll must have everything, and how late it must have
 // been read.
 func (r *roll) needs(records []ledger.Record, f ownership.Facts) (since, upTo time.Time) {
-	rested := f.Now.Add(-max(time.Second, rollRests*r.took))
+	rested := f.Now.Add(-min(max(time.Second, rollRests*r.took), watchLag))
 	for _, rec := range records {
 		if s := ownership.ForgottenSince(rec, f); since.IsZero() || s.Before(since) {
 			since = s
 		}
-		needs := rested
+		needs := latest(rested, ownership.ForgottenAt(rec, f))
 		if wire := verdict.OnTheWire(rec, f); !f.Now.Before(wire) && needs.Before(wire) {
 			needs = wire // Nothing but this reading prevents a second mail.
 		}

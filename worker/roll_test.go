@@ -1,46 +1,100 @@
 package worker
 
 import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"testing"
 	"time"
 
+	"github.com/inviteq/inviteq/clerk"
 	"github.com/inviteq/inviteq/clerk/clerksim"
+	"github.com/inviteq/inviteq/tasks"
 	"github.com/inviteq/inviteq/tasks/ledger"
+	"github.com/inviteq/inviteq/worker/ownership"
 )
 
-// TestDeliveriesGoOnAfterAnEpoch: Redis comes back without its last second while a list
-// is being sent as fast as lifted limits let it. Each row must be looked for before it
-// goes, and there are not reads enough to ask for one after the other: what is sent
-// stands still for a moment only.
-func TestDeliveriesGoOnAfterAnEpoch(t *testing.T) {
-	const rows = 2500
-	lifted := clerksim.Limits{Single: clerksim.Limit{N: 100, Window: time.Second}, Bulk: clerksim.Limit{N: 25, Window: time.Second}}
-	play(t, clerksim.Config{Limits: lifted}, func(t *testing.T, w *world) {
-		w.tempo.deaf = false
-		w.limits.Single = ledger.Limit{Calls: 100, Window: time.Second}
-		w.limits.Bulk = ledger.Limit{Calls: 25, Window: time.Second}
-		w.change = append(w.change, func(c *Config) { c.NoScreening = true })
-		w.mustStart()
-		w.mustStart()
-		ids := w.give(people(0, rows)...)
-		for w.sim.Stats().Mails < rows/10 {
-			time.Sleep(100 * time.Millisecond)
-		}
-		saved := w.snapshot()
-		time.Sleep(time.Second)
-		w.setBack(saved)
-		last, silence, began := w.sim.Stats().Mails, time.Duration(0), time.Now()
-		for since := time.Now(); last < rows && time.Since(began) < 10*time.Minute; time.Sleep(100 * time.Millisecond) {
-			if n := w.sim.Stats().Mails; n > last {
-				last, since = n, time.Now()
+// TestRoll looks for invites that waited before an epoch, at a Clerk that lists
+// everything at once, or no more than ten of what it counts. There each is asked for
+// by itself, and nobody waits.
+func TestRoll(t *testing.T) {
+	const listed = 3000
+	for _, short := range []bool{false, true} {
+		t.Run(fmt.Sprintf("short=%t", short), func(t *testing.T) {
+			var whole, single int
+			now := time.Now()
+			srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if q := r.URL.Query().Get("query"); q != "" {
+					single++
+					_, _ = fmt.Fprint(w, `{"data":[],"total_count":0}`)
+					return
+				}
+				whole++
+				var offset int
+				_, _ = fmt.Sscan(r.URL.Query().Get("offset"), &offset)
+				most := 500
+				if short {
+					most = 10
+				}
+				_, _ = fmt.Fprint(w, `{"data":[`)
+				for n := offset; n < min(offset+most, listed); n++ {
+					if n > offset {
+						_, _ = fmt.Fprint(w, ",")
+					}
+					made := now.Add(-time.Duration(n) * time.Second).UnixMilli()
+					_, _ = fmt.Fprintf(w, `{"object":"invitation","id":"inv_%d","email_address":"Person%d@example.com","status":"pending","created_at":%d}`, n, n, made)
+				}
+				_, _ = fmt.Fprintf(w, `],"total_count":%d}`, listed)
+			}))
+			defer srv.Close()
+			key, err := clerk.ParseSecretKey(clerksim.DefaultSecretKey)
+			if err != nil {
+				t.Fatal(err)
 			}
-			silence = max(silence, time.Since(since))
-		}
-		took := time.Since(began)
-		t.Logf("%d mails %s after the epoch, the longest silence %s", last, took.Round(time.Second), silence)
-		w.delivered(w.settle(5*time.Minute, ids...))
-		if silence > 10*time.Second || took > 40*time.Second {
-			t.Errorf("nothing was sent for %s, and the rest took %s", silence, took)
-		}
-	})
+			client, err := clerk.New(clerk.Config{SecretKey: key, BaseURL: srv.URL + "/v1"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer client.Close()
+			s := newStage(t, clerksim.Config{})
+			facts := ownership.Facts{Now: now, Epochs: []ledger.Epoch{{Start: now.Add(-2 * time.Minute), End: now.Add(-time.Minute)}}}
+			r := newReads(s.ledger, client, func() ownership.Facts { return facts })
+
+			look := func(of ...int) (absent int) {
+				t.Helper()
+				var waiting []ledger.Record
+				for _, n := range of {
+					i := person(n)
+					i.ID = tasks.NewID("inq")
+					waiting = append(waiting, ledger.Record{Invite: i, State: tasks.Queued, CreatedAt: now.Add(-time.Hour)})
+				}
+				shown, err := r.look(t.Context(), waiting)
+				if err != nil || len(shown) != len(of) {
+					t.Fatalf("looked for %d, read %d: %v", len(of), len(shown), err)
+				}
+				return single
+			}
+			if n := look(5000, 5001, 5002, 100); short && n != 4 || !short && n != 1 {
+				t.Errorf("%d were asked for by themselves", n)
+			}
+			if !short && whole != 1 {
+				t.Errorf("%d pages were read for a gap of three minutes, want 1", whole)
+			}
+			facts.Now = now.Add(time.Millisecond)
+			look(5003, 5004)
+			if !short && (whole != 1 || single != 1) {
+				t.Errorf("read %d pages and %d addresses at once again, want 1 and 1", whole, single)
+			}
+			// Another epoch, which began long ago: the list is read down to there, ten pages for each who asks.
+			facts.Epochs = append(facts.Epochs, ledger.Epoch{Start: now.Add(-45 * time.Minute), End: now.Add(-44 * time.Minute)})
+			before := whole
+			look(5005)
+			if !short && (whole != before+7 || single != 1) {
+				t.Errorf("read %d pages and %d addresses back to 45 minutes ago, want 7 and 1", whole-before, single)
+			}
+			if n := look(2000); !short && n != 2 {
+				t.Errorf("who was invited 33 minutes ago was not asked for by themselves")
+			}
+		})
+	}
 }
