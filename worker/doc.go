@@ -119,7 +119,9 @@
 // quotas. Nor is one given to a worker that has not heard of the epoch: it beats
 // first. From then on an invite that waited before the epoch, or that comes after it
 // under an id that may be a repetition (the caller's, or an import's), is looked for
-// before it is sent. An invitation from the gap with its content is its answer;
+// before it is sent. Most are told apart at once: each worker reads from Clerk's list
+// who has been invited since the gap began, and only those are asked for one by one.
+// An invitation from the gap with its content is its answer;
 // with ignore_existing, or if the gap is long and the invitation has ended, it is
 // parked, and nothing is guessed. A call that was forgotten may arrive late, like any:
 // with ignore_existing such an invite waits until no worker can have a call under
@@ -174,6 +176,7 @@
 //	verdict/       what an answer, or a reading, means
 //	ownership/     whose an invitation is
 //	reads.go       Clerk's list, for everybody who asks it
+//	roll.go        who has been invited since an epoch: the others need no read each
 //	unknowns.go    unknown outcomes
 //	arrivals.go    the watch: what lost calls make after all
 //	revokes.go     revokes; wishes.go: requests to revoke
