@@ -2,7 +2,6 @@ package clerk
 
 import (
 	"context"
-	"errors"
 	"strconv"
 	"time"
 )
@@ -10,32 +9,35 @@ import (
 // Breaker configures when a client stops calling a Clerk that is down. Its zero
 // value works.
 //
-// The breaker is closed while all is well. It opens when Failures calls in a row
-// failed, or Ratio of at least MinCalls within Window. A failed call is a
+// The breaker is closed while all is well. It opens when five calls in a row failed,
+// or half of at least ten within a minute. A failed call is a
 // timeout, a connection error, a 5xx, an answer that makes no sense, a 429 that is
-// not our quota, and a call that took SlowCall or longer. Other 4xx, quota 429s
+// not our quota, and a call that took five seconds or longer. Other 4xx, quota 429s
 // and calls that their caller canceled count neither way.
 //
 // While it is open every call is refused with KindNotSent and RetryAt: nothing
-// leaves, nothing is spent. After Open it is half-open, and still refuses every
+// leaves, nothing is spent. After 15 s it is half-open, and still refuses every
 // call but one [Client.Probe] at a time, which is a read: a GET mails nobody. If the
 // probe succeeds the breaker closes; if not, it is open again for twice as long, up
-// to MaxOpen. An outage of 90 minutes sees 47 probes and nothing else.
+// to two minutes. An outage of 90 minutes sees 47 probes and nothing else.
 type Breaker struct {
-	Disabled bool          // lets every call through; defaults to false
-	Failures int           // consecutive failures that open it; defaults to 5
-	MinCalls int           // calls within Window before Ratio counts; defaults to 10
-	Ratio    float64       // share of failures that opens it, over 0 to 1; defaults to 0.5
-	Window   time.Duration // how far back Ratio looks, in six steps; defaults to 1 min
-	SlowCall time.Duration // a call this slow has failed, whatever its answer; defaults to 5 s, at most the timeout
-	Open     time.Duration // first time it stays open; defaults to 15 s
-	MaxOpen  time.Duration // longest time it stays open; defaults to 2 min, at least Open
+	Disabled bool // lets every call through; defaults to false
 
 	// OnChange is called after every change of state, one call at a time and in
 	// order, by the goroutine whose call caused it. No lock is held: it may use the
 	// client. Defaults to none.
 	OnChange func(Change)
 }
+
+const (
+	breakerFailures = 5           // consecutive failures that open it
+	breakerMinCalls = 10          // calls within the window before their share of failures counts
+	breakerRatio    = 0.5         // share of failures that opens it
+	breakerWindow   = time.Minute // how far back the share looks, in six steps
+	breakerSlowCall = 5 * time.Second
+	breakerOpen     = 15 * time.Second // first time it stays open
+	breakerMaxOpen  = 2 * time.Minute  // longest time it stays open
+)
 
 // Change is a change of the breaker's state.
 type Change struct {
@@ -66,35 +68,6 @@ func (s State) String() string {
 	default:
 		return "state_" + strconv.Itoa(int(s))
 	}
-}
-
-func (b *Breaker) check() error {
-	var errs []error
-	if b.Failures < 0 || b.MinCalls < 0 || b.Window < 0 || b.SlowCall < 0 || b.Open < 0 || b.MaxOpen < 0 {
-		errs = append(errs, errors.New("clerk: Breaker has a negative number"))
-	}
-	if !(b.Ratio >= 0 && b.Ratio <= 1) {
-		errs = append(errs, errors.New("clerk: Breaker.Ratio is not between 0 and 1"))
-	}
-	return errors.Join(errs...)
-}
-
-func (b *Breaker) setDefaults(timeout time.Duration) {
-	b.Failures = orDefault(b.Failures, 5)
-	b.MinCalls = orDefault(b.MinCalls, 10)
-	b.Ratio = orDefault(b.Ratio, 0.5)
-	b.Window = orDefault(b.Window, time.Minute)
-	// Beyond the timeout no call is seen to be slow, and one that timed out must count.
-	b.SlowCall = min(orDefault(b.SlowCall, 5*time.Second), timeout)
-	b.Open = orDefault(b.Open, 15*time.Second)
-	b.MaxOpen = max(orDefault(b.MaxOpen, 2*time.Minute), b.Open)
-}
-
-func orDefault[T int | float64 | time.Duration](v, d T) T {
-	if v == 0 {
-		return d
-	}
-	return v
 }
 
 // Ready reports whether calls are let through at present. If not, nothing will

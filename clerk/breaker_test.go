@@ -406,15 +406,15 @@ func TestWhatAProbeSays(t *testing.T) {
 // anything after it closed again.
 func TestLateResultsAreVoid(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := &ward{answer: downAnswer, delay: 4 * time.Second}
-		c := w.client(t, func(cfg *Config) { cfg.Breaker.Open = time.Second })
+		w := &ward{answer: downAnswer, delay: 20 * time.Second}
+		c := w.client(t, func(cfg *Config) { cfg.Timeout = time.Minute })
 		var wg sync.WaitGroup
 		for range 8 {
 			wg.Go(func() { _, _ = c.List(t.Context(), ListOptions{}) })
 		}
 		synctest.Wait()
 		open(t, w, c)
-		<-time.After(time.Second)
+		<-time.After(breakerOpen)
 		w.set(wellAnswer, 0)
 		if err := c.Probe(t.Context()); err != nil {
 			t.Fatal(err)
@@ -473,18 +473,7 @@ func TestBreakerDisabled(t *testing.T) {
 	})
 }
 
-func TestBreakerConfig(t *testing.T) {
-	key, _ := ParseSecretKey(testKey)
-	for _, b := range []Breaker{{Failures: -1}, {Ratio: 1.1}, {Ratio: -0.1}, {Open: -1}, {SlowCall: -1}} {
-		if _, err := New(Config{SecretKey: key, Breaker: b}); err == nil {
-			t.Errorf("%+v is accepted", b)
-		}
-	}
-	b := Breaker{Open: time.Hour}
-	b.setDefaults(2 * time.Second)
-	if b.MaxOpen != time.Hour || b.SlowCall != 2*time.Second {
-		t.Errorf("MaxOpen %v, SlowCall %v", b.MaxOpen, b.SlowCall)
-	}
+func TestStateWords(t *testing.T) {
 	if got := fmt.Sprint(Closed, HalfOpen, Open, State(3)); got != "closed half_open open state_3" {
 		t.Error(got)
 	}

@@ -403,21 +403,17 @@ func TestKindVerdicts(t *testing.T) {
 
 func TestOps(t *testing.T) {
 	want := map[Op]struct {
-		word     string
-		endpoint Endpoint
-		mails    bool
+		word  string
+		mails bool
 	}{
-		OpCreate: {"create", Single, true}, OpBulkCreate: {"bulk_create", Bulk, true}, OpRevoke: {"revoke", Other, false}, OpDelete: {"delete", Other, false},
-		OpList: {"list", Other, false}, OpUsers: {"users", Other, false}, OpProbe: {"probe", Other, false},
-		opEnd: {"op_7", Other, true},
+		OpCreate: {"create", true}, OpBulkCreate: {"bulk_create", true}, OpRevoke: {"revoke", false}, OpDelete: {"delete", false},
+		OpList: {"list", false}, OpUsers: {"users", false}, OpProbe: {"probe", false},
+		opEnd: {"op_7", true},
 	}
 	for op := range opEnd + 1 {
 		w, ok := want[op]
-		if !ok || op.String() != w.word || op.Endpoint() != w.endpoint || op.mails() != w.mails {
-			t.Errorf("%d: %s %v %v, want %+v", op, op, op.Endpoint(), op.mails(), w)
+		if !ok || op.String() != w.word || op.mails() != w.mails {
+			t.Errorf("%d: %s %v, want %+v", op, op, op.mails(), w)
 		}
-	}
-	if got := fmt.Sprint(Single, Bulk, Other, Endpoint(3)); got != "single bulk other endpoint_3" {
-		t.Error(got)
 	}
 }

@@ -96,14 +96,10 @@ func New(cfg Config) (*Client, error) {
 	if strings.ContainsFunc(cfg.UserAgent, func(r rune) bool { return r < ' ' || r > '~' }) {
 		errs = append(errs, errors.New("clerk: UserAgent contains a character that is not visible ASCII"))
 	}
-	if err := cfg.Breaker.check(); err != nil {
-		errs = append(errs, err)
-	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
 
-	cfg.Breaker.setDefaults(cfg.Timeout)
 	dial := cfg.DialContext
 	if dial == nil {
 		dial = (&net.Dialer{Timeout: cfg.Timeout}).DialContext

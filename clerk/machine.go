@@ -42,8 +42,8 @@ func newBreaker(cfg Breaker, timeout time.Duration) *breaker {
 	b := &breaker{cfg: cfg, timeout: timeout}
 	b.machine = gobreaker.NewTwoStepCircuitBreaker[struct{}](gobreaker.Settings{
 		MaxRequests:  1,
-		Interval:     cfg.Window,
-		BucketPeriod: max(cfg.Window/6, 1),
+		Interval:     breakerWindow,
+		BucketPeriod: breakerWindow / 6,
 		// How long it is open is ours to say (retryAt); gobreaker's own wait cannot
 		// grow, so it is as short as can be.
 		Timeout:       time.Nanosecond,
@@ -56,8 +56,8 @@ func newBreaker(cfg Breaker, timeout time.Duration) *breaker {
 
 func (b *breaker) readyToTrip(n gobreaker.Counts) bool {
 	calls := n.TotalSuccesses + n.TotalFailures
-	return b.failures >= b.cfg.Failures ||
-		int(calls) >= b.cfg.MinCalls && float64(n.TotalFailures) >= b.cfg.Ratio*float64(calls)
+	return b.failures >= breakerFailures ||
+		int(calls) >= breakerMinCalls && float64(n.TotalFailures) >= breakerRatio*float64(calls)
 }
 
 // changed is called by gobreaker with both locks held.
@@ -71,11 +71,11 @@ func (b *breaker) changed(_ string, _, to gobreaker.State) {
 		// The others ask again when this probe is over.
 		b.state, b.retryAt = HalfOpen, now.Add(b.timeout)
 	case gobreaker.StateOpen:
-		again := b.state == HalfOpen || !b.closedAt.IsZero() && now.Sub(b.closedAt) < b.cfg.MaxOpen
+		again := b.state == HalfOpen || !b.closedAt.IsZero() && now.Sub(b.closedAt) < breakerMaxOpen
 		if again {
-			b.openFor = min(2*b.openFor, b.cfg.MaxOpen)
+			b.openFor = min(2*b.openFor, breakerMaxOpen)
 		} else {
-			b.openFor = b.cfg.Open
+			b.openFor = breakerOpen
 		}
 		b.state, b.retryAt, c.Last = Open, now.Add(b.openFor), b.last
 	}
@@ -149,7 +149,8 @@ func (b *breaker) done(op Op, report func(error), era uint, e *Error, took time.
 	if era != b.era {
 		return // from before the last change; gobreaker ignores it, too
 	}
-	v := healthOf(op, e, took, b.cfg.SlowCall)
+	// Beyond the timeout no call is seen to be slow, and one that timed out must count.
+	v := healthOf(op, e, took, min(breakerSlowCall, b.timeout))
 	switch {
 	case v == nil:
 		b.failures = 0
