@@ -1,6 +1,7 @@
 package clerksim
 
 import (
+	_ "embed" // for the shape of a user
 	"encoding/json"
 	"net/http"
 	"net/url"
@@ -39,7 +40,7 @@ func (s *Sim) findUsers(op Op, q url.Values, v view) *answer {
 		slices.Reverse(found)
 	}
 	lo := min(offset, len(found))
-	out := make([]wireUser, 0, limit)
+	out := make([]map[string]any, 0, limit)
 	for _, u := range found[lo:min(lo+limit, len(found))] {
 		out = append(out, u.wire())
 	}
@@ -131,85 +132,21 @@ func (s *Sim) matchUsers(f userFilter, v view) []*user {
 	return out
 }
 
-// wireUser is a user as answered: every field that Clerk's OpenAPI document
+// plainUser is a user as answered: every field that Clerk's OpenAPI document
 // requires, those that a simulated user lacks as null, false or empty.
-type wireUser struct {
-	ID                            string          `json:"id"`
-	Object                        string          `json:"object"`
-	Username                      *string         `json:"username"`
-	FirstName                     *string         `json:"first_name"`
-	LastName                      *string         `json:"last_name"`
-	ImageURL                      string          `json:"image_url"`
-	HasImage                      bool            `json:"has_image"`
-	PrimaryEmailAddressID         string          `json:"primary_email_address_id"`
-	PrimaryPhoneNumberID          *string         `json:"primary_phone_number_id"`
-	PrimaryWeb3WalletID           *string         `json:"primary_web3_wallet_id"`
-	PasswordEnabled               bool            `json:"password_enabled"`
-	TwoFactorEnabled              bool            `json:"two_factor_enabled"`
-	TOTPEnabled                   bool            `json:"totp_enabled"`
-	BackupCodeEnabled             bool            `json:"backup_code_enabled"`
-	EmailAddresses                []wireEmail     `json:"email_addresses"`
-	PhoneNumbers                  []struct{}      `json:"phone_numbers"`
-	Web3Wallets                   []struct{}      `json:"web3_wallets"`
-	Passkeys                      []struct{}      `json:"passkeys"`
-	ExternalAccounts              []struct{}      `json:"external_accounts"`
-	SAMLAccounts                  []struct{}      `json:"saml_accounts"`
-	EnterpriseAccounts            []struct{}      `json:"enterprise_accounts"`
-	PublicMetadata                json.RawMessage `json:"public_metadata"`
-	PrivateMetadata               json.RawMessage `json:"private_metadata"`
-	UnsafeMetadata                json.RawMessage `json:"unsafe_metadata"`
-	ExternalID                    *string         `json:"external_id"`
-	LastSignInAt                  *int64          `json:"last_sign_in_at"`
-	Banned                        bool            `json:"banned"`
-	Locked                        bool            `json:"locked"`
-	LockoutExpiresInSeconds       *int64          `json:"lockout_expires_in_seconds"`
-	VerificationAttemptsRemaining *int64          `json:"verification_attempts_remaining"`
-	CreatedAt                     int64           `json:"created_at"`
-	UpdatedAt                     int64           `json:"updated_at"`
-	DeleteSelfEnabled             bool            `json:"delete_self_enabled"`
-	CreateOrganizationEnabled     bool            `json:"create_organization_enabled"`
-	LastActiveAt                  *int64          `json:"last_active_at"`
-	MFAEnabledAt                  *int64          `json:"mfa_enabled_at"`
-	MFADisabledAt                 *int64          `json:"mfa_disabled_at"`
-	LegalAcceptedAt               *int64          `json:"legal_accepted_at"`
-}
+//
+//go:embed user.json
+var plainUser []byte
 
-type wireEmail struct {
-	ID                   string           `json:"id"`
-	Object               string           `json:"object"`
-	EmailAddress         string           `json:"email_address"`
-	Reserved             bool             `json:"reserved"`
-	Verification         wireVerification `json:"verification"`
-	LinkedTo             []struct{}       `json:"linked_to"`
-	MatchesSSOConnection bool             `json:"matches_sso_connection"`
-	CreatedAt            int64            `json:"created_at"`
-	UpdatedAt            int64            `json:"updated_at"`
-}
-
-type wireVerification struct {
-	Object   string `json:"object"`
-	Status   string `json:"status"`
-	Strategy string `json:"strategy"`
-	Attempts *int   `json:"attempts"`
-	ExpireAt *int64 `json:"expire_at"`
-}
-
-func (u *user) wire() wireUser {
-	none, empty := []struct{}{}, json.RawMessage("{}")
-	return wireUser{
-		ID:                    u.id,
-		Object:                "user",
-		ImageURL:              "https://img.example.test/" + u.id,
-		PrimaryEmailAddressID: u.emailID,
-		EmailAddresses: []wireEmail{{
-			ID: u.emailID, Object: "email_address", EmailAddress: u.email, LinkedTo: none,
-			Verification: wireVerification{Object: "verification_ticket", Status: "verified", Strategy: "ticket"},
-			CreatedAt:    u.created, UpdatedAt: u.created,
-		}},
-		PhoneNumbers: none, Web3Wallets: none, Passkeys: none,
-		ExternalAccounts: none, SAMLAccounts: none, EnterpriseAccounts: none,
-		PublicMetadata: empty, PrivateMetadata: empty, UnsafeMetadata: empty,
-		CreatedAt: u.created, UpdatedAt: u.created,
-		DeleteSelfEnabled: true,
+// wire is the user as answered.
+func (u *user) wire() map[string]any {
+	var w map[string]any
+	_ = json.Unmarshal(plainUser, &w) // embedded, and tested
+	w["id"], w["primary_email_address_id"], w["image_url"] = u.id, u.emailID, "https://img.example.test/"+u.id
+	email, _ := w["email_addresses"].([]any)[0].(map[string]any)
+	email["id"], email["email_address"] = u.emailID, u.email
+	for _, at := range []map[string]any{w, email} {
+		at["created_at"], at["updated_at"] = u.created, u.created
 	}
+	return w
 }
