@@ -14,6 +14,25 @@ type limiter interface {
 	refuse(now int64)
 }
 
+// Meter counts requests against one limit, for simulations that have a clock of their
+// own. It is for one goroutine.
+type Meter struct{ limiter limiter }
+
+// NewMeter returns a meter that counts in one of the ways.
+func NewMeter(kind Limiter, l Limit) *Meter { return &Meter{newLimiter(kind, l)} }
+
+// Admit counts a request and returns 0, or says how long after now one would be
+// admitted. Times must not go back.
+func (m *Meter) Admit(now time.Time) (wait time.Duration) {
+	if m.limiter == nil {
+		return 0
+	}
+	if wait = m.limiter.wait(now.UnixNano()); wait == 0 {
+		m.limiter.hit(now.UnixNano())
+	}
+	return wait
+}
+
 // newLimiter returns nil for an unlimited Limit.
 func newLimiter(kind Limiter, l Limit) limiter {
 	if l.N < 0 {

@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -64,7 +65,7 @@ func TestRefusals(t *testing.T) {
 			for _, workers := range []int{1, 4} {
 				r := Run(&s, Setup{Seed: 3, Limiter: limiter, Workers: workers})
 				most := 2
-				if limiter != Weighted && limiter != HalfBucket {
+				if !slices.Contains(Stricter, limiter) {
 					most = 0
 				}
 				if got := r.MostRefusedInADay(); got > most {
@@ -105,7 +106,7 @@ func TestRivals(t *testing.T) {
 	for _, c := range []struct {
 		strategy  int
 		low, high float64
-	}{{1, 0.27, 0.31}, {5, 0.68, 0.75}} {
+	}{{1, 0.27, 0.31}, {4, 0.68, 0.75}} {
 		st := Strategies[c.strategy]
 		if got := Throughput(st.Run(&s, Setup{Seed: 1})); got < c.low || got > c.high {
 			t.Errorf("%s: got %.2f of 350/h, want %.2f to %.2f", st.Name, got, c.low, c.high)

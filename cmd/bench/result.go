@@ -123,9 +123,6 @@ func MeanWait(r Result) float64 {
 	return sum / float64(max(1, len(w)))
 }
 
-// P95Wait is in seconds.
-func P95Wait(r Result) float64 { return Percentile(r.waits(), 0.95) }
-
 // P99Wait is in seconds.
 func P99Wait(r Result) float64 { return Percentile(r.waits(), 0.99) }
 

@@ -4,7 +4,6 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
-	"time"
 
 	"github.com/inviteq/inviteq/tasks/ledger/policy"
 )
@@ -19,11 +18,12 @@ type Strategy struct {
 // and latency; none of them knows the lanes but inviteq.
 var Strategies = []Strategy{
 	{"inviteq", Run},
-	{"one by one, Retry-After", func(s *Scenario, u Setup) Result { return rival(s, u, &loop{}) }},
+	{"one by one, Retry-After", func(s *Scenario, u Setup) Result { return rival(s, u, &loop{action: policy.Single, most: 1}) }},
 	{"asynq task per invite", func(s *Scenario, u Setup) Result { return rival(s, u, &perInvite{}) }},
-	{"asynq groups, 5 s", func(s *Scenario, u Setup) Result { return rival(s, u, &groups{grace: 5000}) }},
 	{"asynq groups, 60 s", func(s *Scenario, u Setup) Result { return rival(s, u, &groups{grace: 60000}) }},
-	{"late batches, bulk only", func(s *Scenario, u Setup) Result { return rival(s, u, &lateBulk{}) }},
+	{"late batches, bulk only", func(s *Scenario, u Setup) Result {
+		return rival(s, u, &loop{action: policy.Bulk, most: 10, pause: 100})
+	}},
 }
 
 // contestant is a rival's decisions.
@@ -31,32 +31,13 @@ type contestant interface {
 	arrive(g *game, now float64, a Arrival)
 }
 
-// game is what every rival is played in.
-type game struct {
-	Result
-	events events
-	random *rand.Rand
-	clerk  clerkSide
-	base   float64
-}
-
 func rival(s *Scenario, setup Setup, c contestant) Result {
-	setup = setup.withDefaults()
-	r := rand.New(rand.NewPCG(setup.Seed, 1))
-	g := &game{Result: Result{Scenario: s}, random: r, clerk: newClerkSide(s, setup.Limiter, r), base: epoch}
-	g.events.now = g.base
-	arrivals := s.Arrivals(setup.Seed)
-	g.Arrived = len(arrivals)
+	g := newGame(s, setup)
+	arrivals := s.Arrivals(g.setup.Seed)
 	for _, a := range arrivals {
-		g.events.at(g.base+ms(a.At), func(now float64) { c.arrive(g, now, a) })
+		g.events.at(epoch+ms(a.At), func(now float64) { c.arrive(g, now, a) })
 	}
-	g.events.run(g.base+ms(s.Length), func() bool { return s.Drain && len(g.Deliveries)+g.Rejected == len(arrivals) })
-	g.end(arrivals, g.since(g.events.now))
-	return g.Result
-}
-
-func (g *game) since(now float64) time.Duration {
-	return time.Duration((now - g.base) * float64(time.Millisecond))
+	return g.play(arrivals)
 }
 
 // call sends people and tells how it ended: retry is the Retry-After of a
@@ -66,8 +47,7 @@ func (g *game) call(now float64, action policy.Action, people []Arrival, then fu
 	took := latency(g.random)
 	g.events.at(now+took, func(later float64) {
 		if retry, ok := g.clerk.of(action).admit(later); !ok {
-			g.Refused++
-			g.RefusedAt = append(g.RefusedAt, g.since(later))
+			g.refused(later)
 			then(later, retry)
 			return
 		}
@@ -84,7 +64,7 @@ func (g *game) call(now float64, action policy.Action, people []Arrival, then fu
 			return
 		}
 		for _, a := range people {
-			g.Deliveries = append(g.Deliveries, Delivery{a, g.since(now)})
+			g.Deliveries = append(g.Deliveries, Delivery{a, since(now)})
 		}
 		then(later, -1)
 	})
@@ -99,17 +79,21 @@ func (g *game) alone(now float64, action policy.Action, a Arrival) {
 	})
 }
 
-// loop sends the oldest by a single call, and after a 429 sleeps for as long as
-// it is told.
+// loop sends the oldest, as many as a call of its kind takes, and after a 429 sleeps for
+// as long as it is told.
 type loop struct {
-	queue []Arrival
-	busy  bool
+	action policy.Action
+	most   int
+	pause  float64 // before the first call, in ms: invites that arrive at the same time come along
+	queue  []Arrival
+	busy   bool
 }
 
 func (l *loop) arrive(g *game, now float64, a Arrival) {
 	l.queue = append(l.queue, a)
 	if !l.busy {
-		l.send(g, now)
+		l.busy = true
+		g.events.at(now+l.pause, func(now float64) { l.send(g, now) })
 	}
 }
 
@@ -118,9 +102,10 @@ func (l *loop) send(g *game, now float64) {
 	if !l.busy {
 		return
 	}
-	g.call(now, policy.Single, l.queue[:1], func(now, retry float64) {
+	n := min(l.most, len(l.queue))
+	g.call(now, l.action, l.queue[:n], func(now, retry float64) {
 		if retry < 0 {
-			l.queue = l.queue[1:]
+			l.queue = l.queue[n:]
 			l.send(g, now)
 			return
 		}
@@ -205,35 +190,4 @@ func (p *groups) flush(g *game, now float64) {
 	p.ready = append(p.ready, try{people: p.group})
 	p.group = nil
 	p.work(g, now, policy.Bulk)
-}
-
-// lateBulk forms its batch when it may send one, of the invites that wait then,
-// and uses bulk calls only.
-type lateBulk struct {
-	queue []Arrival
-	busy  bool
-}
-
-func (l *lateBulk) arrive(g *game, now float64, a Arrival) {
-	l.queue = append(l.queue, a)
-	if !l.busy {
-		l.busy = true // Invites that arrive at the same time come along.
-		g.events.at(now+100, func(now float64) { l.send(g, now) })
-	}
-}
-
-func (l *lateBulk) send(g *game, now float64) {
-	l.busy = len(l.queue) > 0
-	if !l.busy {
-		return
-	}
-	n := min(10, len(l.queue))
-	g.call(now, policy.Bulk, l.queue[:n], func(now, retry float64) {
-		if retry < 0 {
-			l.queue = l.queue[n:]
-			l.send(g, now)
-			return
-		}
-		g.events.at(now+retry, func(now float64) { l.send(g, now) })
-	})
 }

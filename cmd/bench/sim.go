@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/inviteq/inviteq/clerk/clerksim"
 	"github.com/inviteq/inviteq/tasks"
 	"github.com/inviteq/inviteq/tasks/ledger"
 	"github.com/inviteq/inviteq/tasks/ledger/policy"
@@ -17,7 +18,7 @@ type Setup struct {
 	Seed    uint64
 	Workers int                                             // Defaults to 1.
 	Slots   int                                             // Calls that a worker has in flight at most. Defaults to 4.
-	Limiter Limiter                                         // Defaults to Sliding.
+	Limiter clerksim.Limiter                                // Defaults to the sliding log.
 	Watch   func(now float64, m *policy.Model, sent [2]int) // Called after a worker has taken its turns, if set.
 }
 
@@ -29,7 +30,7 @@ func (s Setup) withDefaults() Setup {
 		s.Slots = 4
 	}
 	if s.Limiter == "" {
-		s.Limiter = Sliding
+		s.Limiter = clerksim.LimiterSliding
 	}
 	return s
 }
@@ -92,7 +93,7 @@ func (e *events) run(until float64, done func() bool) {
 // clerk is the simulated other side: two limiters.
 type clerkSide struct{ single, bulk *counter }
 
-func newClerkSide(s *Scenario, kind Limiter, r *rand.Rand) clerkSide {
+func newClerkSide(s *Scenario, kind clerksim.Limiter, r *rand.Rand) clerkSide {
 	return clerkSide{newCounter(kind, s.Quota().Single, r), newCounter(kind, s.Quota().Bulk, r)}
 }
 
@@ -103,34 +104,58 @@ func (c clerkSide) of(a policy.Action) *counter {
 	return c.single
 }
 
+// game is what every strategy is played in.
+type game struct {
+	Result
+	setup  Setup
+	random *rand.Rand
+	events events
+	clerk  clerkSide
+}
+
+func newGame(s *Scenario, setup Setup) *game {
+	setup = setup.withDefaults()
+	r := rand.New(rand.NewPCG(setup.Seed, 1))
+	return &game{
+		Result: Result{Scenario: s}, setup: setup, random: r, clerk: newClerkSide(s, setup.Limiter, r), events: events{now: epoch},
+	}
+}
+
+// play lets everything happen that is to happen.
+func (g *game) play(arrivals []Arrival) Result {
+	g.Arrived = len(arrivals)
+	g.events.run(epoch+ms(g.Scenario.Length), func() bool {
+		return g.Scenario.Drain && len(g.Deliveries)+g.Rejected == len(arrivals)
+	})
+	g.end(arrivals, since(g.events.now))
+	return g.Result
+}
+
+func (g *game) refused(now float64) {
+	g.Refused++
+	g.RefusedAt = append(g.RefusedAt, since(now))
+}
+
+func since(now float64) time.Duration {
+	return time.Duration((now - epoch) * float64(time.Millisecond))
+}
+
 // Run plays a scenario on the policy's model: dispatchers that take turns, sleep
 // until they are told to, and are nudged by arrivals.
 func Run(s *Scenario, setup Setup) Result {
-	setup = setup.withDefaults()
-	r := rand.New(rand.NewPCG(setup.Seed, 1))
-	run := &run{
-		Result: Result{Scenario: s}, setup: setup, random: r,
-		model: policy.NewModel(policyConfig(s)), clerk: newClerkSide(s, setup.Limiter, r),
-		workers: make([]worker, setup.Workers),
-	}
-	run.base = epoch
-	run.events.now = run.base
-	arrivals := s.Arrivals(setup.Seed)
-	run.Arrived = len(arrivals)
+	run := &run{game: newGame(s, setup), model: policy.NewModel(policyConfig(s))}
+	run.workers = make([]worker, run.setup.Workers)
+	arrivals := s.Arrivals(run.setup.Seed)
 	for i := 0; i < len(arrivals); {
 		j := i
 		for j < len(arrivals) && arrivals[j].At == arrivals[i].At {
 			j++
 		}
 		group := arrivals[i:j]
-		run.events.at(run.base+ms(arrivals[i].At), func(now float64) { run.arrive(now, group) })
+		run.events.at(epoch+ms(arrivals[i].At), func(now float64) { run.arrive(now, group) })
 		i = j
 	}
-	run.events.run(run.base+ms(s.Length), func() bool {
-		return s.Drain && len(run.Deliveries)+run.Rejected == len(arrivals)
-	})
-	run.end(arrivals, run.since(run.events.now))
-	return run.Result
+	return run.play(arrivals)
 }
 
 func ms(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
@@ -145,21 +170,12 @@ type worker struct {
 }
 
 type run struct {
-	Result
-	setup   Setup
-	random  *rand.Rand
-	events  events
+	*game
 	model   *policy.Model
-	clerk   clerkSide
 	workers []worker
 	lanes   [2][]Arrival
 	alone   [2][]Arrival // those of a lane that go one by one
 	sent    [2]int       // claimed and not given back
-	base    float64
-}
-
-func (r *run) since(now float64) time.Duration {
-	return time.Duration((now - r.base) * float64(time.Millisecond))
 }
 
 func (r *run) arrive(now float64, group []Arrival) {
@@ -222,8 +238,7 @@ func (r *run) call(now float64, w int, c policy.Claim) {
 		blocked := slices.ContainsFunc(all, func(a Arrival) bool { return a.Blocked })
 		switch {
 		case !ok:
-			r.Refused++
-			r.RefusedAt = append(r.RefusedAt, r.since(later).Round(time.Minute))
+			r.refused(later)
 			r.model.Refused(later, c, later+retry)
 			r.sent[0] -= c.Interactive
 			r.sent[1] -= c.Import
@@ -245,7 +260,7 @@ func (r *run) call(now float64, w int, c policy.Claim) {
 				break
 			}
 			for _, a := range all {
-				r.Deliveries = append(r.Deliveries, Delivery{a, r.since(now)})
+				r.Deliveries = append(r.Deliveries, Delivery{a, since(now)})
 			}
 		}
 		r.turns(later, w)

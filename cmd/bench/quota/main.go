@@ -237,8 +237,7 @@ func named(name string) bench.Scenario {
 	return all[slices.IndexFunc(all, func(s bench.Scenario) bool { return s.Name == name })]
 }
 
-// aDay: how long those wait who come in each half hour of a day with bursts. Of asynq's
-// groups it has the better ones.
+// aDay: how long those wait who come in each half hour of a day with bursts.
 func aDay() string {
 	const bins = 48
 	p := bench.Plot{
@@ -259,9 +258,6 @@ func aDay() string {
 		p.Lines = append(p.Lines, line)
 	}
 	for _, strategy := range bench.Strategies {
-		if strategy.Name == "asynq groups, 5 s" {
-			continue
-		}
 		r := strategy.Run(&s, bench.Setup{Seed: 1})
 		add(strategy.Name, func(note func(time.Duration, float64)) {
 			for _, d := range r.Deliveries {
