@@ -2,7 +2,6 @@ package admin
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -54,12 +53,8 @@ func (h *Handler) act(do func(r *http.Request) (location, said string, err error
 		}
 		location, said, err := do(r)
 		h.forgetSnapshot()
-		if asked, ok := errors.AsType[*refusal](err); ok {
-			h.say(w, r, asked.status, "Not done", asked.text)
-			return
-		}
 		if err != nil {
-			h.fail(w, r, err)
+			h.excuse(w, r, "Not done", err)
 			return
 		}
 		tell(w, r, url.QueryEscape(said), 30)
@@ -90,28 +85,33 @@ func tell(w http.ResponseWriter, r *http.Request, text string, seconds int) {
 	})
 }
 
-// said takes what was done from the request that comes after it.
-func said(w http.ResponseWriter, r *http.Request) string {
+type saidKey struct{}
+
+// withSaid takes what was done from the request that comes after it, for its page.
+func withSaid(w http.ResponseWriter, r *http.Request) *http.Request {
 	c, err := r.Cookie(saidCookie)
 	if err != nil {
-		return ""
+		return r
 	}
 	tell(w, r, "", -1)
 	text, err := url.QueryUnescape(c.Value)
 	if err != nil || len(text) > 500 {
-		return ""
+		return r
 	}
-	return string(tasks.Mask([]byte(text)))
+	return r.WithContext(context.WithValue(r.Context(), saidKey{}, string(tasks.Mask([]byte(text)))))
+}
+
+func saidBefore(r *http.Request) string {
+	text, _ := r.Context().Value(saidKey{}).(string)
+	return text
 }
 
 // say shows a page with one message.
 func (h *Handler) say(w http.ResponseWriter, r *http.Request, status int, title, message string) {
-	v, err := h.view(r.Context())
-	f := frame{Title: title, Version: h.cfg.Version, Now: time.Now()}
-	if err == nil {
-		f = h.frame(title, "", "", v, h.concerns(v, nil))
+	_, f, err := h.open(r, title, "", "")
+	if err != nil {
+		f = frame{Title: title, Version: h.cfg.Version, Now: time.Now(), May: h.mayOf(r)}
 	}
-	f.May = h.mayOf(r)
 	h.write(w, status, h.pages.plain, plainData{f, message})
 }
 

@@ -21,25 +21,15 @@ type auditRow struct {
 
 const auditShown = 200
 
-// audit is GET /audit.
-func (h *Handler) audit(w http.ResponseWriter, r *http.Request) {
-	m := h.mayOf(r)
-	if !m.Audit {
-		h.say(w, r, http.StatusForbidden, "Not permitted", "Only an admin sees the audit log; `inviteq audit log` shows it, too.")
-		return
+// auditOf is GET /audit.
+func (h *Handler) auditOf(r *http.Request) (d auditData, err error) {
+	if !h.mayOf(r).Audit {
+		return d, refuse(http.StatusForbidden, "Only an admin sees the audit log; `inviteq audit log` shows it, too.")
 	}
-	v, err := h.view(r.Context())
-	if err != nil {
-		h.fail(w, r, err)
-		return
+	if _, d.frame, err = h.open(r, "Audit log", "audit", ""); err != nil {
+		return d, err
 	}
 	acts, err := h.cfg.Access.Store.LastActs(r.Context(), auditShown)
-	if err != nil {
-		h.fail(w, r, err)
-		return
-	}
-	d := auditData{frame: h.frame("Audit log", "audit", "", v, h.concerns(v, nil))}
-	d.May = m
 	for _, a := range acts {
 		row := auditRow{At: a.At, Who: a.Who, Via: a.Via, Remote: a.Remote, What: a.What, About: a.About}
 		if a.Count > 0 {
@@ -53,5 +43,5 @@ func (h *Handler) audit(w http.ResponseWriter, r *http.Request) {
 		}
 		d.Acts = append(d.Acts, row)
 	}
-	h.write(w, http.StatusOK, h.pages.audit, d)
+	return d, err
 }

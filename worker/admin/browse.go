@@ -95,8 +95,8 @@ func listingOf(q url.Values) (listing, error) {
 	return l, nil
 }
 
-// page reads a part of the listing.
-func (h *Handler) page(ctx context.Context, l listing, cursor string, limit int) (ledger.Page, error) {
+// part reads a part of the listing.
+func (h *Handler) part(ctx context.Context, l listing, cursor string, limit int) (ledger.Page, error) {
 	var wanted func(ledger.Record) bool
 	if l.reason != "" {
 		wanted = func(r ledger.Record) bool { return r.Reason == l.reason }
@@ -128,17 +128,15 @@ func (h *Handler) page(ctx context.Context, l listing, cursor string, limit int)
 }
 
 // browse is GET /invites.
-func (h *Handler) browse(w http.ResponseWriter, r *http.Request) {
+func (h *Handler) browse(r *http.Request) (d browseData, err error) {
 	q := r.URL.Query()
 	l, err := listingOf(q)
 	if err != nil {
-		http.Error(w, "state, reason or age is not what this page has linked to", http.StatusBadRequest)
-		return
+		return d, refuse(http.StatusBadRequest, "state, reason or age is not what this page has linked to.")
 	}
-	v, err := h.view(r.Context())
+	v, f, err := h.open(r, "Invites", "invites", "")
 	if err != nil {
-		h.fail(w, r, err)
-		return
+		return d, err
 	}
 	o := v.Overview
 	if !q.Has("state") { // Where something is to be done comes first.
@@ -149,16 +147,13 @@ func (h *Handler) browse(w http.ResponseWriter, r *http.Request) {
 			}
 		}
 	}
-	p, err := h.page(r.Context(), l, q.Get("cursor"), rowsAPage)
+	p, err := h.part(r.Context(), l, q.Get("cursor"), rowsAPage)
 	if err != nil {
-		h.fail(w, r, err)
-		return
+		return d, err
 	}
-	d := browseData{
-		frame: h.frame("Invites", "invites", "", v, h.concerns(v, nil)), State: l.state.String(), Reason: string(l.reason), Age: l.age,
-		Count: o.States[l.state], First: q.Get("cursor") == "",
+	d = browseData{
+		frame: f, State: l.state.String(), Reason: string(l.reason), Age: l.age, Count: o.States[l.state], First: q.Get("cursor") == "",
 	}
-	d.May, d.Said = h.mayOf(r), said(w, r)
 	d.Acts = actsOn(l.state, d.May)
 	for _, s := range tasks.States {
 		d.Counts = append(d.Counts, stateCount{s, o.States[s]})
@@ -170,31 +165,25 @@ func (h *Handler) browse(w http.ResponseWriter, r *http.Request) {
 	if p.Next != "" {
 		d.Next = d.Query() + "&" + url.Values{"cursor": {p.Next}}.Encode()
 	}
-	h.fill(w, r, d, p.Records)
+	return d, h.fill(r, &d, p.Records)
 }
 
-// found shows what a search has found.
-func (h *Handler) found(w http.ResponseWriter, r *http.Request, records []ledger.Record) {
-	v, err := h.view(r.Context())
+// found is what a search has found.
+func (h *Handler) found(r *http.Request, records []ledger.Record) (d browseData, err error) {
+	_, f, err := h.open(r, "Found", "invites", "")
 	if err != nil {
-		h.fail(w, r, err)
-		return
+		return d, err
 	}
-	d := browseData{frame: h.frame("Found", "invites", "", v, h.concerns(v, nil)), Found: true, First: true, Count: int64(len(records))}
-	d.May = h.mayOf(r)
-	h.fill(w, r, d, records)
+	d = browseData{frame: f, Found: true, First: true, Count: int64(len(records))}
+	return d, h.fill(r, &d, records)
 }
 
-func (h *Handler) fill(w http.ResponseWriter, r *http.Request, d browseData, records []ledger.Record) {
+func (h *Handler) fill(r *http.Request, d *browseData, records []ledger.Record) error {
 	etas, err := h.cfg.Ledger.ETAs(r.Context(), ledger.Now, records...)
-	if err != nil {
-		h.fail(w, r, err)
-		return
+	for i := range etas {
+		d.Rows = append(d.Rows, browseRow{records[i], etas[i]})
 	}
-	for i, rec := range records {
-		d.Rows = append(d.Rows, browseRow{rec, etas[i]})
-	}
-	h.write(w, http.StatusOK, h.pages.invites, d)
+	return err
 }
 
 // mostAtOnce is how many invites one press of a button may be about.
@@ -231,7 +220,7 @@ func (h *Handler) bulk(r *http.Request) (string, string, error) {
 // all reads the ids of a listing, and one more than may be dealt with at once.
 func (h *Handler) all(ctx context.Context, l listing) (ids []string, _ error) {
 	for cursor := ""; ; {
-		p, err := h.page(ctx, l, cursor, rowsAtOnce)
+		p, err := h.part(ctx, l, cursor, rowsAtOnce)
 		if err != nil {
 			return nil, err
 		}

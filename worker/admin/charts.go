@@ -80,25 +80,23 @@ type chartLine struct {
 
 const chartWidth, chartHeight = 100, 110
 
-// charts is GET /charts.
-func (h *Handler) charts(w http.ResponseWriter, r *http.Request) {
+// chartsOf is GET /charts.
+func (h *Handler) chartsOf(r *http.Request) (chartsData, error) {
 	d := chartsData{Span: chartSpans[0], Spans: chartSpans}
 	for _, s := range chartSpans {
 		if s.Name == r.URL.Query().Get("span") {
 			d.Span = s
 		}
 	}
-	v, err := h.view(r.Context())
-	var hours []ledger.Hour
-	if err == nil {
-		hours, err = h.cfg.Ledger.Hours(r.Context(), ledger.Now, d.Span.slots*d.Span.hours)
-	}
+	v, f, err := h.open(r, "Charts", "charts", "")
 	if err != nil {
-		h.fail(w, r, err)
-		return
+		return d, err
 	}
-	d.frame = h.frame("Charts", "charts", "", v, h.concerns(v, nil))
-	d.May = h.mayOf(r)
+	d.frame = f
+	hours, err := h.cfg.Ledger.Hours(r.Context(), ledger.Now, d.Span.slots*d.Span.hours)
+	if err != nil {
+		return d, err
+	}
 	slots := slotsOf(hours, d.Span.hours, v.Overview)
 	d.Marks = marksOf(hours, slots, d.Span.hours)
 	d.Charts = []chart{deliveredChart(slots), waitingChart(slots), waitsChart(slots), quotaChart(slots), refusedChart(slots)}
@@ -113,7 +111,7 @@ func (h *Handler) charts(w http.ResponseWriter, r *http.Request) {
 			d.Slots = append(d.Slots, s)
 		}
 	}
-	h.write(w, http.StatusOK, h.pages.charts, d)
+	return d, nil
 }
 
 // slotsOf puts so many hours each together.

@@ -47,27 +47,13 @@ type deliveryRow struct {
 // empty is shown.
 var deliveryStates = []string{"given up", "failing", "waiting", "delivered"}
 
-func (h *Handler) deliveries(w http.ResponseWriter, r *http.Request) {
-	d, err := h.deliveriesOf(r)
-	if err != nil {
-		h.fail(w, r, err)
-		return
-	}
-	d.Said = said(w, r)
-	h.write(w, http.StatusOK, h.pages.deliveries, d)
-}
-
 func (h *Handler) deliveriesOf(r *http.Request) (d deliveriesData, err error) {
-	v, err := h.view(r.Context())
+	q := r.URL.Query()
+	_, f, err := h.open(r, "Webhooks", "webhooks", "/webhooks/events?"+q.Encode())
 	if err != nil {
 		return d, err
 	}
-	q := r.URL.Query()
-	d = deliveriesData{
-		frame:  h.frame("Webhooks", "webhooks", "/webhooks/events?"+q.Encode(), v, h.concerns(v, nil)),
-		States: deliveryStates, State: q.Get("state"),
-	}
-	d.May = h.mayOf(r)
+	d = deliveriesData{frame: f, States: deliveryStates, State: q.Get("state")}
 	if d.Posts {
 		gone, err := h.cfg.Ledger.ReceiverGone(r.Context())
 		if err != nil {

@@ -37,11 +37,6 @@ type clerkInvited struct {
 // Now says which of the two it is.
 func (d inviteData) Now() time.Time { return d.frame.Now }
 
-// invitePage is GET /invites/{id}.
-func (h *Handler) invitePage(w http.ResponseWriter, r *http.Request) {
-	h.showInvite(w, r, false)
-}
-
 // reveal is POST /invites/{id}/reveal: the page with the whole address. It stands in the
 // audit log before it is shown.
 func (h *Handler) reveal(w http.ResponseWriter, r *http.Request) {
@@ -54,45 +49,38 @@ func (h *Handler) reveal(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	h.cfg.Log.Info().Str("invite", r.PathValue("id")).Str("who", caller(r).Name).Msg("an address was revealed")
-	h.showInvite(w, r, true)
+	d, err := h.inviteOf(r)
+	if err == nil {
+		d.Address, d.Open = d.Record.Invite.EmailAddress.Raw(), true
+	}
+	h.show(w, r, h.pages.invite, d, err)
 }
 
-func (h *Handler) showInvite(w http.ResponseWriter, r *http.Request, open bool) {
+// inviteOf is GET /invites/{id}.
+func (h *Handler) inviteOf(r *http.Request) (d inviteData, err error) {
 	id := r.PathValue("id")
-	v, err := h.view(r.Context())
-	if err != nil {
-		h.fail(w, r, err)
-		return
+	if _, d.frame, err = h.open(r, "Invite "+id, "invites", ""); err != nil {
+		return d, err
 	}
-	d := inviteData{}
 	if d.Story, err = h.cfg.Ledger.Story(r.Context(), ledger.Now, id); err != nil {
-		h.fail(w, r, err)
-		return
+		return d, err
 	}
-	d.frame = h.frame("Invite "+id, "invites", "", v, h.concerns(v, nil))
-	d.May, d.Said = h.mayOf(r), said(w, r)
 	rec := d.Record
 	d.Means, d.Why = rec.State.Entry().Means, rec.Reason.Entry().Means
 	d.Do = tasks.Advice(rec.State, rec.Reason)
 	d.Acts = actsOn(rec.State, d.May)
-	if d.Address = rec.Invite.EmailAddress.String(); open {
-		d.Address, d.Open = rec.Invite.EmailAddress.Raw(), true
-	}
+	d.Address = rec.Invite.EmailAddress.String()
 	people, err := h.cfg.Ledger.FindAddress(r.Context(), rec.Invite.EmailAddress)
-	if err == nil {
-		d.Others = len(people) - 1
-		var calls map[string][]ledger.Call
-		calls, err = h.cfg.Ledger.Calls(r.Context(), rec)
-		d.Calls = calls[id]
-	}
 	if err != nil {
-		h.fail(w, r, err)
-		return
+		return d, err
 	}
+	d.Others = len(people) - 1
+	calls, err := h.cfg.Ledger.Calls(r.Context(), rec)
+	d.Calls = calls[id]
 	if r.URL.Query().Has("clerk") {
 		d.AtClerk, d.Asked = h.askClerk(r, rec)
 	}
-	h.write(w, http.StatusOK, h.pages.invite, d)
+	return d, err
 }
 
 // askClerk reads what Clerk has for the person.
@@ -138,7 +126,8 @@ func (h *Handler) search(w http.ResponseWriter, r *http.Request) {
 	case len(records) == 0:
 		h.say(w, r, http.StatusNotFound, "Not found", "Nothing is known of that. The search knows whole addresses, ids of inviteq and of Clerk (inv_…), imports, and the Idempotency-Keys of tokens that see the whole instance. Settled invites are forgotten after their retention.")
 	default:
-		h.found(w, r, records)
+		d, err := h.found(r, records)
+		h.show(w, r, h.pages.invites, d, err)
 	}
 }
 

@@ -3,6 +3,7 @@ package admin
 import (
 	"bytes"
 	"embed"
+	"errors"
 	"fmt"
 	"html/template"
 	"net/http"
@@ -64,8 +65,11 @@ type frame struct {
 // pill says in two words how things stand.
 type pill struct{ Class, Text string }
 
-func (h *Handler) frame(title, here, events string, v view, concerns []concern) frame {
-	f := frame{Title: title, Here: here, Events: events, Version: h.cfg.Version, Now: v.Now, Posts: h.cfg.Webhook != nil}
+func (h *Handler) frame(r *http.Request, title, here, events string, v view, concerns []concern) frame {
+	f := frame{
+		Title: title, Here: here, Events: events, Version: h.cfg.Version, Now: v.Now, Posts: h.cfg.Webhook != nil,
+		May: h.mayOf(r), Said: saidBefore(r),
+	}
 	if name := h.cfg.Ledger.Instance(); name != tasks.DefaultInstance {
 		f.Instance = name
 	}
@@ -83,6 +87,41 @@ func (h *Handler) frame(title, here, events string, v view, concerns []concern) 
 		f.Pill = pill{"good", "Ready"}
 	}
 	return f
+}
+
+// open reads how things stand, and begins a page with it.
+func (h *Handler) open(r *http.Request, title, here, events string) (v view, f frame, err error) {
+	if v, err = h.view(r.Context()); err == nil {
+		f = h.frame(r, title, here, events, v, h.concerns(v, nil))
+	}
+	return v, f, err
+}
+
+// pageOf makes a handler that shows what of has read, with what the person has just done.
+func pageOf[D any](h *Handler, t *template.Template, of func(*http.Request) (D, error)) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		r = withSaid(w, r)
+		data, err := of(r)
+		h.show(w, r, t, data, err)
+	}
+}
+
+// show answers with a page, or says why there is none.
+func (h *Handler) show(w http.ResponseWriter, r *http.Request, t *template.Template, data any, err error) {
+	if err != nil {
+		h.excuse(w, r, "Not here", err)
+		return
+	}
+	h.write(w, http.StatusOK, t, data)
+}
+
+// excuse says why something was not shown, or not done.
+func (h *Handler) excuse(w http.ResponseWriter, r *http.Request, title string, err error) {
+	if asked, ok := errors.AsType[*refusal](err); ok {
+		h.say(w, r, asked.status, title, asked.text)
+		return
+	}
+	h.fail(w, r, err)
 }
 
 // render writes a page or its parts; only a mistake in a template makes it fail.
@@ -125,9 +164,9 @@ func (h *Handler) fail(w http.ResponseWriter, r *http.Request, err error) {
 	h.write(w, http.StatusServiceUnavailable, h.pages.plain, plainData{f, "Redis does not answer. Nothing is lost; reload in a moment."})
 }
 
+// statusPage is a page with an error, too, which says so.
 func (h *Handler) statusPage(w http.ResponseWriter, r *http.Request) {
-	data, err := h.status(r.Context())
-	data.May, data.Said = h.mayOf(r), said(w, r)
+	data, err := h.status(withSaid(w, r))
 	status := http.StatusOK
 	if err != nil {
 		status = http.StatusServiceUnavailable
@@ -135,11 +174,9 @@ func (h *Handler) statusPage(w http.ResponseWriter, r *http.Request) {
 	h.write(w, status, h.pages.status, data)
 }
 
-// statusNow is the status for those who look on. With an error there is a page
-// nevertheless, which says so.
+// statusNow is the status for those who look on.
 func (h *Handler) statusNow(r *http.Request) (statusData, error) {
-	data, _ := h.status(r.Context())
-	data.May = h.mayOf(r)
+	data, _ := h.status(r)
 	return data, nil
 }
 
@@ -151,20 +188,14 @@ type importsData struct {
 
 const importsListed = 50
 
-func (h *Handler) importsPage(w http.ResponseWriter, r *http.Request) {
-	v, err := h.view(r.Context())
+func (h *Handler) importsOf(r *http.Request) (d importsData, err error) {
+	v, f, err := h.open(r, "Imports", "imports", "")
 	if err != nil {
-		h.fail(w, r, err)
-		return
+		return d, err
 	}
-	all, err := h.imports(r.Context(), v.Overview, importsListed, importsListed)
-	if err != nil {
-		h.fail(w, r, err)
-		return
-	}
-	f := h.frame("Imports", "imports", "", v, h.concerns(v, nil))
-	f.May, f.Said = h.mayOf(r), said(w, r)
-	h.write(w, http.StatusOK, h.pages.imports, importsData{f, all})
+	d.frame = f
+	d.Imports, err = h.imports(r.Context(), v.Overview, importsListed, importsListed)
+	return d, err
 }
 
 // importData is the page of one import.
@@ -176,47 +207,36 @@ type importData struct {
 	Outcome bool // The outcomes can be had.
 }
 
-func (h *Handler) importPage(w http.ResponseWriter, r *http.Request) {
-	data, err := h.importOf(r)
-	if err != nil {
-		h.fail(w, r, err)
-		return
+// Now says which of the two it is.
+func (d importData) Now() time.Time { return d.frame.Now }
+
+// importPage reads the whole page.
+func (h *Handler) importPage(r *http.Request) (d importData, err error) {
+	if d, err = h.importOf(r); err != nil {
+		return d, err
 	}
 	state, err1 := stateParameter(r)
 	from, err2 := fromParameter(r)
 	if err1 != nil || err2 != nil {
-		http.Error(w, "state or from is not what this page has linked to", http.StatusBadRequest)
-		return
+		return d, refuse(http.StatusBadRequest, "state or from is not what this page has linked to.")
 	}
-	if data.Page, err = h.rows(r.Context(), data.importView, state, from); err != nil {
-		h.fail(w, r, err)
-		return
-	}
-	data.Said = said(w, r)
-	h.write(w, http.StatusOK, h.pages.one, data)
+	d.Page, err = h.rows(r.Context(), d.importView, state, from)
+	return d, err
 }
 
-// Now says which of the two it is.
-func (d importData) Now() time.Time { return d.frame.Now }
-
 // importOf reads what is above the rows.
-func (h *Handler) importOf(r *http.Request) (importData, error) {
+func (h *Handler) importOf(r *http.Request) (d importData, err error) {
 	id := r.PathValue("id")
-	v, err := h.view(r.Context())
-	if err != nil {
-		return importData{}, err
-	}
-	i, err := h.loadImport(r.Context(), v.Overview, id)
-	if err != nil {
-		return importData{}, err
-	}
 	events := "/imports/" + url.PathEscape(id) + "/events"
-	state := ""
 	if s, err := stateParameter(r); err == nil && s != nil {
-		state = s.String()
-		events += "?state=" + state
+		d.State = s.String()
+		events += "?state=" + d.State
 	}
-	f := h.frame("Import "+id, "imports", events, v, h.concerns(v, nil))
-	f.May = h.mayOf(r)
-	return importData{frame: f, importView: i, State: state, Outcome: f.May.Reveal}, nil
+	v, f, err := h.open(r, "Import "+id, "imports", events)
+	if err != nil {
+		return d, err
+	}
+	d.frame, d.Outcome = f, f.May.Reveal
+	d.importView, err = h.loadImport(r.Context(), v.Overview, id)
+	return d, err
 }

@@ -54,25 +54,14 @@ type passRun struct {
 	Failed       bool             // It is not tried again.
 }
 
-// reconciliation is GET /reconciliation.
-func (h *Handler) reconciliation(w http.ResponseWriter, r *http.Request) {
-	d, err := h.reconcileOf(r)
-	if err != nil {
-		h.fail(w, r, err)
-		return
-	}
-	d.Said = said(w, r)
-	h.write(w, http.StatusOK, h.pages.reconcile, d)
-}
-
+// reconcileOf is GET /reconciliation.
 func (h *Handler) reconcileOf(r *http.Request) (d reconcileData, err error) {
-	v, err := h.view(r.Context())
+	q := r.URL.Query()
+	v, f, err := h.open(r, "Reconciliation", "reconciliation", "/reconciliation/events?"+q.Encode())
 	if err != nil {
 		return d, err
 	}
-	q := r.URL.Query()
-	d.frame = h.frame("Reconciliation", "reconciliation", "/reconciliation/events?"+q.Encode(), v, h.concerns(v, nil))
-	d.May = h.mayOf(r)
+	d.frame = f
 	if d.Runs, d.Asked, err = h.passRuns(); err != nil {
 		return d, err
 	}

@@ -1,9 +1,9 @@
 package admin
 
 import (
-	"context"
 	"fmt"
 	"math"
+	"net/http"
 	"slices"
 	"time"
 
@@ -69,10 +69,10 @@ type reasonView struct {
 }
 
 // status reads and prepares the page. With an error there is a page nevertheless.
-func (h *Handler) status(ctx context.Context) (statusData, error) {
-	v, err := h.view(ctx)
+func (h *Handler) status(r *http.Request) (statusData, error) {
+	v, err := h.view(r.Context())
 	d := statusData{view: v, Readable: err == nil, Concerns: h.concerns(v, err)}
-	d.frame = h.frame("Status", "status", "/events", v, d.Concerns)
+	d.frame = h.frame(r, "Status", "status", "/events", v, d.Concerns)
 	if err != nil {
 		return d, err
 	}
@@ -104,8 +104,8 @@ func (h *Handler) status(ctx context.Context) (statusData, error) {
 	d.Plot = plotOf(v.Hours, ceiling(o))
 	d.Outcomes = outcomesOf(o, v.Totals)
 	for _, pass := range passKinds {
-		if r, ok := v.Reports[pass]; ok {
-			d.Passes = append(d.Passes, r)
+		if report, ok := v.Reports[pass]; ok {
+			d.Passes = append(d.Passes, report)
 		}
 	}
 	return d, nil

@@ -39,14 +39,14 @@ func (h *Handler) uploadOf(r *http.Request) (d uploadData, err error) {
 	if err != nil {
 		return d, err
 	}
-	v, err := h.view(r.Context())
+	_, f, err := h.open(r, "Upload", "imports", "/uploads/"+url.PathEscape(u.id)+"/events")
 	if err != nil {
 		return d, err
 	}
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	d = uploadData{
-		ID: u.id, Name: u.name, Step: u.step, Fault: u.fault, Found: u.found, Forecast: u.forecast, Accepted: u.accepted, Done: u.done,
+		frame: f, ID: u.id, Name: u.name, Step: u.step, Fault: u.fault, Found: u.found, Forecast: u.forecast, Accepted: u.accepted, Done: u.done,
 		Holds: holds, Fields: fieldsOffered, Confirm: u.found.Good > confirmAbove,
 	}
 	for _, name := range u.columns {
@@ -56,20 +56,5 @@ func (h *Handler) uploadOf(r *http.Request) (d uploadData, err error) {
 		}
 		d.Columns = append(d.Columns, columnView{name, field, slices.Contains(u.found.Ignored, name)})
 	}
-	d.frame = h.frame("Upload", "imports", "/uploads/"+url.PathEscape(u.id)+"/events", v, h.concerns(v, nil))
-	d.May = h.mayOf(r)
 	return d, nil
-}
-
-func (h *Handler) uploadPage(w http.ResponseWriter, r *http.Request) {
-	d, err := h.uploadOf(r)
-	if asked, ok := err.(*refusal); ok { //nolint:errorlint // uploadOf wraps nothing
-		h.say(w, r, asked.status, "Not here", asked.text)
-		return
-	}
-	if err != nil {
-		h.fail(w, r, err)
-		return
-	}
-	h.write(w, http.StatusOK, h.pages.upload, d)
 }
