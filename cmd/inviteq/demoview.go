@@ -53,7 +53,7 @@ func (v *demoView) show(ctx context.Context, sh demoShow) error {
 		return nil
 	}
 	c := v.live.paint
-	delivered, refused, trouble := tally(sh.list.States)
+	delivered, refused, _ := tally(sh.list.States)
 	width := min(v.live.width()-1, 72)
 	eta := "all settled"
 	if !sh.list.ETA.IsZero() {
@@ -65,8 +65,7 @@ func (v *demoView) show(ctx context.Context, sh demoShow) error {
 	}
 	v.live.draw(
 		c.bold("simulated time "+clock(played))+"   "+eta,
-		bar(width, sh.list.Total, c, part{delivered, "█", c.green}, part{refused, "█", c.yellow}, part{trouble, "█", c.red},
-			part{sh.list.States[tasks.Sending], "▒", c.blue}),
+		importBar(v.live.width(), c, sh.list),
 		strings.Join([]string{
 			c.green(fmt.Sprintf("%d delivered", delivered)), c.yellow(fmt.Sprintf("%d refused", refused)),
 			c.blue(fmt.Sprintf("%d sending", sh.list.States[tasks.Sending])), fmt.Sprintf("%d waiting", sh.list.States[tasks.Queued]+sh.list.States[tasks.Unknown]),

@@ -162,11 +162,8 @@ func (r *importRun) handOver(ctx context.Context) (err error) {
 	r.result, err = r.list.Accept(ctx, r.conn.client, r.found, lists.Acceptance{
 		ImportID: r.ImportID, MaxWaiting: r.MaxWaiting,
 		Progress: func(done enqueue.BulkResult) {
-			if screen != nil {
-				n := int64(done.Done())
-				screen.draw(bar(min(screen.width()-1, 72), int64(r.found.Good), screen.paint, part{n, "█", screen.paint.blue}),
-					fmt.Sprintf("%s of %s enqueued", show.Thousands(n), show.Thousands(r.found.Good)))
-			}
+			screen.progress(r.found.Good, fmt.Sprintf("%s of %s enqueued", show.Thousands(done.Done()), show.Thousands(r.found.Good)),
+				part{int64(done.Done()), "█", p.console.onErr.blue})
 		},
 	})
 	screen.clear()

@@ -52,14 +52,13 @@ func (l *live) draw(lines ...string) {
 }
 
 // clear takes it off the screen.
-func (l *live) clear() {
-	if l == nil {
-		return
+func (l *live) clear() { l.draw() }
+
+// progress draws a bar of so many, with words under it.
+func (l *live) progress(whole int, words string, parts ...part) {
+	if l != nil {
+		l.draw(bar(min(l.width()-1, 72), int64(whole), l.paint, parts...), words)
 	}
-	var b strings.Builder
-	l.erase(&b)
-	l.drawn = 0
-	fmt.Fprint(l.tty, b.String())
 }
 
 func (l *live) erase(b *strings.Builder) {

@@ -75,10 +75,8 @@ func (w *manyRun) finish(ctx context.Context, begin func(context.Context, enqueu
 	screen := newLive(w.p.console)
 	defer screen.clear()
 	draw := func(s enqueue.RevokeStatus) {
-		if screen != nil {
-			screen.draw(bar(min(screen.width()-1, 72), int64(s.Rows), screen.paint,
-				part{int64(s.Canceled), "█", screen.paint.yellow}, part{int64(s.Revoked + s.TooLate), "█", screen.paint.green}, part{int64(s.Renewed), "█", screen.paint.blue}), manyLine(s))
-		}
+		c := w.p.console.onErr
+		screen.progress(s.Rows, manyLine(s), part{int64(s.Canceled), "█", c.yellow}, part{int64(s.Revoked + s.TooLate), "█", c.green}, part{int64(s.Renewed), "█", c.blue})
 	}
 	w.options.Progress = draw
 	s, err := begin(ctx, w.options)

@@ -11,30 +11,87 @@ import (
 	"github.com/inviteq/inviteq/tasks/show"
 )
 
-// haltFlags say what is paused, or resumed.
-type haltFlags struct {
+// haltCommand is pause, and its reverse.
+type haltCommand struct {
+	instanceFlag
 	Lane     string `enum:"interactive,import,all" default:"all" placeholder:"LANE" help:"Which lane: interactive, import or all."`
 	ImportID string `placeholder:"ID" help:"One import instead of a lane."`
-}
-
-func (f haltFlags) check(p *program) {
-	if f.ImportID != "" && f.Lane != "all" {
-		p.complaints.add(errors.New("give either --lane or --import-id"))
-	}
-}
-
-func (f haltFlags) lanes() []tasks.Lane {
-	if lane, err := tasks.ParseLane(f.Lane); err == nil {
-		return []tasks.Lane{lane}
-	}
-	return tasks.Lanes
-}
-
-type pauseCommand struct {
-	instanceFlag
-	haltFlags
 	jsonFlag
 }
+
+// laneJSON is a lane in --json. The keys are stable and always there.
+type laneJSON struct {
+	Lane   string `json:"lane"`
+	Paused bool   `json:"paused"`
+}
+
+// change pauses the lanes, or the import, or lets them go on.
+func (c *haltCommand) change(ctx context.Context, p *program, paused bool) error {
+	if c.ImportID != "" && c.Lane != "all" {
+		p.complaints.add(errors.New("give either --lane or --import-id"))
+	}
+	conn, err := p.connect(ctx, c.Instance)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	if c.ImportID != "" {
+		return c.changeImport(ctx, p, conn, paused)
+	}
+	lanes := tasks.Lanes
+	if lane, err := tasks.ParseLane(c.Lane); err == nil {
+		lanes = []tasks.Lane{lane}
+	}
+	for _, lane := range lanes {
+		verb, said := "resume", fmt.Sprintf("The %s lane is not paused.\n", lane)
+		if paused {
+			verb, said = "pause", fmt.Sprintf("The %s lane is paused; `inviteq resume --lane %s` resumes it.\n", lane, lane)
+			err = conn.ledger.Pause(ctx, ledger.Now, lane)
+		} else {
+			err = conn.ledger.Resume(ctx, lane)
+		}
+		if err != nil {
+			return err
+		}
+		p.audit(ctx, conn, verb+" lane", lane.String(), 0)
+		if c.JSON {
+			err = p.printJSON(laneJSON{lane.String(), paused})
+		} else {
+			_, err = fmt.Fprint(p.console.out, said)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *haltCommand) changeImport(ctx context.Context, p *program, conn *connection, paused bool) error {
+	verb, change := "resume", conn.client.ResumeImport
+	if paused {
+		verb, change = "pause", conn.client.PauseImport
+	}
+	i, err := change(ctx, c.ImportID)
+	if err != nil {
+		return err
+	}
+	p.audit(ctx, conn, verb+" import", i.ID, 0)
+	if !paused {
+		defer p.hint(ctx, conn)
+	}
+	switch {
+	case c.JSON:
+		return p.printJSON(importOf(i))
+	case paused:
+		_, err = fmt.Fprintf(p.console.out, "%s is paused, with %s that wait; `inviteq resume --import-id %s` resumes it.\n",
+			i.ID, show.Count(i.States[tasks.Queued], "invite"), i.ID)
+	default:
+		_, err = fmt.Fprintf(p.console.out, "%s is %s.\n", i.ID, i.State)
+	}
+	return err
+}
+
+type pauseCommand struct{ haltCommand }
 
 func (pauseCommand) Help() string {
 	return `Calls in flight are finished, and no new one begins until inviteq resume. A pause survives restarts and holds for all workers. Waiting invites keep their place. While one import is paused, all others go on; once resumed, it takes turns with them again.
@@ -46,55 +103,9 @@ Examples:
 }
 
 // Run pauses the lanes, or the import.
-func (c *pauseCommand) Run(ctx context.Context, p *program) error {
-	c.check(p)
-	conn, err := p.connect(ctx, c.Instance)
-	if err != nil {
-		return err
-	}
-	defer conn.Close()
-	if c.ImportID != "" {
-		i, err := conn.client.PauseImport(ctx, c.ImportID)
-		if err == nil {
-			p.audit(ctx, conn, "pause import", i.ID, 0)
-		}
-		switch {
-		case err != nil:
-		case c.JSON:
-			err = p.printJSON(importOf(i))
-		default:
-			_, err = fmt.Fprintf(p.console.out, "%s is paused, with %s that wait; `inviteq resume --import-id %s` resumes it.\n",
-				i.ID, show.Count(i.States[tasks.Queued], "invite"), i.ID)
-		}
-		return err
-	}
-	for _, lane := range c.lanes() {
-		if err := conn.ledger.Pause(ctx, ledger.Now, lane); err != nil {
-			return err
-		}
-		p.audit(ctx, conn, "pause lane", lane.String(), 0)
-		if c.JSON {
-			if err := p.printJSON(laneJSON{lane.String(), true}); err != nil {
-				return err
-			}
-			continue
-		}
-		fmt.Fprintf(p.console.out, "The %s lane is paused; `inviteq resume --lane %s` resumes it.\n", lane, lane)
-	}
-	return nil
-}
+func (c *pauseCommand) Run(ctx context.Context, p *program) error { return c.change(ctx, p, true) }
 
-type resumeCommand struct {
-	instanceFlag
-	haltFlags
-	jsonFlag
-}
-
-// laneJSON is a lane in --json. The keys are stable and always there.
-type laneJSON struct {
-	Lane   string `json:"lane"`
-	Paused bool   `json:"paused"`
-}
+type resumeCommand struct{ haltCommand }
 
 func (resumeCommand) Help() string {
 	return `An import that is held (inviteq import --hold) goes at once. Workers see it within two seconds.
@@ -106,43 +117,7 @@ Examples:
 }
 
 // Run lets the lanes, or the import, go on.
-func (c *resumeCommand) Run(ctx context.Context, p *program) error {
-	c.check(p)
-	conn, err := p.connect(ctx, c.Instance)
-	if err != nil {
-		return err
-	}
-	defer conn.Close()
-	if c.ImportID != "" {
-		i, err := conn.client.ResumeImport(ctx, c.ImportID)
-		if err == nil {
-			p.audit(ctx, conn, "resume import", i.ID, 0)
-			defer p.hint(ctx, conn)
-		}
-		switch {
-		case err != nil:
-		case c.JSON:
-			err = p.printJSON(importOf(i))
-		default:
-			_, err = fmt.Fprintf(p.console.out, "%s is %s.\n", i.ID, i.State)
-		}
-		return err
-	}
-	for _, lane := range c.lanes() {
-		if err := conn.ledger.Resume(ctx, lane); err != nil {
-			return err
-		}
-		p.audit(ctx, conn, "resume lane", lane.String(), 0)
-		if c.JSON {
-			if err := p.printJSON(laneJSON{lane.String(), false}); err != nil {
-				return err
-			}
-			continue
-		}
-		fmt.Fprintf(p.console.out, "The %s lane is not paused.\n", lane)
-	}
-	return nil
-}
+func (c *resumeCommand) Run(ctx context.Context, p *program) error { return c.change(ctx, p, false) }
 
 // standing says in words whether an import goes.
 func (p *program) standing(i enqueue.Import) cell {

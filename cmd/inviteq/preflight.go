@@ -48,14 +48,11 @@ func (p *program) forecast(
 ) (preflight.Forecast, error) {
 	screen := newLive(p.console)
 	defer screen.clear()
-	check := preflight.Check{Ledger: l, Clerk: clerkAPI, ReadShare: p.readShare(), Deliver: deliver}
-	if screen != nil {
-		screen.draw("asking Clerk who is invited already …")
-		check.Progress = func(f preflight.Forecast) {
-			screen.draw(bar(min(screen.width()-1, 72), int64(found.Good), screen.paint, part{int64(f.Asked), "█", screen.paint.blue}),
-				fmt.Sprintf("%s of %s looked at, %s", show.Thousands(f.Asked), show.Thousands(found.Good), show.Count(f.Reads, "read")))
-		}
-	}
+	screen.draw("asking Clerk who is invited already …")
+	check := preflight.Check{Ledger: l, Clerk: clerkAPI, ReadShare: p.readShare(), Deliver: deliver, Progress: func(f preflight.Forecast) {
+		screen.progress(found.Good, fmt.Sprintf("%s of %s looked at, %s", show.Thousands(f.Asked), show.Thousands(found.Good), show.Count(f.Reads, "read")),
+			part{int64(f.Asked), "█", p.console.onErr.blue})
+	}}
 	return check.Run(ctx, list.Invites(ctx, importID), found.Good)
 }
 

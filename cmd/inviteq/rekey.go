@@ -48,10 +48,7 @@ func (c *rekeyCommand) Run(ctx context.Context, p *program) error {
 	defer func() { _ = rdb.Close() }()
 	screen, began := newLive(p.console), time.Now()
 	done, err := ledger.Rekey(ctx, rdb, cfg, c.Anew, func(done, total int) {
-		if screen != nil {
-			screen.draw(bar(min(screen.width()-1, 72), int64(total), screen.paint, part{int64(done), "█", screen.paint.green}),
-				fmt.Sprintf("%s of %s", show.Thousands(done), show.Count(total, "record")))
-		}
+		screen.progress(total, fmt.Sprintf("%s of %s", show.Thousands(done), show.Count(total, "record")), part{int64(done), "█", p.console.onErr.green})
 	})
 	screen.clear()
 	if err != nil {
