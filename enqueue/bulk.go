@@ -113,6 +113,17 @@ func (e *RowInvalidError) Error() string {
 // Unwrap returns the *tasks.ValidationError.
 func (e *RowInvalidError) Unwrap() error { return e.Err }
 
+// Each is a list in memory, for BulkInvite.
+func Each(invites []tasks.Invite) iter.Seq2[tasks.Invite, error] {
+	return func(yield func(tasks.Invite, error) bool) {
+		for _, i := range invites {
+			if !yield(i, nil) {
+				return
+			}
+		}
+	}
+}
+
 // BulkInvite accepts a list of any length as one import. It reads the list as
 // it goes and holds two chunks of tasks.ChunkSize invites at a time: while one
 // is written (a round trip for its records, another for its one task), the next
@@ -125,7 +136,7 @@ func (e *RowInvalidError) Unwrap() error { return e.Err }
 // An error of the list, an invalid invite or a failing Redis ends it with an
 // *ImportError, which says how far it got; the BulkResult says so too. Chunks
 // are taken whole: of the one in which the list broke, nothing is. Conflicts do
-// not end it. For a list in memory, see the example.
+// not end it. For a list in memory there is Each.
 func (c *Client) BulkInvite(ctx context.Context, list iter.Seq2[tasks.Invite, error], o BulkOptions) (BulkResult, error) {
 	if o.ImportID == "" {
 		o.ImportID = tasks.NewID("imp")

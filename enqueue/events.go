@@ -20,21 +20,7 @@ import (
 // Because an event may come twice, use its ID, or its Version for the order of one
 // invite's events.
 func (c *Client) Events(ctx context.Context, group, consumer string) iter.Seq2[tasks.Event, error] {
-	return func(yield func(tasks.Event, error) bool) {
-		l, err := c.open(ctx)
-		if err != nil {
-			yield(tasks.Event{}, fmt.Errorf("events: %w", err))
-			return
-		}
-		for e, err := range l.ConsumeEvents(ctx, group, consumer) {
-			if err != nil {
-				err = fmt.Errorf("events: %w", err)
-			}
-			if !yield(e, err) {
-				return
-			}
-		}
-	}
+	return c.events(ctx, func(l *ledger.Ledger) iter.Seq2[tasks.Event, error] { return l.ConsumeEvents(ctx, group, consumer) })
 }
 
 // ErrPositionGone says that there is no event at a position any more, so that some after
@@ -46,13 +32,17 @@ var ErrPositionGone = ledger.ErrPositionGone
 // "$" for new ones only. It ends as Events does; with ErrPositionGone if the position
 // is too long ago, or Redis was set back.
 func (c *Client) FollowEvents(ctx context.Context, from string) iter.Seq2[tasks.Event, error] {
+	return c.events(ctx, func(l *ledger.Ledger) iter.Seq2[tasks.Event, error] { return l.FollowEvents(ctx, from) })
+}
+
+func (c *Client) events(ctx context.Context, of func(*ledger.Ledger) iter.Seq2[tasks.Event, error]) iter.Seq2[tasks.Event, error] {
 	return func(yield func(tasks.Event, error) bool) {
 		l, err := c.open(ctx)
 		if err != nil {
 			yield(tasks.Event{}, fmt.Errorf("events: %w", err))
 			return
 		}
-		for e, err := range l.FollowEvents(ctx, from) {
+		for e, err := range of(l) {
 			if err != nil {
 				err = fmt.Errorf("events: %w", err)
 			}

@@ -14,8 +14,8 @@ import (
 // MaxIDLen is the longest id of an invite or an import, in bytes.
 const MaxIDLen = 128
 
-// idText is base32 in lower case without padding, in ASCII order.
-var idText = base32.NewEncoding("0123456789abcdefghjkmnpqrstvwxyz").WithPadding(base32.NoPadding)
+// IDText is base32 in lower case without padding, in ASCII order.
+var IDText = base32.NewEncoding("0123456789abcdefghjkmnpqrstvwxyz").WithPadding(base32.NoPadding)
 
 // NewID returns a new id with the given prefix ("inq", "imp", "rvk"). Ids sort
 // by the millisecond in which they were made. With a prefix of three letters an
@@ -24,7 +24,7 @@ func NewID(prefix string) string {
 	var b [15]byte
 	binary.BigEndian.PutUint64(b[:8], uint64(time.Now().UnixMilli())<<16)
 	rand.Read(b[6:])
-	return prefix + "_" + idText.EncodeToString(b[:])
+	return prefix + "_" + IDText.EncodeToString(b[:])
 }
 
 // ImportInviteID returns the id of the invite for an address within an import.
@@ -35,7 +35,7 @@ func ImportInviteID(importID string, e Email) string {
 	h.Write([]byte(importID))
 	h.Write([]byte{0})
 	h.Write([]byte(e.Key()))
-	return "inq_" + idText.EncodeToString(h.Sum(nil)[:15])
+	return "inq_" + IDText.EncodeToString(h.Sum(nil)[:15])
 }
 
 // ImportRowID returns the id of the invite for a row of an import to which the list
@@ -46,7 +46,7 @@ func ImportRowID(importID, name string) string {
 	h.Write([]byte(importID))
 	h.Write([]byte("\x00row\x00")) // An address has no zero byte.
 	h.Write([]byte(name))
-	return "inq_" + idText.EncodeToString(h.Sum(nil)[:15])
+	return "inq_" + IDText.EncodeToString(h.Sum(nil)[:15])
 }
 
 // CheckID says what is wrong with an id that a caller chose: it must have 1 to

@@ -282,15 +282,8 @@ func (c *reconcileCommand) apply(ctx context.Context, p *program, conn *connecti
 	if c.Revoke && plan.RevokeShare() > mostRevoked && !c.Yes {
 		return usagef("this would revoke %.1f %% of all pending invitations, so nothing was done: if that is meant, add --yes", 100*plan.RevokeShare())
 	}
-	source := func(yield func(tasks.Invite, error) bool) {
-		for _, i := range plan.Invite {
-			if !yield(i, nil) {
-				return
-			}
-		}
-	}
 	if len(plan.Invite) > 0 {
-		r, err := conn.client.BulkInvite(ctx, source, enqueue.BulkOptions{ImportID: id})
+		r, err := conn.client.BulkInvite(ctx, enqueue.Each(plan.Invite), enqueue.BulkOptions{ImportID: id})
 		if err != nil {
 			return err
 		}

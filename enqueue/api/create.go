@@ -2,7 +2,6 @@ package api
 
 import (
 	"errors"
-	"iter"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -214,7 +213,7 @@ func (x *exchange) admitBulk(invites []tasks.Invite, key idempotencyKey) (ids []
 	if refused := x.crowded(ctx, ids...); refused != nil {
 		return nil, false, nil, refused
 	}
-	result, err := x.cfg.Client.BulkInvite(ctx, listOf(invites), enqueue.BulkOptions{ImportID: x.entry.ID, Owner: x.token.Name, KeepLanes: true})
+	result, err := x.cfg.Client.BulkInvite(ctx, enqueue.Each(invites), enqueue.BulkOptions{ImportID: x.entry.ID, Owner: x.token.Name, KeepLanes: true})
 	x.entry.Invites = result.Admitted + result.Known
 	if err != nil {
 		a := unavailable(err)
@@ -227,14 +226,4 @@ func (x *exchange) admitBulk(invites []tasks.Invite, key idempotencyKey) (ids []
 	}
 	x.entry.Replayed = result.Admitted == 0
 	return ids, x.entry.Replayed, result.TaskErr, nil
-}
-
-func listOf(invites []tasks.Invite) iter.Seq2[tasks.Invite, error] {
-	return func(yield func(tasks.Invite, error) bool) {
-		for _, i := range invites {
-			if !yield(i, nil) {
-				return
-			}
-		}
-	}
 }

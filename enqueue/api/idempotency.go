@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
-	"encoding/base32"
 	"encoding/hex"
 	"encoding/json"
 	"net/http"
@@ -45,17 +44,15 @@ func (x *exchange) key() (idempotencyKey, *answer) {
 
 func (k idempotencyKey) isZero() bool { return k.text == "" }
 
-var idText = base32.NewEncoding("0123456789abcdefghjkmnpqrstvwxyz").WithPadding(base32.NoPadding)
-
 // id is made of the key, whose it is, and what the id is for, so that it is the same
 // whatever Redis has forgotten. Of a token of scope own it is made of the token itself:
 // nobody else can work it out. The names cannot contain a zero byte.
 func (k idempotencyKey) id(prefix, what string) string {
 	if k.token.Scope == access.Own {
-		return prefix + "_" + idText.EncodeToString(k.token.Derive(prefix+"\x00"+k.text+"\x00"+what))
+		return prefix + "_" + tasks.IDText.EncodeToString(k.token.Derive(prefix+"\x00"+k.text+"\x00"+what))
 	}
 	sum := sha256.Sum256([]byte(prefix + "\x00" + k.token.Name + "\x00" + k.text + "\x00" + what))
-	return prefix + "_" + idText.EncodeToString(sum[:15])
+	return prefix + "_" + tasks.IDText.EncodeToString(sum[:15])
 }
 
 // invite is the id of the invite that a request with this key makes. For a token that

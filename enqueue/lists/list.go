@@ -6,7 +6,6 @@ import (
 	"compress/gzip"
 	"context"
 	"crypto/sha256"
-	"encoding/base32"
 	"errors"
 	"fmt"
 	"hash"
@@ -291,11 +290,9 @@ func (l *List) Close() {
 // Digest is a hash of what the list holds.
 func (l *List) Digest() []byte { return l.digest.Sum(nil) }
 
-var idText = base32.NewEncoding("0123456789abcdefghjkmnpqrstvwxyz").WithPadding(base32.NoPadding)
-
 // ImportID names an import by what its list holds: the same list again is the same
 // import, in which nobody is invited twice.
-func (l *List) ImportID() string { return "imp_" + idText.EncodeToString(l.Digest()[:10]) }
+func (l *List) ImportID() string { return "imp_" + tasks.IDText.EncodeToString(l.Digest()[:10]) }
 
 // Name is the file's own name without its folder; "" if there is none. What looks
 // like an address is no name.

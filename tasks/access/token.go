@@ -7,7 +7,6 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/subtle"
-	"encoding/base32"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -17,6 +16,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/inviteq/inviteq/tasks"
 )
 
 // Token is a bearer token, without its secret. It opens the HTTP API and the admin
@@ -131,13 +132,13 @@ func (s *Store) Create(ctx context.Context, now time.Time, name string, role Rol
 	secret := make([]byte, secretBytes)
 	rand.Read(secret)
 	for _, j := range found {
-		if seed, err := idText.DecodeString(j.Seed); err == nil && len(seed) == seedBytes && j.Name == name && j.token("", "").Scope == scope {
+		if seed, err := tasks.IDText.DecodeString(j.Seed); err == nil && len(seed) == seedBytes && j.Name == name && j.token("", "").Scope == scope {
 			copy(secret, seed)
 		}
 	}
 	id := make([]byte, tokenIDBytes)
 	rand.Read(id)
-	bearer = tokenPrefix + idText.EncodeToString(id) + idText.EncodeToString(secret)
+	bearer = tokenPrefix + tasks.IDText.EncodeToString(id) + tasks.IDText.EncodeToString(secret)
 	t, err = s.keep(ctx, now, bearer, name, role, scope)
 	return bearer, t, err
 }
@@ -159,7 +160,7 @@ func (s *Store) Restore(ctx context.Context, now time.Time, bearer, name string,
 
 func (s *Store) keep(ctx context.Context, now time.Time, bearer, name string, role Role, scope Scope) (t Token, err error) {
 	id, secret, _ := splitBearer(bearer)
-	j := tokenJSON{Name: name, Hash: hashOf(secret), Created: now.UnixMilli(), Role: &role, Scope: &scope, Seed: idText.EncodeToString([]byte(seedOf(secret)))}
+	j := tokenJSON{Name: name, Hash: hashOf(secret), Created: now.UnixMilli(), Role: &role, Scope: &scope, Seed: tasks.IDText.EncodeToString([]byte(seedOf(secret)))}
 	body, err := json.Marshal(j)
 	if err != nil {
 		return t, err
@@ -176,7 +177,7 @@ func (s *Store) Tokens(ctx context.Context) ([]Token, error) {
 	var all []Token
 	for id, j := range found {
 		t := j.token(id, "")
-		if seed, err := idText.DecodeString(j.Seed); err == nil {
+		if seed, err := tasks.IDText.DecodeString(j.Seed); err == nil {
 			t.seed = string(seed) // Whoever reads the tokens finds what their Idempotency-Keys have made.
 		}
 		t.UsedAt = used[id]
@@ -271,13 +272,13 @@ func splitBearer(bearer string) (id, secret string, ok bool) {
 		return "", "", false
 	}
 	id, secret = text[:tokenIDLen], text[tokenIDLen:]
-	_, idErr := idText.DecodeString(id)
-	_, secretErr := idText.DecodeString(secret)
+	_, idErr := tasks.IDText.DecodeString(id)
+	_, secretErr := tasks.IDText.DecodeString(secret)
 	return idPrefix + id, secret, idErr == nil && secretErr == nil
 }
 
 func seedOf(secret string) string {
-	b, err := idText.DecodeString(secret)
+	b, err := tasks.IDText.DecodeString(secret)
 	if err != nil || len(b) != secretBytes {
 		return ""
 	}
@@ -290,8 +291,6 @@ const usedSuffix = ":used"
 func (s *Store) Used(ctx context.Context, now time.Time, id string) error {
 	return s.rdb.HSet(ctx, s.tokens, id+usedSuffix, now.UnixMilli()).Err()
 }
-
-var idText = base32.NewEncoding("0123456789abcdefghjkmnpqrstvwxyz").WithPadding(base32.NoPadding)
 
 func hashOf(secret string) string {
 	sum := sha256.Sum256([]byte(secret))

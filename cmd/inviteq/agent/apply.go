@@ -63,7 +63,7 @@ func (p *Plans) request(d *draft) Request {
 
 func (p *Plans) invite(ctx context.Context, d *draft, a *Applied) error {
 	a.Import = importOf(d.ID)
-	r, err := p.cfg.Client.BulkInvite(ctx, all(d.invites), enqueue.BulkOptions{ImportID: a.Import, Owner: p.cfg.Owner, Hold: p.cfg.Hold})
+	r, err := p.cfg.Client.BulkInvite(ctx, enqueue.Each(d.invites), enqueue.BulkOptions{ImportID: a.Import, Owner: p.cfg.Owner, Hold: p.cfg.Hold})
 	if err != nil {
 		return err
 	}

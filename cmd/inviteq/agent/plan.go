@@ -16,7 +16,6 @@ package agent
 import (
 	"context"
 	"crypto/sha256"
-	"encoding/base32"
 	"fmt"
 	"iter"
 	"maps"
@@ -116,28 +115,16 @@ type Plans struct {
 // NewPlans returns a Plans that knows no plan.
 func NewPlans(cfg Config) *Plans { return &Plans{cfg: cfg, drafts: map[string]*draft{}} }
 
-var names = base32.NewEncoding("0123456789abcdefghjkmnpqrstvwxyz").WithPadding(base32.NoPadding)
-
 // name gives a draft the name that its content has. What identifies a person is made
 // with the ledger's secret, so that nobody can tell from the name who is meant.
 func (p *Plans) name(d *draft, content []string) {
 	content = slices.Sorted(slices.Values(content))
 	sum := sha256.Sum256([]byte(string(d.Kind) + "\x00" + p.cfg.Owner + "\x00" + strings.Join(content, "\x00")))
-	d.ID = "plan_" + names.EncodeToString(sum[:10])
+	d.ID = "plan_" + tasks.IDText.EncodeToString(sum[:10])
 }
 
 // importOf is the import as which the people of a plan are invited.
 func importOf(plan string) string { return "imp_" + strings.TrimPrefix(plan, "plan_") }
-
-func all(invites []tasks.Invite) iter.Seq2[tasks.Invite, error] {
-	return func(yield func(tasks.Invite, error) bool) {
-		for _, i := range invites {
-			if !yield(i, nil) {
-				return
-			}
-		}
-	}
-}
 
 // keep remembers the people, asks an operator if there are many, and says what comes
 // next.

@@ -51,7 +51,7 @@ func (p *Plans) PreviewInvites(ctx context.Context, addresses []string) (Plan, e
 	if known := p.draft(d.ID); known != nil && time.Since(known.made) < time.Minute {
 		d.Forecast = known.Forecast // A preview that is repeated costs no reads.
 	} else if p.cfg.Forecast != nil {
-		f, err := p.cfg.Forecast(ctx, all(d.invites), d.People)
+		f, err := p.cfg.Forecast(ctx, enqueue.Each(d.invites), d.People)
 		if err != nil {
 			return Plan{}, err
 		}
