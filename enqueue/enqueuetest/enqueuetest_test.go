@@ -225,6 +225,13 @@ func (f *failing) Fatalf(format string, args ...any) { f.Errorf(format, args...)
 func (f *failing) Fatal(args ...any)                 { f.Fatalf("%s", fmt.Sprint(args...)) }
 func (f *failing) FailNow()                          { panic(f) }
 
+// A worker may come before anything is asked for.
+func TestDeliverNothing(t *testing.T) {
+	c := enqueuetest.New(t)
+	enqueuetest.Deliver(t, c)
+	enqueuetest.RequireNothing(t, c)
+}
+
 func TestFailures(t *testing.T) {
 	c := enqueuetest.New(t)
 	send(t, c, invite(t, "ada@example.com"))

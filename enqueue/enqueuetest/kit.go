@@ -42,6 +42,12 @@ func New(t testing.TB) *enqueue.Client {
 	if k.sim, err = clerksim.New(clerksim.Config{Fault: k.fault}); err != nil {
 		t.Fatalf("enqueuetest: %v", err)
 	}
+	// It begins with its first connection, which may be one of Deliver's otherwise.
+	first, err := k.mini.Dial()
+	if err != nil {
+		t.Fatalf("enqueuetest: %v", err)
+	}
+	_ = first.Close() // nothing was written
 	rdb := redis.NewClient(options(k.dial).Simple())
 	c, err := enqueue.New(enqueue.Config{Redis: rdb})
 	if err != nil {
