@@ -3,17 +3,17 @@ package enqueuetest
 import (
 	"bufio"
 	"context"
-	"errors"
 	"io"
 	"log"
 	"net"
 	"net/http"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
 
+	"github.com/alicebob/miniredis/v2/proto"
 	"github.com/alicebob/miniredis/v2/server"
+	"google.golang.org/grpc/test/bufconn"
 )
 
 // bubble serves the kit's Redis and its Clerk inside of a bubble. Both were made
@@ -22,45 +22,29 @@ type bubble struct {
 	kit   *kit
 	parts sync.WaitGroup
 	clerk *http.Server
-	conns chan net.Conn
-	over  chan struct{}
+	wire  *bufconn.Listener // to Clerk
 }
 
+// wireBuffer is how many bytes may be under way to Clerk, or back.
+const wireBuffer = 64 << 10
+
 func newBubble(k *kit) *bubble {
-	b := &bubble{kit: k, conns: make(chan net.Conn), over: make(chan struct{})}
+	b := &bubble{kit: k, wire: bufconn.Listen(wireBuffer)}
 	b.clerk = &http.Server{Handler: k.sim, ReadHeaderTimeout: time.Minute, ErrorLog: log.New(io.Discard, "", 0)}
-	b.parts.Go(func() { _ = b.clerk.Serve(b) })
+	b.parts.Go(func() { _ = b.clerk.Serve(b.wire) })
 	return b
 }
 
 func (b *bubble) close() {
-	close(b.over)
+	_ = b.wire.Close() // no more connections
 	_ = b.clerk.Close()
 	b.parts.Wait()
 }
 
-// dialClerk connects to the simulated Clerk; Accept, Close and Addr are its listener.
-func (b *bubble) dialClerk(context.Context, string, string) (net.Conn, error) {
-	c, s := net.Pipe()
-	select {
-	case b.conns <- s:
-		return c, nil
-	case <-b.over:
-		return nil, net.ErrClosed
-	}
+// dialClerk connects to the simulated Clerk.
+func (b *bubble) dialClerk(ctx context.Context, _, _ string) (net.Conn, error) {
+	return b.wire.DialContext(ctx)
 }
-
-func (b *bubble) Accept() (net.Conn, error) {
-	select {
-	case c := <-b.conns:
-		return c, nil
-	case <-b.over:
-		return nil, net.ErrClosed
-	}
-}
-
-func (*bubble) Close() error   { return nil }
-func (*bubble) Addr() net.Addr { return &net.UnixAddr{Name: "clerk", Net: "pipe"} }
 
 // dialRedis connects to Redis.
 func (b *bubble) dialRedis(context.Context, string, string) (net.Conn, error) {
@@ -77,8 +61,12 @@ func (b *bubble) serve(conn net.Conn) {
 	r, w := bufio.NewReader(conn), bufio.NewWriter(conn)
 	peer := server.NewPeer(w)
 	for {
-		args, err := readCommand(r)
+		raw, err := proto.Read(r)
 		if err != nil {
+			return
+		}
+		args, err := proto.ReadStrings(raw)
+		if err != nil || len(args) == 0 {
 			return
 		}
 		b.kit.tell(time.Now().Round(0))
@@ -97,36 +85,4 @@ func (b *bubble) serve(conn net.Conn) {
 			peer.Flush()
 		}
 	}
-}
-
-// readCommand reads an array of strings, as clients send it.
-func readCommand(r *bufio.Reader) ([]string, error) {
-	n, err := readLen(r, '*')
-	if err != nil {
-		return nil, err
-	}
-	args := make([]string, n)
-	for i := range args {
-		size, err := readLen(r, '$')
-		if err != nil {
-			return nil, err
-		}
-		b := make([]byte, size+len("\r\n"))
-		if _, err := io.ReadFull(r, b); err != nil {
-			return nil, err
-		}
-		args[i] = string(b[:size])
-	}
-	return args, nil
-}
-
-func readLen(r *bufio.Reader, kind byte) (int, error) {
-	line, err := r.ReadString('\n')
-	if err != nil {
-		return 0, err
-	}
-	if line[0] != kind {
-		return 0, errors.New("not a command")
-	}
-	return strconv.Atoi(strings.TrimSpace(line[1:]))
 }
