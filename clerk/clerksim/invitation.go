@@ -42,22 +42,22 @@ func (s statusSet) has(status uint8) bool { return s&(1<<status) != 0 }
 
 // Invitation is a snapshot of one invitation.
 type Invitation struct {
-	ID             string
-	EmailAddress   string // as Clerk answers it
-	Status         Status
-	PublicMetadata json.RawMessage // as sent, compact; nil when none was given
-	RedirectURL    string
-	TemplateSlug   string
-	Notify         bool // an e-mail was asked for
-	Mailed         bool // an e-mail was sent
-	IgnoreExisting bool
-	Foreign        bool      // made by CreateForeign or CreateForeignFrom
-	Caller         string    // the User-Agent of the request that made it; empty for foreign ones
-	URL            string    // the ticket link, a secret; empty when revoked
-	ExpiresAt      time.Time // by Clerk's clock, as are the next two
-	CreatedAt      time.Time
-	UpdatedAt      time.Time
-	Made           time.Time // when it was created, by this machine's clock
+	ID             string          `json:"id"`
+	EmailAddress   string          `json:"email_address"` // as Clerk answers it
+	Status         Status          `json:"status"`
+	PublicMetadata json.RawMessage `json:"public_metadata"` // as sent, compact; nil when none was given
+	RedirectURL    string          `json:"redirect_url,omitempty"`
+	TemplateSlug   string          `json:"template_slug"`
+	Notify         bool            `json:"notify"` // an e-mail was asked for
+	Mailed         bool            `json:"mailed"` // an e-mail was sent
+	IgnoreExisting bool            `json:"ignore_existing"`
+	Foreign        bool            `json:"foreign"`          // made by CreateForeign or CreateForeignFrom
+	Caller         string          `json:"caller,omitempty"` // the User-Agent of the request that made it; empty for foreign ones
+	URL            string          `json:"url,omitempty"`    // the ticket link, a secret; empty when revoked
+	ExpiresAt      time.Time       `json:"expires_at"`       // by Clerk's clock, as are the next two
+	CreatedAt      time.Time       `json:"created_at"`
+	UpdatedAt      time.Time       `json:"updated_at"`
+	Made           time.Time       `json:"made_at"` // when it was created, by this machine's clock
 }
 
 // invitation is the record. Times are Unix milliseconds, of Clerk's clock unless
@@ -132,10 +132,10 @@ func (s *Sim) snapshot(inv *invitation) Invitation {
 		IgnoreExisting: inv.ignoreExisting,
 		Foreign:        inv.foreign,
 		Caller:         inv.caller,
-		Made:           time.UnixMilli(inv.made),
-		ExpiresAt:      time.UnixMilli(inv.expiresAt),
-		CreatedAt:      time.UnixMilli(inv.created),
-		UpdatedAt:      time.UnixMilli(inv.updated),
+		Made:           time.UnixMilli(inv.made).UTC(),
+		ExpiresAt:      time.UnixMilli(inv.expiresAt).UTC(),
+		CreatedAt:      time.UnixMilli(inv.created).UTC(),
+		UpdatedAt:      time.UnixMilli(inv.updated).UTC(),
 	}
 	if inv.status != revoked {
 		out.URL = ticketURL(s.cfg.Seed, inv.id)

@@ -143,11 +143,11 @@ func (s *Sim) ByAddress(address string) []Invitation {
 
 // Person is what Clerk knows of one address, apart from invitations.
 type Person struct {
-	EmailAddress string // lower-cased, as Clerk keeps it
-	UserID       string // empty if they are no user
-	Blocked      bool
-	Suppressed   bool
-	Mails        int // those of foreign invitations apart
+	EmailAddress string `json:"email_address"`     // lower-cased, as Clerk keeps it
+	UserID       string `json:"user_id,omitempty"` // empty if they are no user
+	Blocked      bool   `json:"blocked,omitempty"`
+	Suppressed   bool   `json:"suppressed,omitempty"`
+	Mails        int    `json:"mails"` // those of foreign invitations apart
 }
 
 // People returns all people who were ever invited or named, by address.

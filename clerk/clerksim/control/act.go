@@ -50,7 +50,7 @@ var actions = []action{
 	{"invite", "Another program with the same key invites this address; all parameters of Clerk's CreateInvitation may be given, in JSON.", []param{address},
 		func(sim *clerksim.Sim, v values) (any, error) {
 			inv, err := sim.CreateForeignFrom(v.body)
-			return wire(inv), err
+			return shown(inv), err
 		}},
 	{"accept", "The person follows the link and becomes a user.", []param{invitation}, onInvitation((*clerksim.Sim).Accept)},
 	{"expire", "The invitation expires now.", []param{invitation}, onInvitation((*clerksim.Sim).Expire)},

@@ -8,6 +8,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"github.com/inviteq/inviteq/clerk/clerksim"
 )
 
 //go:embed page.html
@@ -25,10 +27,10 @@ var pageTemplate = template.Must(template.New("page").Funcs(template.FuncMap{
 // pageData is what the page shows.
 type pageData struct {
 	State       state
-	Invitations []wireInvitation
+	Invitations []clerksim.Invitation
 	Mails       []wireMail
 	Calls       []wireCall
-	People      []wirePerson
+	People      []clerksim.Person
 	Actions     []action
 	Done        string // the action that was just done
 	Failed      error  // or what went wrong with it

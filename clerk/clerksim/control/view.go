@@ -33,13 +33,17 @@ var views = []view{
 	{"people", "Users, and who is blocked, suppressed or invited, by address.", newest, func(sim *clerksim.Sim, q url.Values) any { return peopleOf(sim, q) }},
 }
 
-func invitationsOf(sim *clerksim.Sim, q url.Values) []wireInvitation {
+func invitationsOf(sim *clerksim.Sim, q url.Values) []clerksim.Invitation {
 	all := sim.Invitations()
 	if a := q.Get("email_address"); a != "" {
 		all = sim.ByAddress(a)
 	}
 	slices.Reverse(all)
-	return first(all, q, wire)
+	all = first(all, q)
+	for i := range all {
+		all[i] = shown(all[i])
+	}
+	return all
 }
 
 func mailsOf(sim *clerksim.Sim, q url.Values) []wireMail {
@@ -52,33 +56,32 @@ func mailsOf(sim *clerksim.Sim, q url.Values) []wireMail {
 		all = slices.DeleteFunc(all, func(m clerksim.Mail) bool { return !strings.EqualFold(m.Address, a) })
 	}
 	slices.Reverse(all)
-	return first(all, q, func(m clerksim.Mail) wireMail {
-		return wireMail{m.Time.UTC(), m.Address, m.InvitationID, links[m.InvitationID], m.Foreign}
-	})
+	out := []wireMail{}
+	for _, m := range first(all, q) {
+		out = append(out, wireMail{m.Time.UTC(), m.Address, m.InvitationID, links[m.InvitationID], m.Foreign})
+	}
+	return out
 }
 
 func callsOf(sim *clerksim.Sim, q url.Values) []wireCall {
 	all := sim.Calls()
 	slices.Reverse(all)
-	return first(all, q, wireCallOf)
+	out := []wireCall{}
+	for _, c := range first(all, q) {
+		out = append(out, wireCallOf(c))
+	}
+	return out
 }
 
-func peopleOf(sim *clerksim.Sim, q url.Values) []wirePerson {
-	return first(sim.People(), q, func(p clerksim.Person) wirePerson { return wirePerson(p) })
-}
+func peopleOf(sim *clerksim.Sim, q url.Values) []clerksim.Person { return first(sim.People(), q) }
 
-// first returns as much of a list as was asked for.
-func first[T, W any](list []T, q url.Values, wire func(T) W) []W {
+// first returns as much of a list as was asked for; it is never nil.
+func first[T any](list []T, q url.Values) []T {
 	limit := 100
 	if q.Has("limit") {
 		limit, _ = strconv.Atoi(q.Get("limit")) // it was checked
 	}
-	list = list[:min(limit, len(list))]
-	out := make([]W, len(list))
-	for i, v := range list {
-		out[i] = wire(v)
-	}
-	return out
+	return append([]T{}, list[:min(limit, len(list))]...)
 }
 
 func (h *handler) read(w http.ResponseWriter, r *http.Request) {
@@ -139,34 +142,12 @@ func words[K ~string](counts map[K]int) map[string]int {
 	return out
 }
 
-type wireInvitation struct {
-	ID             string          `json:"id"`
-	EmailAddress   string          `json:"email_address"`
-	Status         clerksim.Status `json:"status"`
-	PublicMetadata json.RawMessage `json:"public_metadata"`
-	RedirectURL    string          `json:"redirect_url,omitempty"`
-	TemplateSlug   string          `json:"template_slug"`
-	Notify         bool            `json:"notify"`
-	Mailed         bool            `json:"mailed"`
-	IgnoreExisting bool            `json:"ignore_existing"`
-	Foreign        bool            `json:"foreign"`          // made by another program
-	Caller         string          `json:"caller,omitempty"` // User-Agent of the request that made it
-	URL            string          `json:"url,omitempty"`
-	CreatedAt      time.Time       `json:"created_at"` // by Clerk's clock, as the next two
-	UpdatedAt      time.Time       `json:"updated_at"`
-	ExpiresAt      time.Time       `json:"expires_at"`
-	MadeAt         time.Time       `json:"made_at"` // by this machine's clock
-}
-
-func wire(i clerksim.Invitation) wireInvitation {
-	out := wireInvitation{
-		i.ID, i.EmailAddress, i.Status, i.PublicMetadata, i.RedirectURL, i.TemplateSlug, i.Notify, i.Mailed, i.IgnoreExisting,
-		i.Foreign, i.Caller, i.URL, i.CreatedAt.UTC(), i.UpdatedAt.UTC(), i.ExpiresAt.UTC(), i.Made.UTC(),
+// shown is an invitation with metadata as Clerk answers it.
+func shown(i clerksim.Invitation) clerksim.Invitation {
+	if i.PublicMetadata == nil {
+		i.PublicMetadata = json.RawMessage("{}")
 	}
-	if out.PublicMetadata == nil {
-		out.PublicMetadata = json.RawMessage("{}")
-	}
-	return out
+	return i
 }
 
 type wireMail struct {
@@ -200,12 +181,4 @@ func wireCallOf(c clerksim.Call) wireCall {
 		out.Fault = clerksim.Rule{Fault: c.Fault}.String()
 	}
 	return out
-}
-
-type wirePerson struct {
-	EmailAddress string `json:"email_address"`
-	UserID       string `json:"user_id,omitempty"`
-	Blocked      bool   `json:"blocked,omitempty"`
-	Suppressed   bool   `json:"suppressed,omitempty"`
-	Mails        int    `json:"mails"`
 }
