@@ -54,17 +54,8 @@ func standingOf(ctx context.Context, l *ledger.Ledger) (s standing, err error) {
 	} else if !errors.Is(err, ledger.ErrNotFound) {
 		return s, err
 	}
-	s.passes = map[string]reconcile.Report{}
-	for _, kind := range passKinds {
-		var r reconcile.Report
-		switch err := l.LastReport(ctx, kind, &r); {
-		case err == nil:
-			s.passes[kind] = r
-		case !errors.Is(err, ledger.ErrNotFound):
-			return s, err
-		}
-	}
-	return s, nil
+	s.passes, err = reconcile.LastReports(ctx, l)
+	return s, err
 }
 
 // standingJSON is an instance in --json. The keys are stable and always there.

@@ -265,7 +265,7 @@ func bounded(outcomes map[ledger.Outcome]int64) map[[2]string]int64 {
 }
 
 func (c *collector) reports(ctx context.Context, s scrape) error {
-	reports, err := c.h.reports(ctx)
+	reports, err := reconcile.LastReports(ctx, c.h.cfg.Ledger)
 	for pass, r := range reports {
 		s.gauge(descLast, float64(r.StartedAt.Unix()), pass)
 		s.gauge(descLastTook, r.Took.Seconds(), pass)
@@ -274,21 +274,6 @@ func (c *collector) reports(ctx context.Context, s scrape) error {
 		}
 	}
 	return err
-}
-
-// reports reads the last report of each kind that has one.
-func (h *Handler) reports(ctx context.Context) (map[string]reconcile.Report, error) {
-	found := map[string]reconcile.Report{}
-	for _, pass := range passKinds {
-		var r reconcile.Report
-		switch err := h.cfg.Ledger.LastReport(ctx, pass, &r); {
-		case err == nil:
-			found[pass] = r
-		case !isNotFound(err):
-			return found, err
-		}
-	}
-	return found, nil
 }
 
 // queues reads asynq's three queues. What goes wrong with one of them leaves the

@@ -2,6 +2,7 @@ package admin
 
 import (
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
@@ -93,14 +94,11 @@ func NewMetrics(instance, version string) *Metrics {
 	for _, lane := range tasks.Lanes {
 		m.waited.WithLabelValues(lane.String())
 	}
-	for _, pass := range passKinds {
+	for _, pass := range reconcile.Kinds {
 		m.passes.WithLabelValues(pass)
 	}
 	return m
 }
-
-// passKinds are the kinds of a report.
-var passKinds = []string{"recent", "full"}
 
 // Call is clerk.Config.Observe.
 func (m *Metrics) Call(c clerk.Call) {
@@ -142,7 +140,7 @@ func (m *Metrics) Swept(given int) { m.swept.Add(float64(given)) }
 
 // Reconciled is worker.Observer.Reconciled.
 func (m *Metrics) Reconciled(r reconcile.Report) {
-	if pass := r.Kind; pass == "recent" || pass == "full" {
+	if pass := r.Kind; slices.Contains(reconcile.Kinds, pass) {
 		m.passes.WithLabelValues(pass).Inc()
 	}
 	for _, d := range differences(r) {

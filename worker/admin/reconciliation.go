@@ -65,7 +65,7 @@ func (h *Handler) reconcileOf(r *http.Request) (d reconcileData, err error) {
 	if d.Runs, d.Asked, err = h.passRuns(); err != nil {
 		return d, err
 	}
-	for _, kind := range passKinds {
+	for _, kind := range reconcile.Kinds {
 		if report, ok := v.Reports[kind]; ok {
 			d.Reports = append(d.Reports, report)
 			if d.Report == nil || kind == q.Get("kind") {

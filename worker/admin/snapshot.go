@@ -113,7 +113,7 @@ func (h *Handler) read(ctx context.Context) (v view, err error) {
 	if v.Imports, err = h.imports(ctx, v.Overview, importsRead, importsShown); err != nil {
 		return v, err
 	}
-	if v.Reports, err = h.reports(ctx); err != nil {
+	if v.Reports, err = reconcile.LastReports(ctx, l); err != nil {
 		return v, err
 	}
 	if v.Parked, err = some(ctx, l, tasks.Parked, v.Overview); err != nil {

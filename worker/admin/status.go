@@ -103,7 +103,7 @@ func (h *Handler) status(r *http.Request) (statusData, error) {
 	}
 	d.Plot = plotOf(v.Hours, ceiling(o))
 	d.Outcomes = outcomesOf(o, v.Totals)
-	for _, pass := range passKinds {
+	for _, pass := range reconcile.Kinds {
 		if report, ok := v.Reports[pass]; ok {
 			d.Passes = append(d.Passes, report)
 		}

@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -62,9 +63,10 @@ func (p *Pass) Run(ctx context.Context) (Report, error) {
 	if p.ReadShare <= 0 || p.ReadShare > 1 {
 		p.ReadShare = 0.2
 	}
-	err := p.rememberLast(ctx)
+	last, err := LastReports(ctx, p.Ledger)
 	if err == nil {
-		err = p.scan(ctx)
+		p.report.Retention = cmp.Or(p.Retention, last["full"].Retention, last["recent"].Retention)
+		err = p.scan(ctx, last)
 	}
 	if err == nil && p.Full && p.report.Agreed {
 		err = p.missing(ctx)
@@ -80,21 +82,6 @@ func (p *Pass) Run(ctx context.Context) (Report, error) {
 	return p.report, err
 }
 
-// rememberLast learns from the last report how long settled invites are remembered,
-// unless this pass says so itself.
-func (p *Pass) rememberLast(ctx context.Context) error {
-	for _, kind := range []string{"full", "recent"} {
-		var last Report
-		if err := p.Ledger.LastReport(ctx, kind, &last); err != nil && !errors.Is(err, ledger.ErrNotFound) {
-			return err
-		}
-		if p.report.Retention == 0 {
-			p.report.Retention = last.Retention
-		}
-	}
-	return nil
-}
-
 func (p *Pass) kind() string {
 	if p.Full {
 		return "full"
@@ -103,15 +90,11 @@ func (p *Pass) kind() string {
 }
 
 // scan reads Clerk's list and settles it a batch at a time.
-func (p *Pass) scan(ctx context.Context) error {
+func (p *Pass) scan(ctx context.Context, last map[string]Report) error {
 	scan := &clerk.Scan{Lister: p.Clerk, Before: p.waitForRead}
 	rows := scan.All(ctx)
 	if !p.Full {
-		since, err := p.knownGround(ctx)
-		if err != nil {
-			return err
-		}
-		rows = scan.Recent(ctx, since)
+		rows = scan.Recent(ctx, p.knownGround(last))
 	}
 	batch := make([]clerk.Invitation, 0, batchSize)
 	for inv, err := range rows {
@@ -174,22 +157,17 @@ func (p *Pass) tell() {
 }
 
 // knownGround is where a recent pass stops: a while before the last one began.
-func (p *Pass) knownGround(ctx context.Context) (time.Time, error) {
-	var last Report
+func (p *Pass) knownGround(last map[string]Report) time.Time {
 	ground := time.Time{}
-	for _, kind := range []string{"recent", "full"} {
-		err := p.Ledger.LastReport(ctx, kind, &last)
-		if err != nil && !errors.Is(err, ledger.ErrNotFound) {
-			return ground, err
-		}
-		if err == nil && last.StartedAt.After(ground) {
-			ground = last.StartedAt
+	for _, r := range last {
+		if r.StartedAt.After(ground) {
+			ground = r.StartedAt
 		}
 	}
 	if ground.IsZero() {
 		ground = p.report.StartedAt.Add(-24 * time.Hour)
 	}
-	return ground.Add(-recentBack), nil
+	return ground.Add(-recentBack)
 }
 
 // settle compares a batch of invitations with the ledger.

@@ -1,9 +1,12 @@
 package reconcile
 
 import (
+	"context"
+	"errors"
 	"time"
 
 	"github.com/inviteq/inviteq/tasks"
+	"github.com/inviteq/inviteq/tasks/ledger"
 )
 
 // Report is what a pass has found and done.
@@ -39,6 +42,24 @@ type Report struct {
 }
 
 const idsKept = 100
+
+// Kinds are those of a report.
+var Kinds = []string{"recent", "full"}
+
+// LastReports reads the last report of each kind that has one.
+func LastReports(ctx context.Context, l *ledger.Ledger) (map[string]Report, error) {
+	found := map[string]Report{}
+	for _, kind := range Kinds {
+		var r Report
+		switch err := l.LastReport(ctx, kind, &r); {
+		case err == nil:
+			found[kind] = r
+		case !errors.Is(err, ledger.ErrNotFound):
+			return found, err
+		}
+	}
+	return found, nil
+}
 
 func (r *Report) settled(from, to tasks.State) {
 	r.Settled[from.String()+"→"+to.String()]++
