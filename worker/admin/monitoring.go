@@ -110,28 +110,6 @@ func (b *buffered) Header() http.Header         { return b.header }
 func (b *buffered) WriteHeader(status int)      { b.status = status }
 func (b *buffered) Write(p []byte) (int, error) { return b.body.Write(p) }
 
-// queueSnapshot is a queue as asynqmon's page expects it.
-type queueSnapshot struct {
-	Queue          string `json:"queue"`
-	MemoryUsage    int64  `json:"memory_usage_bytes"`
-	Size           int    `json:"size"`
-	Groups         int    `json:"groups"`
-	LatencyMillis  int64  `json:"latency_msec"`
-	DisplayLatency string `json:"display_latency"`
-	Active         int    `json:"active"`
-	Pending        int    `json:"pending"`
-	Aggregating    int    `json:"aggregating"`
-	Scheduled      int    `json:"scheduled"`
-	Retry          int    `json:"retry"`
-	Archived       int    `json:"archived"`
-	Completed      int    `json:"completed"`
-	Processed      int    `json:"processed"`
-	Succeeded      int    `json:"succeeded"`
-	Failed         int    `json:"failed"`
-	Paused         bool   `json:"paused"`
-	Timestamp      string `json:"timestamp"`
-}
-
 // queueList answers in place of asynqmon, whose list of queues fails as a whole
 // when one of them cannot be read.
 func (h *Handler) queueList(w http.ResponseWriter) {
@@ -140,23 +118,25 @@ func (h *Handler) queueList(w http.ResponseWriter) {
 		http.Error(w, "Redis does not answer", http.StatusInternalServerError)
 		return
 	}
-	list := make([]queueSnapshot, 0, len(names))
+	list := make([]map[string]any, 0, len(names))
 	for _, name := range names {
+		latency := "cannot be read"
 		q, err := h.inspector.GetQueueInfo(name)
 		switch {
 		case errors.Is(err, asynq.ErrQueueNotFound):
 			continue
 		case err != nil:
-			list = append(list, queueSnapshot{Queue: name, DisplayLatency: "cannot be read"})
-			continue
+			q = &asynq.QueueInfo{Queue: name}
+		default:
+			latency = show.Duration(q.Latency)
 		}
-		list = append(list, queueSnapshot{
-			Queue: name, MemoryUsage: q.MemoryUsage, Size: q.Size, Groups: q.Groups,
-			LatencyMillis: q.Latency.Milliseconds(), DisplayLatency: show.Duration(q.Latency),
-			Active: q.Active, Pending: q.Pending, Aggregating: q.Aggregating, Scheduled: q.Scheduled,
-			Retry: q.Retry, Archived: q.Archived, Completed: q.Completed,
-			Processed: q.Processed, Succeeded: q.Processed - q.Failed, Failed: q.Failed,
-			Paused: q.Paused, Timestamp: q.Timestamp.Format("2006-01-02T15:04:05.999999999Z07:00"),
+		list = append(list, map[string]any{ // as asynqmon's page expects it
+			"queue": name, "memory_usage_bytes": q.MemoryUsage, "size": q.Size, "groups": q.Groups,
+			"latency_msec": q.Latency.Milliseconds(), "display_latency": latency,
+			"active": q.Active, "pending": q.Pending, "aggregating": q.Aggregating, "scheduled": q.Scheduled,
+			"retry": q.Retry, "archived": q.Archived, "completed": q.Completed,
+			"processed": q.Processed, "succeeded": q.Processed - q.Failed, "failed": q.Failed,
+			"paused": q.Paused, "timestamp": q.Timestamp,
 		})
 	}
 	body, err := json.Marshal(map[string]any{"queues": list})
