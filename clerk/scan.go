@@ -38,9 +38,6 @@ type Scan struct {
 	// PageSize. A smaller one makes more steps back, not more mistakes. Defaults to
 	// 20, two bulks, or half of PageSize if that is less.
 	Overlap int
-	// MaxPasses is how often All reads the list at most in the hope that two passes
-	// agree, at least 2. Defaults to 4.
-	MaxPasses int
 	// Before is called before every read, to wait for quota and breaker; its error
 	// is treated like one of the read. Defaults to nothing.
 	Before func(ctx context.Context) error
@@ -79,9 +76,9 @@ const (
 )
 
 const (
-	defaultOverlap   = 20
-	defaultMaxPasses = 4
-	maxFailures      = 5 // reads that fail in a row, though the caller goes on
+	defaultOverlap = 20
+	maxPasses      = 4 // in the hope that two of them agree
+	maxFailures    = 5 // reads that fail in a row, though the caller goes on
 )
 
 // Report returns what was done so far.
@@ -90,7 +87,7 @@ func (s *Scan) Report() Report { return s.report }
 // All yields every invitation at least once, oldest first; one that has changed
 // (status, updated_at, expires_at) by the time that a later pass reads it, or that
 // appears only then, is yielded when it is read. It passes over the list until two
-// passes agree, at most MaxPasses times; see Report.
+// passes agree, at most four times; see Report.
 //
 // A failed read is yielded as an error. A caller that breaks off has an unfinished
 // scan; one that goes on has the same page read again. After five failures in a
@@ -107,7 +104,7 @@ func (s *Scan) All(ctx context.Context) iter.Seq2[Invitation, error] {
 		}
 		memory := newMemory()
 		var last passResult
-		for n := range s.MaxPasses {
+		for n := range maxPasses {
 			memory.begin()
 			s.report.Rows = 0
 			w := &walk{scan: s, order: "+created_at", before: time.Time.Before, fail: func(err error) bool { return yield(Invitation{}, err) }}
@@ -181,16 +178,11 @@ func (s *Scan) setDefaults() *Error {
 	if s.Overlap == 0 {
 		s.Overlap = min(defaultOverlap, s.PageSize/2)
 	}
-	if s.MaxPasses == 0 {
-		s.MaxPasses = defaultMaxPasses
-	}
 	switch {
 	case s.Lister == nil, s.PageSize < 3, s.PageSize > MaxPage:
 		return refuse(OpList, "limit")
 	case s.Overlap < 1, s.Overlap >= s.PageSize:
 		return refuse(OpList, "overlap")
-	case s.MaxPasses < 2:
-		return refuse(OpList, "passes")
 	default:
 		return nil
 	}

@@ -127,7 +127,7 @@ func TestScanConfig(t *testing.T) {
 	r := newRegister(1)
 	for _, s := range []*Scan{
 		{}, {Lister: r, PageSize: 2}, {Lister: r, PageSize: 501}, {Lister: r, PageSize: -1},
-		{Lister: r, PageSize: 10, Overlap: 10}, {Lister: r, Overlap: -1}, {Lister: r, MaxPasses: 1},
+		{Lister: r, PageSize: 10, Overlap: 10}, {Lister: r, Overlap: -1},
 	} {
 		for _, seq := range []func(func(Invitation, error) bool){s.All(t.Context()), s.Recent(t.Context(), time.Time{})} {
 			n := 0

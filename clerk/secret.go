@@ -68,13 +68,3 @@ func (k SecretKey) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, k.Stri
 
 // MarshalText returns the masked key.
 func (k SecretKey) MarshalText() ([]byte, error) { return []byte(k.String()), nil }
-
-// UnmarshalText is [ParseSecretKey], for flag and environment decoders.
-func (k *SecretKey) UnmarshalText(b []byte) error {
-	parsed, err := ParseSecretKey(string(b))
-	if err != nil {
-		return err
-	}
-	*k = parsed
-	return nil
-}

@@ -49,18 +49,6 @@ Examples:
   inviteq audit log --since all --json > audit.jsonl`, show.Thousands(access.ActsKept))
 }
 
-// actJSON is an act in --json. The keys are stable and always there.
-type actJSON struct {
-	At      time.Time `json:"at"`
-	Who     string    `json:"who"`
-	TokenID string    `json:"token_id"`
-	Via     string    `json:"via"`
-	Remote  string    `json:"remote"`
-	What    string    `json:"what"`
-	About   string    `json:"about"`
-	Count   int       `json:"count"`
-}
-
 // Run prints the log.
 func (c *auditLogCommand) Run(ctx context.Context, p *program) error {
 	var since time.Time
@@ -97,7 +85,8 @@ func (c *auditLogCommand) Run(ctx context.Context, p *program) error {
 		}
 		n++
 		if c.JSON {
-			if err := p.printJSON(actJSON{a.At.UTC(), a.Who, a.TokenID, a.Via, a.Remote, a.What, a.About, a.Count}); err != nil {
+			a.At = a.At.UTC()
+			if err := p.printJSON(a); err != nil {
 				return err
 			}
 			continue

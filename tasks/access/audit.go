@@ -14,15 +14,14 @@ import (
 // Act is one line of the audit log: who has changed something, or has been shown an
 // address. It holds no address and no secret.
 type Act struct {
-	At       time.Time
-	Who      string // The name of the token; of a command: the user of the operating system.
-	TokenID  string // tok_…; "" without one.
-	Via      string // ViaAPI, ViaPage, ViaCommand or ViaAgent
-	Remote   string // The IP address of the peer; "" of a command.
-	What     string // What was done, in a word or two, such as "revoke" or "reveal".
-	About    string // An id, or a keyed hash of a person (ledger.Person).
-	Count    int    // Of invites; 0 if that means nothing here.
-	Position string // In the log; Note sets it.
+	At      time.Time `json:"at"`
+	Who     string    `json:"who"`      // The name of the token; of a command: the user of the operating system.
+	TokenID string    `json:"token_id"` // tok_…; "" without one.
+	Via     string    `json:"via"`      // ViaAPI, ViaPage, ViaCommand or ViaAgent
+	Remote  string    `json:"remote"`   // The IP address of the peer; "" of a command.
+	What    string    `json:"what"`     // What was done, in a word or two, such as "revoke" or "reveal".
+	About   string    `json:"about"`    // An id, or a keyed hash of a person (ledger.Person).
+	Count   int       `json:"count"`    // Of invites; 0 if that means nothing here.
 }
 
 // Where an act comes from.
@@ -106,6 +105,6 @@ func actOf(m redis.XMessage) Act {
 	count, _ := strconv.Atoi(text("count"))
 	return Act{
 		At: time.UnixMilli(ms), Who: text("who"), TokenID: text("token"), Via: text("via"), Remote: text("remote"),
-		What: text("what"), About: text("about"), Count: count, Position: m.ID,
+		What: text("what"), About: text("about"), Count: count,
 	}
 }

@@ -120,14 +120,6 @@ var words = map[Kind]struct{ cause, advice string }{
 	Other:       {"answers with an error (%s)", "look at the server's log"},
 }
 
-// Permanent reports whether trouble of this kind stays until somebody changes the
-// configuration of either side.
-func (k Kind) Permanent() bool {
-	return !slices.Contains(passing, k)
-}
-
-var passing = []Kind{Unreachable, IsReplica, Full, NearlyFull, NoDisk, Loading, ClusterDown, MasterDown, NoReplicas, MaxClients, Busy, Other}
-
 // Missing explains that the user lacks rights, which are listed.
 func Missing(place, rights string) error {
 	return &Trouble{Kind: NoRight, Place: place, Err: errors.New("rights are missing"), what: rights}
