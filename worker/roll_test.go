@@ -98,3 +98,35 @@ func TestRoll(t *testing.T) {
 		})
 	}
 }
+
+// TestRollIsFreshEnough: a list that takes long to read is read rarely, but once after
+// each epoch, once more before the first invite goes that nothing else protects, and
+// no more when nothing can arrive.
+func TestRollIsFreshEnough(t *testing.T) {
+	end := time.Date(2026, 11, 26, 12, 0, 0, 0, time.UTC)
+	facts := ownership.Facts{Claim: 25 * time.Second, Epochs: []ledger.Epoch{{Start: end.Add(-time.Second), End: end}}}
+	for _, c := range []struct {
+		name   string
+		after  time.Duration // the end of the epoch
+		took   time.Duration // the last reading
+		ignore bool
+		want   time.Duration
+	}{
+		{"quickly read", time.Minute, 50 * time.Millisecond, false, 59 * time.Second},
+		{"read in two seconds", time.Minute, 2 * time.Second, false, 40 * time.Second},
+		{"read in minutes", 5 * time.Minute, 2 * time.Minute, false, 5*time.Minute - watchLag},
+		{"read before the epoch", 5 * time.Second, 2 * time.Second, false, 0},
+		{"while a call may be under way", 30 * time.Second, 2 * time.Second, true, 10 * time.Second},
+		{"when none is any more", 41 * time.Second, 2 * time.Second, true, 40 * time.Second},
+		{"later", 2 * time.Minute, 2 * time.Second, true, 100 * time.Second},
+		{"when nothing can arrive", time.Hour, 2 * time.Second, true, ledger.ArrivalBound + watchLag},
+	} {
+		facts.Now = end.Add(c.after)
+		r := roll{took: c.took}
+		rec := ledger.Record{Invite: tasks.Invite{ID: "a", IgnoreExisting: c.ignore}, State: tasks.Queued}
+		since, upTo := r.needs([]ledger.Record{rec}, facts)
+		if got := upTo.Sub(end); got != c.want || end.Sub(since) != time.Second+rollBack {
+			t.Errorf("%s: since %s before the end, read %s after it, want %s", c.name, end.Sub(since), got, c.want)
+		}
+	}
+}

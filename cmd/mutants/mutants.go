@@ -20,6 +20,7 @@ const (
 	judge    = "worker/verdict/verdict.go"
 	look     = "worker/verdict/look.go"
 	delivery = "worker/delivery.go"
+	roll     = "worker/roll.go"
 )
 
 // mutants are the bugs that the promise of this project is afraid of.
@@ -332,5 +333,23 @@ var mutants = []mutant{
 	{
 		name: "take a short part of a long list for all of it", file: "worker/reads.go",
 		old: "	return shown, false, nil\n}", new: "	return shown, true, nil\n}", kind: "lifted",
+	},
+	{
+		name: "read after an epoch who has been invited, and never again", file: roll,
+		old:  "|| r.upTo.Before(needs)",
+		new:  "|| r.upTo.IsZero() && r.upTo.Before(needs)",
+		test: "TestTranscripts",
+	},
+	{
+		name: "be content with what was read before the epoch", file: roll,
+		old:  "needs := latest(rested, ownership.ForgottenAt(rec, f))",
+		new:  "needs := rested",
+		test: "TestRollIsFreshEnough",
+	},
+	{
+		name: "with ignore_existing, be content with what was read while a call might be under way", file: roll,
+		old:  "needs = wire //",
+		new:  "_ = wire //",
+		test: "TestRollIsFreshEnough",
 	},
 }
