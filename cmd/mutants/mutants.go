@@ -237,7 +237,7 @@ var mutants = []mutant{
 	},
 	{
 		name: "send after an epoch without looking", file: "worker/screen.go",
-		old: "if r.Doubt || ownership.MayBeForgotten(r, facts) {", new: "if r.Doubt {", kind: "forgetful,fenceless",
+		old: "if r.Doubt || ownership.MayBeForgotten(r, facts) {", new: "if r.Doubt && !ownership.MayBeForgotten(r, facts) {", kind: "forgetful,fenceless",
 	},
 	{
 		name: "give turns to a worker that has not heard of an epoch", file: turn,
