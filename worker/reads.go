@@ -311,9 +311,7 @@ func together[T any](most int, all []T, do func(T)) {
 // Clerk shows nothing for its address: it may keep that in another form.
 func (r *reads) byMark(ctx context.Context, rec ledger.Record, calls []ledger.Call) ([]clerk.Invitation, error) {
 	f, first := r.facts(), firstCall(calls)
-	// Who has forgotten calls only is looked for before the next call only where nothing
-	// else prevents a second mail.
-	if first.IsZero() && (rec.State != tasks.Sending || rec.Invite.IgnoreExisting) {
+	if first.IsZero() {
 		first = ownership.ForgottenSince(rec, f)
 	}
 	if first.IsZero() || f.Mark == "" || !ownership.CanCarry(rec.Invite, f.Mark) {

@@ -110,11 +110,12 @@ func (w *world) identify() {
 		case trouble != "":
 			c.WriteError(trouble)
 			return true
-		case strings.EqualFold(cmd, "INFO") && len(args) == 1 && strings.EqualFold(args[0], "server"):
+		case strings.EqualFold(cmd, "INFO"):
 			if w.nameless.Load() {
 				c.WriteError("NOPERM this user has no permissions to run the 'info' command")
 			} else {
-				c.WriteBulk("# Server\r\nrun_id:" + fmt.Sprintf("%040d", w.server.Load()) + "\r\n")
+				id := fmt.Sprintf("%040d", w.server.Load())
+				c.WriteBulk("# Server\r\nrun_id:" + id + "\r\n# Replication\r\nrole:master\r\nmaster_replid:" + id + "\r\nmaster_repl_offset:0\r\n")
 			}
 			return true
 		case strings.EqualFold(cmd, "TIME") && len(args) == 0:

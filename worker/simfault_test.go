@@ -30,6 +30,21 @@ func play(t *testing.T, cfg clerksim.Config, do func(t *testing.T, w *world)) {
 	})
 }
 
+// The worlds tell which server Redis is, unless they are to keep it to themselves: most
+// of what is proven about a Redis that goes back rests on it.
+func TestWorldsTellWhichServer(t *testing.T) {
+	for _, nameless := range []bool{false, true} {
+		play(t, clerksim.Config{}, func(t *testing.T, w *world) {
+			w.nameless.Store(nameless)
+			w.mustStart()
+			time.Sleep(time.Minute)
+			if got := strings.Contains(w.logs(), "does not tell which server"); got != nameless {
+				t.Errorf("nameless %t: the worker misses the server's name: %t", nameless, got)
+			}
+		})
+	}
+}
+
 // mustStart starts a worker.
 func (w *world) mustStart() *simWorker {
 	w.t.Helper()

@@ -140,7 +140,11 @@ func (o *oracle) end(i *simInvite, r ledger.Record, made []clerksim.Invitation, 
 			return inv.Status == status || inv.Status == clerksim.StatusDeleted
 		})
 	}
-	wanted := i.revoked && !o.s.lost(o.lastWish(i))
+	wish := o.lastWish(i)
+	again := slices.ContainsFunc(o.byID[i.ID], func(h happening) bool { // by a person, who knew better
+		return h.reason == string(tasks.ReasonQueuedByHand) && h.at.After(wish)
+	})
+	wanted := i.revoked && !again && !o.s.lost(wish)
 	switch r.State {
 	case tasks.Pending, tasks.Accepted, tasks.Expired, tasks.Revoked:
 		inv, exists := o.byClerk[r.InvitationID]
@@ -317,11 +321,13 @@ func (o *oracle) peak(ep clerksim.Endpoint, window, claim time.Duration) (most i
 }
 
 // forgotten counts the calls of an endpoint that Redis has forgotten and that no
-// invitation at Clerk tells of: the README promises nothing about them.
+// invitation at Clerk tells of, or where nobody could notice that it has: the README
+// promises nothing about them.
 func (o *oracle) forgotten(ep clerksim.Endpoint, since time.Time) int {
 	n := 0
 	for _, c := range o.calls {
-		if (ep == clerksim.Other || ep == c.Endpoint) && c.Time.After(since.Add(-time.Minute)) && (c.Created == 0 || ep == clerksim.Other) && o.s.lost(c.Time) {
+		if (ep == clerksim.Other || ep == c.Endpoint) && c.Time.After(since.Add(-time.Minute)) && o.s.lost(c.Time) &&
+			(c.Created == 0 || ep == clerksim.Other || o.unnoticedAt(c.Time)) {
 			n++
 		}
 	}

@@ -217,9 +217,12 @@ func (o *oracle) forgottenAgain(inv clerksim.Invitation, i *simInvite) bool {
 // that nobody can notice before the next call: no worker lived through it, or a new
 // one was quicker than the beat of those who did; and it does not tell who it is, or
 // was emptied.
-func (o *oracle) unnoticed(inv clerksim.Invitation) bool {
+func (o *oracle) unnoticed(inv clerksim.Invitation) bool { return o.unnoticedAt(inv.Made) }
+
+// unnoticedAt is unnoticed for whatever was done at a moment.
+func (o *oracle) unnoticedAt(made time.Time) bool {
 	return slices.ContainsFunc(o.s.losses, func(l loss) bool {
-		if !l.forgets(inv.Made) {
+		if !l.forgets(made) {
 			return false
 		}
 		fresh := slices.ContainsFunc(o.s.workers, func(w *simWorker) bool {
@@ -237,7 +240,10 @@ func (o *oracle) mayRevoke(inv clerksim.Invitation, at time.Time) bool {
 			continue
 		}
 		if strings.Contains(w.target, "@") {
-			if o.s.sameAddress(w.target, inv.EmailAddress) && !inv.Made.After(o.until(w).Add(o.clockSlack())) {
+			// A wish for an address means what stood there, and what invites become that came before it.
+			i := o.s.inviteBy(inviteOf(inv))
+			ours := i != nil && w.meant(i) && i.handed.Before(o.until(w))
+			if o.s.sameAddress(w.target, inv.EmailAddress) && (ours || !inv.Made.After(o.until(w).Add(o.clockSlack()))) {
 				return true
 			}
 		} else if w.target == inviteOf(inv) {
