@@ -73,7 +73,7 @@ func (p *Pass) missing(ctx context.Context) error {
 			}
 			if f, to := compare(r.State, inv.Status); f == settle && !p.DryRun {
 				p.settled(r, inv, to)
-				if _, err := p.Ledger.Observe(ctx, ledger.Now, ledger.Observation{ID: r.Invite.ID, From: r.State, To: to, Reason: tasks.ReasonSeenAtClerk}); err != nil {
+				if _, err := p.Ledger.Observe(ctx, ledger.Now, ledger.Observation{ID: r.Invite.ID, From: r.State, To: to, Reason: reasonOf(r, to)}); err != nil {
 					return err
 				}
 			}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/inviteq/inviteq/clerk/clerksim"
 	"github.com/inviteq/inviteq/tasks"
+	"github.com/inviteq/inviteq/tasks/ledger"
 )
 
 func TestAdoption(t *testing.T) {
@@ -72,6 +73,35 @@ func TestRevokeThatIsWantedStaysWanted(t *testing.T) {
 	w.run(Pass{Full: true})
 	if got := rdb.ZRange(t.Context(), list, 0, -1).Val(); !cmp.Equal(got, []string{ids[0]}) {
 		t.Errorf("got %v, want %v", got, ids[:1])
+	}
+}
+
+// A worker has revoked at Clerk what it was asked to, and a pass sees that before the
+// worker can say so: it was revoked because somebody asked for it.
+func TestPassSeesARevokeThatWasAskedFor(t *testing.T) {
+	w := newWorld(t, clerksim.Config{})
+	ids := w.deliver(2)
+	if _, err := w.ledger.Cancel(t.Context(), time.Now(), ids[0]); err != nil {
+		t.Fatal(err)
+	}
+	read := func() []ledger.Record {
+		records, err := w.ledger.Get(t.Context(), ids...)
+		if err != nil || len(records) != 2 {
+			t.Fatalf("%d records, %v", len(records), err)
+		}
+		return records
+	}
+	for _, r := range read() {
+		if err := w.sim.RevokeInDashboard(r.Invite.EmailAddress.Raw()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.run(Pass{Full: true})
+	for n, r := range read() {
+		want := []tasks.Reason{tasks.ReasonRevokeRequested, tasks.ReasonSeenAtClerk}[n]
+		if r.State != tasks.Revoked || r.Reason != want {
+			t.Errorf("it is %s (%s), want revoked (%s)", r.State, r.Reason, want)
+		}
 	}
 }
 

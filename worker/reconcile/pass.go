@@ -216,7 +216,7 @@ func (p *Pass) settle(ctx context.Context, batch []clerk.Invitation) error {
 			p.row(rowOf(Lagging, r, inv))
 		case settle:
 			p.settled(r, inv, to)
-			changes = append(changes, ledger.Observation{ID: r.Invite.ID, From: r.State, To: to, Reason: tasks.ReasonSeenAtClerk})
+			changes = append(changes, ledger.Observation{ID: r.Invite.ID, From: r.State, To: to, Reason: reasonOf(r, to)})
 		}
 		if r.RevokeWanted && inv.Status == clerk.Pending && !p.DryRun {
 			// A worker asks Clerk; this only makes sure that the wish is on its list.
@@ -243,3 +243,12 @@ func (p *Pass) settle(ctx context.Context, batch []clerk.Invitation) error {
 
 // waitForRead waits for a token of the share of the read quota that passes have.
 func (p *Pass) waitForRead(ctx context.Context) error { return p.Ledger.AwaitShare(ctx, p.ReadShare) }
+
+// reasonOf is why an invite is in the state that Clerk shows. One whose revoke was
+// asked for is seen here before its worker, which has carried it out, can say so.
+func reasonOf(r ledger.Record, to tasks.State) tasks.Reason {
+	if r.RevokeWanted && r.State == tasks.Pending && to == tasks.Revoked {
+		return tasks.ReasonRevokeRequested
+	}
+	return tasks.ReasonSeenAtClerk
+}
