@@ -57,11 +57,8 @@ func (r *reads) about(ctx context.Context, e tasks.Email, ids ...string) ([]cler
 	if err := r.spend(ctx); err != nil {
 		return nil, err
 	}
-	page, err := r.clerk.List(ctx, clerk.ListOptions{Statuses: clerk.AllStatuses(), Query: e.Raw(), OrderBy: "-created_at", Limit: listAtOnce})
-	if err == nil {
-		err = whole(page, 0)
-	}
-	return of(r.named(page.Data), e, ids...), err
+	page, err := r.newest(ctx, e.Raw(), 0)
+	return of(r.named(page), e, ids...), err
 }
 
 // named is an invitation with what tells whose it may be.
@@ -99,7 +96,7 @@ func (r *reads) since(ctx context.Context, since time.Time, pages int) (shown []
 		if err := r.spend(ctx); err != nil {
 			return shown, false, err
 		}
-		page, err := r.newest(ctx, n*(listAtOnce-listShift))
+		page, err := r.newest(ctx, "", n*(listAtOnce-listShift))
 		if err != nil {
 			return shown, false, err
 		}
@@ -111,9 +108,10 @@ func (r *reads) since(ctx context.Context, since time.Time, pages int) (shown []
 	return shown, false, nil
 }
 
-// newest lists a page of invitations of any status, the newest first.
-func (r *reads) newest(ctx context.Context, offset int) ([]clerk.Invitation, error) {
-	page, err := r.clerk.List(ctx, clerk.ListOptions{Statuses: clerk.AllStatuses(), OrderBy: "-created_at", Limit: listAtOnce, Offset: offset})
+// newest lists a page of the invitations of any status that match a query, or of all,
+// the newest first.
+func (r *reads) newest(ctx context.Context, query string, offset int) ([]clerk.Invitation, error) {
+	page, err := r.clerk.List(ctx, clerk.ListOptions{Statuses: clerk.AllStatuses(), Query: query, OrderBy: "-created_at", Limit: listAtOnce, Offset: offset})
 	if err == nil {
 		err = whole(page, offset)
 	}

@@ -88,8 +88,8 @@ func (r *roll) needs(records []ledger.Record, f ownership.Facts) (since, upTo ti
 			since = s
 		}
 		needs := latest(rested, ownership.ForgottenAt(rec, f))
-		if wire := verdict.OnTheWire(rec, f); !f.Now.Before(wire) && needs.Before(wire) {
-			needs = wire // Nothing but this reading prevents a second mail.
+		if wire := verdict.OnTheWire(rec, f); !f.Now.Before(wire) {
+			needs = latest(needs, wire) // Nothing but this reading prevents a second mail.
 		}
 		if over := ownership.ForgottenUntil(rec, f).Add(watchLag); over.Before(needs) {
 			needs = over
@@ -114,7 +114,7 @@ func (r *roll) read(ctx context.Context, since time.Time, f ownership.Facts) (do
 		if err := r.reads.ledger.AwaitShare(ctx, rollShare); err != nil {
 			return false, err
 		}
-		page, err := r.reads.newest(ctx, w.offset)
+		page, err := r.reads.newest(ctx, "", w.offset)
 		if err != nil {
 			return false, err
 		}
