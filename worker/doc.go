@@ -81,7 +81,9 @@
 //
 // An invite that has such a call is in doubt. It is looked for by a read just before
 // its next call, and before it is said to be canceled; it holds its address as long
-// as it could go soon; and a second refused bulk sends it alone.
+// as it could go soon; and a second refused bulk sends it alone. While another one for
+// its address is under way the read cannot be made: then a wish to cancel it stands in
+// its record, and it is not sent.
 //
 // # The watch
 //

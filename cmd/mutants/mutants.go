@@ -130,6 +130,15 @@ var mutants = []mutant{
 		old: "if r.doubt ~= '1' and not forgotten(r, now) then return", new: "do return", test: "TestParkedInviteIsLookedForBeforeItIsCanceled",
 	},
 	{
+		name: "forget a wish that has to wait for another", file: "tasks/ledger/libcancel.lua",
+		old: "redis.call('ZADD', K.revoke, 'NX', now, r.id)\n      return save(r)",
+		new: "return line(r) .. r.body", test: "TestRevokeThatMustWaitIsKept", dir: "./tasks/ledger",
+	},
+	{
+		name: "send who waits for being revoked", file: turn,
+		old: "r.revoke == '1' then", new: "false then", test: "TestRevokeThatMustWaitIsKept", dir: "./tasks/ledger",
+	},
+	{
 		name: "let others go to the address of one in doubt", file: lib,
 		old: "if holds or (to == 'queued' and r.doubt == '1') then",
 		new: "if holds then", test: "TestRandomOperations", dir: "./tasks/ledger",

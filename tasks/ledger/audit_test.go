@@ -122,7 +122,7 @@ func (t *auditor) audit(l *Ledger) map[string]Record {
 		if r.State == tasks.Queued && r.Doubt {
 			mayBusy[id] = r.address // unless it was put back while another one was under way
 		}
-		if r.State == tasks.Pending && r.RevokeWanted {
+		if r.RevokeWanted && r.State != tasks.Sending && r.State != tasks.Unknown {
 			wantRevoke[id] = true
 		}
 		if r.InvitationID != "" {

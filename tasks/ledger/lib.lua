@@ -265,9 +265,9 @@ local function move(r, to, now, reason, score)
     redis.call('HDEL', K.busy, r.addr)
   end
   if wanted == '1' then
-    if to == 'pending' then
+    if to == 'pending' or to == 'queued' then
       redis.call('ZADD', K.revoke, now, r.id)
-    elseif not holds then
+    else
       redis.call('ZREM', K.revoke, r.id)
       redis.call('HDEL', K.tries, r.id)
     end

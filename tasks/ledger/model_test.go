@@ -204,13 +204,8 @@ func (w *world) cancel() {
 		if after.State != tasks.Unknown && after.State != s || !after.RevokeWanted {
 			w.t.Fatalf("canceled while %s and in doubt: got %s, wanted %t", s, after.State, after.RevokeWanted)
 		}
-		if after.State == s {
-			_, busy := w.busy()[after.address]
-			now, err := w.l.Get(w.t.Context(), id)
-			w.must(err)
-			if !busy || now[0].RevokeWanted || now[0].State != s {
-				w.t.Fatalf("canceled while %s and in doubt: nothing is under way for its address (%t), or it changed", s, busy)
-			}
+		if _, busy := w.busy()[after.address]; after.State == s && !busy {
+			w.t.Fatalf("canceled while %s and in doubt: nothing is under way for its address", s)
 		}
 	case tasks.Sending, tasks.Unknown, tasks.Pending:
 		if after.State != s || !after.RevokeWanted {

@@ -16,7 +16,7 @@ if r then
   else
     redis.call('ZADD', K.state .. state, 'NX', num(r.updated), id)
   end
-  if state == 'pending' and r.revoke == '1' then redis.call('ZADD', K.revoke, 'NX', now, id) end
+  if r.revoke == '1' and state ~= 'sending' and state ~= 'unknown' then redis.call('ZADD', K.revoke, 'NX', now, id) end
   if not OPEN[state] then watch(r, now, state) end
 end
 return 1

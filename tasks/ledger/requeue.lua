@@ -6,7 +6,7 @@
 --
 -- Keeps: attempts and crashes begin again at zero; an invite that may be with Clerk is never put back;
 -- who is missing there is looked for once more before the next call, and should that invitation turn up after all, it is
--- nobody's; a deadline that has passed does not count any more.
+-- nobody's; a deadline that has passed, and a wish to revoke it, do not count any more.
 local now, reason, allowed = clock(ARGV[1]), ARGV[2], ',' .. ARGV[3] .. ','
 local out = {}
 for i = 4, #ARGV do
@@ -16,7 +16,8 @@ for i = 4, #ARGV do
       redis.call('HDEL', K.inv, r.inv)
       if r.s == 'p' then r.doubt = '1' end
     end
-    r.attempts, r.crashes, r.turn, r.ready, r.inv = '', '', '', '', ''
+    if r.revoke == '1' then redis.call('ZREM', K.revoke, r.id) end
+    r.attempts, r.crashes, r.turn, r.ready, r.inv, r.revoke = '', '', '', '', '', ''
     if num(r.deadline) > 0 and num(r.deadline) <= now then r.deadline = '' end -- whoever asks again wants it late
     move(r, 'queued', now, reason)
     redis.call('ZADD', K.untasked, now, 'c:' .. r.id)

@@ -17,8 +17,8 @@ var scripts embed.FS
 // parts says which shared files stand before each script, in this order.
 var parts = map[string][]string{
 	"admit": nil, "one": nil, // They have no record to parse, and a producer waits for them.
-	"turn": {"lib", policyPart}, "settle": {"lib", policyPart, "libgate", "libtoken"}, "gate": {"lib", policyPart, "libgate"},
-	"topup": {"lib"}, "cancel": {"lib", "libcancel"}, "sweep": {"lib", "libcancel"}, "requeue": {"lib"}, "due": {"lib"}, "observe": {"lib"}, "spend": {"lib"}, "adopt": {"lib"}, "trim": {"lib", "libforget"}, "forget": {"lib", "libcancel", "libforget"},
+	"turn": {"lib", policyPart, "libcancel"}, "settle": {"lib", policyPart, "libgate", "libtoken"}, "gate": {"lib", policyPart, "libgate"},
+	"topup": {"lib"}, "cancel": {"lib", "libcancel"}, "sweep": {"lib", "libcancel"}, "requeue": {"lib"}, "due": {"lib", "libcancel"}, "observe": {"lib"}, "spend": {"lib"}, "adopt": {"lib"}, "trim": {"lib", "libforget"}, "forget": {"lib", "libcancel", "libforget"},
 	"beat": {"lib"}, "recover": {"lib", policyPart}, "unwatch": {"lib"}, "wish": {"lib"}, "stop": {"lib"}, "reindex": {"lib"},
 	"note": nil, "sample": {"lib"}, "salt": nil, "rekey": {"lib", "libforget"},
 }

@@ -70,7 +70,6 @@ local function ask(r)
   end
 end
 local function ended(r)
-  if r.s == 'q' and r.revoke == '1' then cancel(r, now) end -- it was in doubt, and another one under way
   if r.revoke == '1' then return false end
   if r.s == 'c' then
     tick('canceled')

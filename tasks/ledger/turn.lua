@@ -190,11 +190,13 @@ if num(gates['all.until']) > 0 then return {'wait', gates['all.until'], W.key} e
 local function aside(key, id, r, aboard)
   if not r or r.s ~= 'q' then
     redis.call('ZREM', key, id)
-  elseif num(r.deadline) > 0 and num(r.deadline) < now then
-    move(r, 'failed', now, R.too_old)
   elseif aboard[r.addr] or taken(r, now) then
     redis.call('ZREM', key, id)
     redis.call('ZADD', K.later, now + BUSY_DELAY, id)
+  elseif r.revoke == '1' then
+    cancel(r, now)
+  elseif num(r.deadline) > 0 and num(r.deadline) < now then
+    move(r, 'failed', now, R.too_old)
   elseif stopped(r) then
     redis.call('ZREM', key, id)
     redis.call('ZADD', K.shelf, 0, place_on_shelf(r))
