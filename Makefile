@@ -37,7 +37,8 @@ FUZZTIME ?= 10s
 .PHONY: demo
 demo: ## Everything in one process: Redis, a simulated Clerk, worker, an import (2 min)
 	@.ci/need go
-	env -u INVITEQ_SIM_SEEDS CGO_ENABLED=0 $(GO) run -trimpath ./cmd/inviteq demo
+	@echo 'Compiling inviteq: two or three minutes the first time, a moment from then on.'
+	@env -u INVITEQ_SIM_SEEDS CGO_ENABLED=0 $(GO) run -trimpath ./cmd/inviteq demo
 
 ##@ Build
 

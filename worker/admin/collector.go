@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/hibiken/asynq"
@@ -77,14 +78,21 @@ var (
 // what can be read.
 func (c *collector) Describe(chan<- *prometheus.Desc) {}
 
-// Collect reads everything.
+// Collect reads everything: side by side, so that a Redis that does not answer is
+// waited for once.
 func (c *collector) Collect(out chan<- prometheus.Metric) {
 	ctx, cancel := context.WithTimeout(context.Background(), scrapeTimeout)
 	defer cancel()
 	s := scrape{out}
 	c.process(s)
-	s.gauge(descUp, truth(c.ledger(ctx, s) == nil), "ledger")
-	c.queues(s)
+	var reads sync.WaitGroup
+	reads.Go(func() { s.gauge(descUp, truth(c.ledger(ctx, s) == nil), "ledger") })
+	for label, name := range map[string]string{
+		"interactive": c.h.queues.Interactive, "import": c.h.queues.Import, "control": c.h.queues.Control,
+	} {
+		reads.Go(func() { c.queue(s, label, name) })
+	}
+	reads.Wait()
 }
 
 // scrape writes metrics.
@@ -276,28 +284,24 @@ func (c *collector) reports(ctx context.Context, s scrape) error {
 	return err
 }
 
-// queues reads asynq's three queues. What goes wrong with one of them leaves the
-// others as they are.
-func (c *collector) queues(s scrape) {
-	for label, name := range map[string]string{
-		"interactive": c.h.queues.Interactive, "import": c.h.queues.Import, "control": c.h.queues.Control,
-	} {
-		q, err := c.h.queueInfo(name)
-		s.gauge(descUp, truth(err == nil), "queue_"+label)
-		if err != nil {
-			continue
-		}
-		for state, n := range map[string]int{
-			"active": q.Active, "pending": q.Pending, "scheduled": q.Scheduled, "retry": q.Retry,
-			"archived": q.Archived, "completed": q.Completed,
-		} {
-			s.gauge(descTasks, float64(n), label, state)
-		}
-		s.gauge(descLatency, q.Latency.Seconds(), label)
-		s.gauge(descQPaused, truth(q.Paused), label)
-		s.counter(descDoneQ, int64(q.ProcessedTotal), label)
-		s.counter(descFailedQ, int64(q.FailedTotal), label)
+// queue reads one of asynq's three queues. What goes wrong with it leaves the others
+// as they are.
+func (c *collector) queue(s scrape, label, name string) {
+	q, err := c.h.queueInfo(name)
+	s.gauge(descUp, truth(err == nil), "queue_"+label)
+	if err != nil {
+		return
 	}
+	for state, n := range map[string]int{
+		"active": q.Active, "pending": q.Pending, "scheduled": q.Scheduled, "retry": q.Retry,
+		"archived": q.Archived, "completed": q.Completed,
+	} {
+		s.gauge(descTasks, float64(n), label, state)
+	}
+	s.gauge(descLatency, q.Latency.Seconds(), label)
+	s.gauge(descQPaused, truth(q.Paused), label)
+	s.counter(descDoneQ, int64(q.ProcessedTotal), label)
+	s.counter(descFailedQ, int64(q.FailedTotal), label)
 }
 
 // queueInfo reads one queue; one that no task has ever been in is empty.
