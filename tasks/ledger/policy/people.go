@@ -11,6 +11,10 @@ const (
 	// SpreadSigmas is how many standard deviations of the demand there must be tokens
 	// for, so that everybody goes at once.
 	SpreadSigmas = 2
+	// EvenSpread tells crowds from people who come one by one: the variance of how many
+	// come is at most so many times what chance alone makes. For those EvenSigmas are
+	// enough.
+	EvenSpread, EvenSigmas = 2, 1
 	// BurstTime (ms) is how long those of a dense burst wait for each other.
 	BurstTime = 1000
 	// MostWaits is the part of a window's span that nobody waits longer than for others
@@ -57,7 +61,7 @@ func people(s *State) (float64, float64) {
 	groupAt := s.Since + s.BulkQ.Span/MostWaits
 	if light {
 		groupAt = s.Since + s.BulkQ.Span/LightWaits
-		if s.Outlook.Known && s.Outlook.Spread*s.Outlook.Spread <= s.Outlook.People && s.Outlook.Growing+SpreadSigmas*s.Outlook.Spread <= capacity(s) {
+		if s.Outlook.Known && s.Outlook.Spread*s.Outlook.Spread <= EvenSpread*s.Outlook.People && s.Outlook.Growing+EvenSigmas*s.Outlook.Spread <= capacity(s) {
 			groupAt = s.Since
 		}
 	}

@@ -12,6 +12,8 @@ local SmallerFor = 3600 * 1000
 local Horizons = 4
 local LackPrice = 2
 local SpreadSigmas = 2
+local EvenSpread = 2
+local EvenSigmas = 1
 local BurstTime = 1000
 local MostWaits = 30
 local LightWaits = 60
@@ -230,7 +232,7 @@ function people(s)
   local groupAt = s.Since + s.BulkQ.Span / MostWaits
   if light then
     groupAt = s.Since + s.BulkQ.Span / LightWaits
-    if s.Outlook.Known and s.Outlook.Spread * s.Outlook.Spread <= s.Outlook.People and s.Outlook.Growing + SpreadSigmas * s.Outlook.Spread <= capacity(s) then
+    if s.Outlook.Known and s.Outlook.Spread * s.Outlook.Spread <= EvenSpread * s.Outlook.People and s.Outlook.Growing + EvenSigmas * s.Outlook.Spread <= capacity(s) then
       groupAt = s.Since
     end
   end
