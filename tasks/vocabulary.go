@@ -12,10 +12,7 @@ type Entry struct {
 
 // String is what it means, and what to do if anything has to be done.
 func (e Entry) String() string {
-	if e.Do == nothing {
-		return e.Means
-	}
-	return strings.TrimSpace(e.Means + " " + e.Do)
+	return strings.TrimSpace(e.Means + strings.TrimPrefix(" "+e.Do, " "+nothing))
 }
 
 const (

@@ -41,9 +41,9 @@ const healthTime = 4 * time.Second
 
 // Run asks, and says what is wrong.
 func (c *healthCommand) Run(ctx context.Context, p *program) error {
-	addr, cert, flag, path := c.AdminAddr, c.TLS, "admin", "/readyz"
+	addr, cert, flag, path, start := c.AdminAddr, c.TLS, "admin", "/readyz", "worker"
 	if c.API {
-		addr, cert, flag, path = c.APIAddr, c.APITLS, "api", "/healthz"
+		addr, cert, flag, path, start = c.APIAddr, c.APITLS, "api", "/healthz", "api"
 	}
 	host, port, err := net.SplitHostPort(addr)
 	if err != nil {
@@ -69,7 +69,7 @@ func (c *healthCommand) Run(ctx context.Context, p *program) error {
 	}}
 	response, err := client.Do(request)
 	if err != nil {
-		return fmt.Errorf("no answer from %s: %w", url, innermost(err))
+		return fmt.Errorf("no answer from %s (%w): start `inviteq %s` on this machine, or say by --%s-addr where it listens", url, innermost(err), start, flag)
 	}
 	defer response.Body.Close()
 	var ready struct {

@@ -32,7 +32,7 @@ func TestHealth(t *testing.T) {
 	if code := worker.stop(); code != exitDone {
 		t.Errorf("the worker left with exit code %d", code)
 	}
-	if r := w.run("health", "--admin-addr", "127.0.0.1:"+port); r.code != exitFailed || !strings.Contains(r.stderr, "no answer from") {
+	if r := w.run("health", "--admin-addr", "127.0.0.1:"+port); r.code != exitFailed || !strings.Contains(r.stderr, "connection refused): start `inviteq worker` on this machine, or say by --admin-addr where it listens") {
 		t.Errorf("after it has left: exit code %d, %s", r.code, r.stderr)
 	}
 }
@@ -168,6 +168,10 @@ func TestImportNeedsRoom(t *testing.T) {
 		t.Errorf("exit code %d, %s%s", r.code, r.stdout, r.stderr)
 	}
 	w.ok("invite", "second@example.com")
+	limit("1mb")
+	if r := w.run("invite", "third@example.com"); r.code != exitFailed || r.stdout != "" || !strings.Contains(r.stderr, "is full (maxmemory)") {
+		t.Errorf("exit code %d, %s%s", r.code, r.stdout, r.stderr)
+	}
 	limit("100mb")
 	w.ok("import", list)
 }

@@ -15,7 +15,7 @@ import (
 // listFlags say how a list is read.
 type listFlags struct {
 	Format    string   `placeholder:"FORMAT" help:"csv, json, jsonl or xlsx. Defaults to what the content tells."`
-	Sheet     string   `placeholder:"NAME" help:"The sheet of a workbook. Defaults to the first one that is not hidden."`
+	Sheet     string   `placeholder:"NAME" help:"The sheet of a workbook. Defaults to the first one that is not hidden and has an address."`
 	Column    []string `placeholder:"FIELD=NAME" sep:"none" variable:"-" help:"Says what a column is: --column email_address=\"Work mail\", --column public_metadata.plan=Tier, --column ignore=Notes."`
 	GlobalIDs bool     `name:"global-ids" help:"The ids in the list are your own, as those of inviteq invite --id. Otherwise an id names a row within its import."`
 	MaxRows   int      `default:"1000000" placeholder:"ROWS" variable:"INVITEQ_IMPORT_MAX_ROWS" help:"The most rows of a list."`
@@ -103,17 +103,8 @@ func (p *program) survey(ctx context.Context, name string, list *lists.List, tel
 	if err != nil {
 		return found, unusable(name, err)
 	}
-	if found.Preamble > 0 {
-		p.console.note("ignored: %s above the names of the columns", show.Count(found.Preamble, "row"))
-	}
-	if found.Unnamed {
-		p.console.note("no row names the columns: the first row is taken for a person")
-	}
-	if found.Footer > 0 {
-		p.console.note("ignored: %s below the list", show.Count(found.Footer, "row"))
-	}
-	if found.Comments > 0 {
-		p.console.note("ignored: %s that begin with #", show.Count(found.Comments, "row"))
+	for _, note := range found.Notes() {
+		p.console.note("%s", note)
 	}
 	if n := len(found.Ignored); n > 0 {
 		shown := found.Ignored[:min(n, 20)]

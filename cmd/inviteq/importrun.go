@@ -89,6 +89,8 @@ type importResultJSON struct {
 	Preamble int      `json:"preamble"` // rows above the names of the columns
 	Comments int      `json:"comments"` // rows that begin with #
 	Footer   int      `json:"footer"`   // rows below the list
+	Sheets   []string `json:"sheets"`   // other sheets that hold addresses, and are not read
+	Hidden   int      `json:"hidden"`   // rows that the workbook hides, and that are on the list
 	importJSON
 }
 
@@ -97,6 +99,7 @@ func (r *importRun) json(i enqueue.Import) importResultJSON {
 		Rows: r.found.Rows(), Invalid: r.found.Bad, Duplicates: r.found.Duplicates,
 		Admitted: r.result.Admitted, Known: r.result.Known, Conflicting: r.result.Conflicting, DryRun: r.DryRun,
 		Ignored: append([]string{}, r.found.Ignored...), Preamble: r.found.Preamble, Comments: r.found.Comments, Footer: r.found.Footer,
+		Sheets: append([]string{}, r.found.Sheets...), Hidden: r.found.Hidden,
 		importJSON: importOf(i),
 	}
 }

@@ -52,7 +52,10 @@ func (c *invitesCommand) Run(ctx context.Context, p *program) error {
 	for _, i := range invites {
 		r, err := conn.client.Invite(ctx, i)
 		if err != nil {
-			return errors.Join(err, p.printStatuses(list, c.JSON && len(list) > 0))
+			if len(list) > 0 {
+				err = errors.Join(err, p.printStatuses(list, c.JSON))
+			}
+			return err
 		}
 		if r.Existing {
 			p.console.note("%s is known already: it stays as it is", r.ID)

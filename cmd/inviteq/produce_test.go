@@ -218,8 +218,8 @@ func TestImportAgain(t *testing.T) {
 		t.Errorf("got %s", got)
 	}
 	keys := []string{
-		"admitted", "comments", "conflicting", "created_at", "dry_run", "duplicates", "eta", "footer", "held_until", "ignored", "import_id", "invalid", "known", "name",
-		"open", "owner", "paused_at", "preamble", "rows", "state", "states", "total",
+		"admitted", "comments", "conflicting", "created_at", "dry_run", "duplicates", "eta", "footer", "held_until", "hidden", "ignored", "import_id", "invalid", "known", "name",
+		"open", "owner", "paused_at", "preamble", "rows", "sheets", "state", "states", "total",
 	}
 	if diff := cmp.Diff(keys, keysOf(first)); diff != "" {
 		t.Error(diff)

@@ -148,7 +148,7 @@ func (p *program) printQuota(o ledger.Overview) error {
 	case o.Waiting[tasks.Interactive]+o.Waiting[tasks.Import] == 0:
 		fmt.Fprintln(&b, "No invite is waiting.")
 	case drained.IsZero():
-		fmt.Fprintln(&b, "Nothing of it can be sent now, so there is no telling when.")
+		fmt.Fprintln(&b, "None of them can be sent now, so there is no time to give.")
 	default:
 		plan := o.Plan(planParts)
 		fmt.Fprintf(&b, "The next hour  %s  %s in parts of 5 minutes.\n", bars(plan), show.Count(sum(plan), "invite"))

@@ -80,6 +80,7 @@ func (u *uploadedList) Survey(ctx context.Context, columns []string, hold time.D
 		return s, onPage(err)
 	}
 	s.ImportID, s.Good, s.Bad, s.Duplicates, s.Ignored = u.list.ImportID(), u.found.Good, u.found.Bad, u.found.Duplicates, u.found.Ignored
+	s.Notes = u.found.Notes()
 	switch _, err = u.desk.client.Import(ctx, s.ImportID); {
 	case err == nil:
 		s.Begun = true

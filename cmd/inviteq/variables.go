@@ -50,7 +50,10 @@ func misspelt(env environment, known map[string]bool) (errs []error) {
 			continue
 		}
 		best := slices.MinFunc(slices.Sorted(maps.Keys(known)), func(a, b string) int { return lists.Distance(name, a) - lists.Distance(name, b) })
-		if lists.Distance(name, best) <= 2 {
+		if bare := strings.TrimPrefix(name, flagPrefix); known[bare] {
+			best = bare
+		}
+		if strings.HasSuffix(name, best) || lists.Distance(name, best) <= 2 {
 			errs = append(errs, fmt.Errorf("%s means nothing to inviteq; did you mean %s?", name, best))
 		} else {
 			errs = append(errs, fmt.Errorf("%s means nothing to inviteq; unset it", name))

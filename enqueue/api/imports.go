@@ -51,6 +51,7 @@ type acceptedJSON struct {
 	DryRun      bool          `json:"dry_run"`
 	Problems    []rowProblems `json:"problems"` // Of the rows that were left out.
 	Ignored     []string      `json:"ignored"`  // Columns that are not used.
+	Notes       []string      `json:"notes"`    // What else a person should know of how the list was read.
 
 	Preflight *tasks.Forecast `json:"preflight,omitempty"` // Only with ?preflight=true.
 }

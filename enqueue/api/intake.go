@@ -274,7 +274,7 @@ func (l *list) result(i enqueue.Import, r lists.Accepted) acceptedJSON {
 	out := acceptedJSON{
 		importJSON: newImport(i), Rows: l.found.Rows(), Admitted: r.Admitted, Known: r.Known, Duplicates: l.found.Duplicates,
 		Invalid: l.found.Bad, Conflicting: r.Conflicting, Conflicts: []int{}, DryRun: l.dry,
-		Problems: append([]rowProblems{}, l.bad...), Ignored: append([]string{}, l.found.Ignored...),
+		Problems: append([]rowProblems{}, l.bad...), Ignored: append([]string{}, l.found.Ignored...), Notes: append([]string{}, l.found.Notes()...),
 	}
 	for _, c := range r.Conflicts {
 		out.Conflicts = append(out.Conflicts, c.Row)

@@ -182,6 +182,7 @@ func TestCSVHeader(t *testing.T) {
 		{"sep line alone", "sep=;", empty},
 		{"no header", lines("ada@example.com,pro", "grace@example.com,pro"), noHeader},
 		{"no header, address later", lines("Ada,ada@example.com"), noHeader},
+		{"pasted from a mail", "Ada L. <ada@example.com>; grace@example.com;\n", "the first row holds several addresses; put each on a line of its own"},
 		{"no e-mail column", lines("name,id", "Ada,x"), noEmail + "; the first row has name, id" + say},
 		{"no e-mail column, semicolons", lines("Vorname;(at)", "Ada;x"), noEmail + "; the first row has Vorname, column 2" + say},
 		{"a person in the first row", "Ada Lovelace,12 St James's Square", noEmail + say},

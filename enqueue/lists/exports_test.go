@@ -123,6 +123,10 @@ func TestFaults(t *testing.T) {
 		{"two addresses", lines("email", "a@b.co ::: c@d.co", "e@b.co;"), []string{"row 2: email_address holds 2 addresses; keep the one to invite", "3 e@b.co"}},
 		{"a person commented out", lines("email", "#a@b.co", "c@b.co"), []string{
 			"row 2: email_address begins with #; delete the line if it is commented out, or the # if it is not", "3 c@b.co"}},
+		{"formulas that have failed", lines("email,public_metadata.team,expires_in_days", "#REF!", "#N/A,x", "a@b.co,#NAME?", "b@b.co,#N/A", "c@b.co,x,#N/A", "d@b.co,x,#ÜBERLAUF!", "e@b.co,#1!"), []string{
+			"row 2: email_address is a formula that has failed; repair it, or write the value", "row 3: email_address is a formula that has failed; repair it, or write the value",
+			"row 4: public_metadata.team is a formula that has failed; repair it, or write the value", "row 5: public_metadata.team is a formula that has failed; repair it, or write the value",
+			`6 c@b.co {"public_metadata":{"team":"x"}}`, "row 7: expires_in_days is a formula that has failed; repair it, or write the value", `8 e@b.co {"public_metadata":{"team":"#1!"}}`}},
 		{"spaces behind quotation marks", lines("email,public_metadata.name", `"a@b.co" ,"Person, One" `), []string{`2 a@b.co {"public_metadata":{"name":"Person, One"}}`}},
 		{"short rows", lines("email,public_metadata.name,public_metadata.team", "a@b.co,N", "b@b.co", "c@b.co,N,T"), []string{
 			`2 a@b.co {"public_metadata":{"name":"N"}}`, "3 b@b.co", `4 c@b.co {"public_metadata":{"name":"N","team":"T"}}`}},
@@ -271,6 +275,47 @@ func TestWorkbook(t *testing.T) {
 		t.Error("the same sheet in another workbook is another list")
 	}
 	if diff := cmp.Diff([]string{"2 old@example.com"}, told(string(pack(t, []byte(in))), lists.Options{Sheet: "1 old"})); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// TestWorkbookSheets: the sheet with the people is read, and what a person may have
+// forgotten in the workbook is said: other people on other sheets, and hidden rows.
+func TestWorkbookSheets(t *testing.T) {
+	sheet := func(address string) [][]any { return [][]any{{"email"}, {address}} }
+	in := book(t, map[string][][]any{
+		"1 empty": {}, "2 Read me": {{"How to"}, {"use it"}}, "3 Team": sheet("a@b.co"), "4 Guests": sheet("b@b.co"), "5 old": sheet("c@b.co"), "6@b.co": sheet("d@b.co"),
+	}, "5 old")
+	list := open(t, in, lists.Options{})
+	got, err := list.Survey(t.Context(), nil)
+	if diff := cmp.Diff(lists.Survey{Good: 1, Sheets: []string{"4 Guests", "sheet 6"}}, got); diff != "" || err != nil {
+		t.Error(err, diff)
+	}
+	if diff := cmp.Diff([]string{"not read, though it holds addresses: 4 Guests, sheet 6; bring each sheet as a list of its own"}, got.Notes()); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff([]string{"2 a@b.co"}, told(in, lists.Options{})); diff != "" {
+		t.Error(diff)
+	}
+	chosen, err := open(t, in, lists.Options{Sheet: "4 guests"}).Survey(t.Context(), nil)
+	if chosen.Notes() != nil || err != nil {
+		t.Errorf("a sheet that was asked for: %q, %v", chosen.Notes(), err)
+	}
+
+	f, err := excelize.OpenReader(strings.NewReader(book(t, map[string][][]any{"Team": {{"email"}, {"a@b.co"}, {"b@b.co"}, {"hint"}, {"c@b.co"}}})))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	var b bytes.Buffer
+	if err := errors.Join(f.SetRowVisible("Team", 3, false), f.SetRowVisible("Team", 4, false), f.Write(&b)); err != nil {
+		t.Fatal(err)
+	}
+	hidden, err := open(t, b.String(), lists.Options{}).Survey(t.Context(), nil)
+	if diff := cmp.Diff(lists.Survey{Good: 3, Bad: 1, Hidden: 1}, hidden); diff != "" || err != nil {
+		t.Error(err, diff)
+	}
+	if diff := cmp.Diff([]string{"on the list, too: 1 row hidden in the workbook, perhaps by a filter; delete hidden rows that are not meant"}, hidden.Notes()); diff != "" {
 		t.Error(diff)
 	}
 }

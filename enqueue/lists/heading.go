@@ -213,6 +213,9 @@ func notNamed(names []string) error {
 			shown = append(shown, ignoredName(name, n))
 		}
 	}
+	if len(cells) > 1 && !slices.ContainsFunc(cells, func(c []byte) bool { return len(trimmed(c)) > 0 && !holdsPerson([][]byte{c}) }) {
+		return errors.New("the first row holds several addresses; put each on a line of its own")
+	}
 	if holdsPerson(cells) {
 		return errors.New("the first row must name the columns, such as email_address, but it holds an address")
 	}

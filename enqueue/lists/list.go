@@ -101,6 +101,9 @@ type List struct {
 	most   int // It has no more rows than this.
 	digest hash.Hash
 	seen   *seen
+
+	unread []string // Other sheets of a workbook that hold addresses.
+	hidden int      // Rows with an address that the workbook hides.
 }
 
 // Open copies a list into a temporary file, and says if it is none. It waits for

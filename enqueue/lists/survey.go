@@ -19,6 +19,8 @@ type Survey struct {
 
 	Ignored  []string // Names of columns that are not used, as they may be shown.
 	Preamble int      // Rows above the names of the columns.
+	Sheets   []string // Other sheets of the workbook that hold addresses, as they may be shown.
+	Hidden   int      // Rows with an address that the workbook hides, by a filter, say: they are on the list.
 	Comments int      // Rows that begin with # and name nobody.
 	Footer   int      // Rows below the list: behind a blank row, with a text in one cell only.
 	Named    bool     // Some rows have an id.
@@ -28,6 +30,31 @@ type Survey struct {
 
 // Rows is how many there are, bad ones and duplicates included.
 func (s Survey) Rows() int { return s.Good + s.Bad + s.Duplicates }
+
+// Notes are what a person has to know before the list goes, beside its bad rows and
+// the columns that are not used: a sentence each, without what is in a row.
+func (s Survey) Notes() (notes []string) {
+	note := func(n int, format string) {
+		rows := "rows"
+		if n == 1 {
+			rows = "row"
+		}
+		if n > 0 {
+			notes = append(notes, fmt.Sprintf(format, n, rows))
+		}
+	}
+	note(s.Preamble, "ignored: %d %s above the names of the columns")
+	if s.Unnamed {
+		notes = append(notes, "no row names the columns: the first row is taken for a person")
+	}
+	if len(s.Sheets) > 0 {
+		notes = append(notes, "not read, though it holds addresses: "+shownSheets(s.Sheets)+"; bring each sheet as a list of its own")
+	}
+	note(s.Hidden, "on the list, too: %d %s hidden in the workbook, perhaps by a filter; delete hidden rows that are not meant")
+	note(s.Footer, "ignored: %d %s below the list")
+	note(s.Comments, "ignored: %d %s beginning with #")
+	return notes
+}
 
 // Survey reads the whole list. Every row that cannot be used is told as a
 // *RowError or a *DuplicateError; an error of tell ends it. An error of its own

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -130,6 +131,8 @@ func (t *table) row(at Place, rec record) (Row, error) {
 		}
 		if fault := notText(cell); fault != "" {
 			d.refuse(c.name, fault)
+		} else if failedFormula.Match(cell) && (c.member != nil || c.name == emailField || nullable(string(cell)) != "") {
+			d.refuse(c.name, "is a formula that has failed; repair it, or write the value")
 		} else if c.member != nil {
 			t.members.add(c.member, string(cell))
 		} else if reason := c.set(&d, string(cell)); reason != "" {
@@ -181,8 +184,12 @@ func isRule(cells [][]byte) bool {
 // isComment reports a row that begins with # and names nobody.
 func isComment(cells [][]byte) bool {
 	first := trimmed(cells[0])
-	return len(first) > 0 && first[0] == '#' && isBlank(cells[1:]) && bytes.IndexByte(first, '@') < 0
+	return len(first) > 0 && first[0] == '#' && isBlank(cells[1:]) && bytes.IndexByte(first, '@') < 0 && !failedFormula.Match(first)
 }
+
+// failedFormula is what spreadsheets show where a formula has failed, such as #REF! and
+// #NAME? in each language. #N/A stands for nothing in most columns; see nullable.
+var failedFormula = regexp.MustCompile(`^#(N/A|NV|[\p{Lu}/0]+[!?])$`)
 
 // isRemark reports a row with a text in one cell that is nobody's address, as reports
 // write them below a list: who made it, and when.

@@ -4,6 +4,7 @@ import (
 	"archive/zip"
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -15,6 +16,8 @@ import (
 	"strings"
 
 	"github.com/xuri/excelize/v2"
+
+	"github.com/inviteq/inviteq/tasks"
 )
 
 // Bounds of a workbook. What is larger than a part in memory is unpacked into
@@ -89,7 +92,7 @@ func whatZip(r io.ReaderAt, size int64) error {
 			return errors.New("the file is one of Apple's Numbers; export it as .xlsx or CSV UTF-8")
 		}
 	}
-	return errors.New("the file is a zip archive and no workbook; unpack it first")
+	return errors.New("the file is a zip archive, or a document of another program, and no workbook; unpack it, or save the list as .xlsx or CSV UTF-8")
 }
 
 func (l *List) copyTo(path string) error {
@@ -104,7 +107,8 @@ func (l *List) copyTo(path string) error {
 	return nil
 }
 
-// sheet is the one that was asked for, or the first that people see.
+// sheet is the one that was asked for, or the first that is shown and has an address
+// near its top, or the first that is shown.
 func (l *List) sheet(book *excelize.File) (string, error) {
 	names := book.GetSheetList()
 	if l.opts.Sheet != "" {
@@ -114,12 +118,54 @@ func (l *List) sheet(book *excelize.File) (string, error) {
 		}
 		return names[n], nil
 	}
-	for _, name := range names {
-		if visible, err := book.GetSheetVisible(name); err == nil && visible {
-			return name, nil
+	first, chosen := "", ""
+	for n, name := range names {
+		if visible, err := book.GetSheetVisible(name); err != nil || !visible {
+			continue
+		}
+		first = cmp.Or(first, name)
+		switch {
+		case !holdsPeople(book, name):
+		case chosen == "":
+			chosen = name
+		default:
+			l.unread = append(l.unread, sheetName(name, n))
 		}
 	}
-	return "", errors.New("the workbook has no sheet")
+	if first == "" {
+		return "", errors.New("the workbook has no sheet")
+	}
+	return cmp.Or(chosen, first), nil
+}
+
+// holdsPeople reports whether a sheet has an address near its top.
+func holdsPeople(book *excelize.File, sheet string) bool {
+	rows, err := book.Rows(sheet)
+	if err != nil {
+		return false // Reading it says why, if it is the one to be read.
+	}
+	defer func() { _ = rows.Close() }() // It was only read.
+	for n := 0; n < headRows && rows.Next(); n++ {
+		if cells, err := rows.Columns(); err != nil || hasAddress(cells) {
+			return err == nil
+		}
+	}
+	return false
+}
+
+func hasAddress(cells []string) bool {
+	return slices.ContainsFunc(cells, func(c string) bool {
+		_, err := tasks.ParseEmail(c)
+		return err == nil
+	})
+}
+
+// sheetName is the name of a sheet as an error may quote it.
+func sheetName(name string, n int) string {
+	if isShown(name) {
+		return name
+	}
+	return fmt.Sprintf("sheet %d", n+1)
 }
 
 func shownSheets(names []string) string {
@@ -129,7 +175,7 @@ func shownSheets(names []string) string {
 			shown = append(shown, fmt.Sprintf("%d more", len(names)-n))
 			break
 		}
-		shown = append(shown, ignoredName(name, n))
+		shown = append(shown, sheetName(name, n))
 	}
 	return strings.Join(shown, ", ")
 }
@@ -147,9 +193,13 @@ func (l *List) unpackRows(rows *excelize.Rows) error {
 	out := json.NewEncoder(buffered)
 	out.SetEscapeHTML(false)
 	for rows.Next() {
+		isHidden := rows.GetRowOpts().Hidden // Columns reads on to the next row.
 		cells, err := rows.Columns()
 		if err != nil {
 			return workbookError(err)
+		}
+		if isHidden && hasAddress(cells) {
+			l.hidden++
 		}
 		if len(cells) > 16*MaxColumns { // Excel's own bound.
 			return fmt.Errorf("the sheet has more than %d columns", 16*MaxColumns)
@@ -197,6 +247,7 @@ func (r *sheetReader) next() (record, error) {
 
 // openSheet finds the names of the columns in a sheet.
 func (l *List) openSheet(ctx context.Context, in *bufio.Reader, said *Survey) (*table, error) {
+	said.Sheets, said.Hidden = l.unread, l.hidden
 	at, err := findNames(&sheetReader{in: in}, l.match, 0)
 	if err != nil {
 		return nil, err

@@ -109,7 +109,7 @@ var words = map[Kind]struct{ cause, advice string }{
 	Full: {"is full (maxmemory), so new invites are refused; those that it has are delivered",
 		"give it memory, and never an eviction policy other than noeviction"},
 	NearlyFull: {"has used %s of its maxmemory, and takes no new import above nine tenths",
-		"give it memory, or wait until what waits is delivered and forgotten; single invites are accepted, and the same import goes on where it was"},
+		"give it memory, or wait until what waits is delivered and forgotten; single invites are accepted until it is full, and the same import goes on where it was"},
 	NoDisk:      {"cannot write to its disk, and so refuses writes", "look at its log, and make room on the disk"},
 	Loading:     {"is loading its data from disk", "it answers again once that is done"},
 	ClusterDown: {"says that its Cluster is down", "a part of the keys has no master: start the nodes that are missing"},

@@ -34,6 +34,7 @@ type ListSurvey struct {
 	Begun                 bool // The import is there already, so that going on adds only what is missing.
 	Good, Bad, Duplicates int
 	Ignored               []string     // columns that are not used
+	Notes                 []string     // What else a person has to know before it goes, a sentence each.
 	Problems              []RowProblem // of bad rows and of duplicates that differ, the first hundred
 }
 

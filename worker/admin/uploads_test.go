@@ -57,6 +57,7 @@ func (l *testList) Survey(ctx context.Context, columns []string, hold time.Durat
 		return nil
 	})
 	s.ImportID, s.Good, s.Bad, s.Duplicates, s.Ignored = l.ImportID(), l.found.Good, l.found.Bad, l.found.Duplicates, l.found.Ignored
+	s.Notes = l.found.Notes()
 	return s, err
 }
 
@@ -109,7 +110,7 @@ func TestAListIsBroughtInABrowser(t *testing.T) {
 	for n := range 150 {
 		fmt.Fprintf(&list, "Person %d,person%d@example.com,gold,x\n", n, n)
 	}
-	list.WriteString("Bad,nobody at all,gold,x\nTwice,person1@example.com,gold,x\n")
+	list.WriteString("Bad,nobody at all,gold,x\nTwice,person1@example.com,gold,x\n,,,\nMade on Monday,,,\n")
 	if err := os.WriteFile(path, []byte(list.String()), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -131,6 +132,7 @@ func TestAListIsBroughtInABrowser(t *testing.T) {
 		t.Errorf("%d good rows, want 150", got)
 	}
 	b.shows("email_address")
+	b.shows("ignored: 1 row below the list")
 	b.submit("form.look")
 	b.shows("50 of 150 looked at")
 	all("upload-looking")
