@@ -47,6 +47,7 @@ type pulse struct {
 	version   string
 	started   time.Time
 	announced time.Time
+	noClerk   bool // as announced
 	sampled   time.Time
 	waits     ledger.Waits // of clicks, since then
 
@@ -174,17 +175,18 @@ func (p *pulse) announce(ctx context.Context) error {
 	if p.started.IsZero() {
 		p.started = now
 	}
-	due, started := now.Sub(p.announced) >= announceEvery, p.started
+	answers, _ := p.clerk.Ready()
+	due, started := now.Sub(p.announced) >= announceEvery || p.noClerk == answers, p.started
 	p.mu.Unlock()
 	if !due {
 		return nil
 	}
-	fellows, err := p.ledger.Announce(ctx, ledger.Now, ledger.Fellow{Name: p.name, Since: started, Version: p.version, Problem: p.health.words()})
+	fellows, err := p.ledger.Announce(ctx, ledger.Now, ledger.Fellow{Name: p.name, Since: started, Version: p.version, NoClerk: !answers, Problem: p.health.words()})
 	if err != nil {
 		return err
 	}
 	p.mu.Lock()
-	p.announced = now
+	p.announced, p.noClerk = now, !answers
 	p.mu.Unlock()
 	p.health.fellowsAre(fellows)
 	return p.sample(ctx, now)

@@ -138,12 +138,18 @@ func TestOutageOfNinetyMinutes(t *testing.T) {
 			ids = append(ids, w.give(i)...)
 			time.Sleep(time.Minute)
 		}
+		if o, err := w.calm.Overview(t.Context(), time.Now()); err != nil || o.Outage() == "" || !o.Drain().IsZero() {
+			t.Errorf("ten minutes into the outage: %q, all sent %s, %v", o.Outage(), o.Drain(), err)
+		}
 		time.Sleep(time.Until(began.Add(outage)))
 		// A worker's breaker opens after five failures (four calls may be under way then) and probes after 15 s, 30 s, 60 s and then every two minutes.
 		if calls, most := len(w.sim.Calls()), 2*(5+4+47); calls > most {
 			t.Errorf("Clerk got %d requests while it was down; two workers may make %d", calls, most)
 		}
 		w.delivered(w.settle(15*time.Minute, ids...))
+		if o, err := w.calm.Overview(t.Context(), time.Now()); err != nil || o.Outage() != "" {
+			t.Errorf("after the outage: %q, %v", o.Outage(), err)
+		}
 	})
 }
 

@@ -67,7 +67,7 @@ func (p *program) hint(ctx context.Context, conn *connection) {
 }
 
 // obstacles are why nothing, or not all, is being sent: no worker is running, a lane or
-// an import is paused, or Clerk refuses the workers.
+// an import is paused, or Clerk refuses the workers or does not answer.
 func (p *program) obstacles(ctx context.Context, conn *connection) (all []string) {
 	say := func(format string, args ...any) { all = append(all, fmt.Sprintf(format, args...)) }
 	o, err := conn.ledger.Overview(ctx, ledger.Now)
@@ -87,6 +87,9 @@ func (p *program) obstacles(ctx context.Context, conn *connection) (all []string
 	}
 	if o.Closed.Closed() {
 		say("Nothing is sent (%s). %s", o.Closed.Why, o.Closed.Why.Entry())
+	}
+	if outage := o.Outage(); outage != "" {
+		say("%s", outage)
 	}
 	return all
 }

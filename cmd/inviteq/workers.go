@@ -70,6 +70,9 @@ func (c *workersCommand) Run(ctx context.Context, p *program) error {
 			continue
 		}
 		state := text("delivers").in(p.console.onOut.green)
+		if f.NoClerk {
+			state = text("waits for Clerk, which does not answer").in(p.console.onOut.yellow)
+		}
 		if f.Problem != "" {
 			state = text(f.Problem).in(p.console.onOut.red)
 		}

@@ -12,10 +12,18 @@ import (
 )
 
 // Moves reports whether invites of a lane can go at all: it is not paused, Clerk takes
-// the key, and a worker is there. Where nothing moves there is no ETA.
+// the key and answers, and a worker is there. Where nothing moves there is no ETA.
 func (o Overview) Moves(lane tasks.Lane) bool {
 	_, paused := o.Paused[lane]
-	return !paused && !o.Closed.Closed() && o.Workers > 0
+	return !paused && !o.Closed.Closed() && o.Workers > 0 && !o.NoClerk
+}
+
+// Outage says that Clerk answers no worker; it is empty if it does.
+func (o Overview) Outage() string {
+	if !o.NoClerk {
+		return ""
+	}
+	return "Clerk does not answer, so nothing is sent. Workers try again by themselves, and waiting costs nothing: see status.clerk.com."
 }
 
 // WithWorker returns the overview as it would be with a worker: for a program that is

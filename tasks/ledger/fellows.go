@@ -22,6 +22,7 @@ type Fellow struct {
 
 	Version string        `json:",omitzero"` // Of the program; "" of one that does not tell.
 	Clock   time.Duration `json:",omitzero"` // By how much its clock is ahead of Redis'.
+	NoClerk bool          `json:",omitzero"` // Clerk does not answer it, so that it does not call Clerk for a while.
 	Problem string        `json:",omitzero"` // What keeps it from delivering: words of tasks.HealthProblem, separated by commas.
 }
 

@@ -36,7 +36,8 @@ type Overview struct {
 
 	OldestWaiting map[tasks.Lane]string // The id at the head of each lane that has one.
 
-	Workers int // That are there: see Fellows.
+	Workers int  // That are there: see Fellows.
+	NoClerk bool // Clerk answers none of them, so that they do not call it for a while.
 
 	queued   [2][2]int64      // Waiting: by lane, those that go together and those that go one by one.
 	forecast *policy.Forecast // when what waits will be sent
@@ -138,6 +139,7 @@ func (l *Ledger) Overview(ctx context.Context, now time.Time) (Overview, error) 
 	}
 	alive, _ := fellowsIn(workers.Val(), now)
 	o.Workers = len(alive)
+	o.NoClerk = len(alive) > 0 && !slices.ContainsFunc(alive, func(f Fellow) bool { return !f.NoClerk })
 	o.Reserve, o.Bulk = w.Reserve, w.Bulk
 	for i, s := range tasks.States {
 		o.States[s] = states[i].Val()

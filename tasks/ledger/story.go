@@ -190,6 +190,8 @@ func (l *Ledger) outlookOf(ctx context.Context, now time.Time, s *Story) error {
 		s.Waits = fmt.Sprintf("The %s lane is paused, until a person resumes it.", r.Invite.Lane)
 	case o.Closed.Closed():
 		s.Waits = "Nothing is sent. " + o.Closed.Why.Entry().String()
+	case o.NoClerk:
+		s.Waits = o.Outage()
 	case !o.Moves(r.Invite.Lane):
 		s.Waits = "No worker is running for this instance."
 	case r.ReadyAt.After(o.At) && r.Reason == "":

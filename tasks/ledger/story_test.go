@@ -28,7 +28,14 @@ func TestAStoryIsWhole(t *testing.T) {
 	if err != nil || !s.ETA.IsZero() || s.Waits != "No worker is running for this instance." {
 		t.Fatalf("before the first worker: %+v, %v", s, err)
 	}
-	hire(t, l, Now)
+	if _, err := l.Announce(ctx, Now, Fellow{Name: "one", NoClerk: true}); err != nil {
+		t.Fatal(err)
+	}
+	s, err = l.Story(ctx, Now, i.ID)
+	if err != nil || !s.ETA.IsZero() || !strings.HasPrefix(s.Waits, "Clerk does not answer") {
+		t.Fatalf("while Clerk does not answer: %+v, %v", s, err)
+	}
+	hire(t, l, Now) // Clerk answers it.
 	s, err = l.Story(ctx, Now, i.ID)
 	if err != nil || s.Row != 8 || !s.Whole || len(s.Moments) != 1 || s.ETA.IsZero() || !strings.HasPrefix(s.Waits, "7 wait before it in the import lane") {
 		t.Fatalf("before: %+v, %v", s, err)
