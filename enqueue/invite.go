@@ -2,6 +2,7 @@ package enqueue
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -97,23 +98,23 @@ func (c *Client) Invite(ctx context.Context, i tasks.Invite) (_ Result, err erro
 // died before it left a task, so one is left again as long as it is of use.
 func (c *Client) existing(ctx context.Context, l *ledger.Ledger, i tasks.Invite, trip *ahead) (Result, error) {
 	r := Result{Status: Status{ID: i.ID}, Existing: true}
-	records, err := l.Get(ctx, i.ID)
-	if err != nil {
-		return r, fmt.Errorf("invite %s is accepted, but its state cannot be read: %w", i.ID, err)
-	}
-	if len(records) == 0 {
+	known, err := l.Read(ctx, i.ID)
+	if errors.Is(err, ErrNotFound) {
 		c.takeBack(trip, i)
 		r.Forgotten = true
 		return r, nil
 	}
-	r = Result{Status: newStatus(records[0]), Existing: true}
-	needed := records[0].State == tasks.Queued && records[0].Invite.ImportID == ""
-	if !needed || records[0].Invite.Lane != i.Lane {
+	if err != nil {
+		return r, fmt.Errorf("invite %s is accepted, but its state cannot be read: %w", i.ID, err)
+	}
+	r = Result{Status: newStatus(known), Existing: true}
+	needed := known.State == tasks.Queued && known.Invite.ImportID == ""
+	if !needed || known.Invite.Lane != i.Lane {
 		c.takeBack(trip, i)
 		trip = nil
 	}
 	if needed && trip == nil {
-		r.TaskErr = c.giveCreate(ctx, records[0].Invite)
+		r.TaskErr = c.giveCreate(ctx, known.Invite)
 	}
 	return r, nil
 }

@@ -161,15 +161,11 @@ func (c *Client) inviteRevoked(ctx context.Context, id string) (RevokeStatus, er
 	if err != nil {
 		return RevokeStatus{}, fmt.Errorf("revoke %s: %w", id, err)
 	}
-	records, err := l.Get(ctx, id)
-	if err == nil && len(records) == 0 {
-		err = ErrNotFound
-	}
+	r, err := l.Read(ctx, id)
 	if err != nil {
 		return RevokeStatus{}, fmt.Errorf("revoke %s: %w", id, err)
 	}
-	r := records[0]
-	s := statusOf("", ledger.RevokeRequest{}.Done(records, nil))
+	s := statusOf("", ledger.RevokeRequest{}.Done([]ledger.Record{r}, nil))
 	if !r.RevokeWanted {
 		s.DoneAt = tasks.TimeOrNull(utc(r.UpdatedAt))
 		return s, nil

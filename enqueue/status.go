@@ -2,6 +2,7 @@ package enqueue
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"time"
 
@@ -115,9 +116,12 @@ func find(ctx context.Context, l *ledger.Ledger, target string) ([]ledger.Record
 		}
 		return l.FindAddress(ctx, email)
 	}
-	records, err := l.Get(ctx, target)
-	if err != nil || len(records) > 0 || !isInvitationID(target) {
-		return records, err
+	r, err := l.Read(ctx, target)
+	if !errors.Is(err, ErrNotFound) {
+		return []ledger.Record{r}, err
+	}
+	if !isInvitationID(target) {
+		return nil, nil
 	}
 	ids, err := l.FindInvitations(ctx, target)
 	if err != nil || len(ids) == 0 {

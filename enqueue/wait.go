@@ -28,14 +28,11 @@ func (c *Client) Wait(ctx context.Context, id string) (Status, error) {
 		if err != nil {
 			return last, fmt.Errorf("invite %s: %w", id, err)
 		}
-		records, err := l.Get(ctx, id)
-		if err == nil && len(records) == 0 {
-			err = ErrNotFound
-		}
+		r, err := l.Read(ctx, id)
 		if err != nil {
 			return last, fmt.Errorf("invite %s: %w", id, err)
 		}
-		last = newStatus(records[0])
+		last = newStatus(r)
 		if !last.State.Open() {
 			return last, nil
 		}

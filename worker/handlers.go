@@ -99,14 +99,11 @@ func (h *handlers) adopt(ctx context.Context, i *tasks.Invite) (string, error) {
 
 // recordOf reads the record of one invite, which must be there.
 func recordOf(ctx context.Context, l *ledger.Ledger, id string) (ledger.Record, error) {
-	records, err := l.Get(ctx, id)
-	if err != nil {
-		return ledger.Record{}, err
+	r, err := l.Read(ctx, id)
+	if errors.Is(err, ledger.ErrNotFound) {
+		err = hopeless(fmt.Errorf("invite %s: %w", id, err))
 	}
-	if len(records) == 0 {
-		return ledger.Record{}, hopeless(fmt.Errorf("invite %s: %w", id, ledger.ErrNotFound))
-	}
-	return records[0], nil
+	return r, err
 }
 
 // bulkCreate follows a chunk of an import: the task ends when every member

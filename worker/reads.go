@@ -173,28 +173,43 @@ func (r *reads) others(ctx context.Context, of ledger.Record, shown []clerk.Invi
 	if err != nil {
 		return nil, nil, err
 	}
-	wishes, err := r.ledger.RevokeRequestsFor(ctx, of.Invite.EmailAddress)
+	wishes, err := r.ledger.RevokeRequests(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
 	wishes = slices.DeleteFunc(wishes, func(w ledger.RevokeRequest) bool { return w.Means(of) })
+	facts := r.facts()
 	for _, inv := range shown {
-		wanted := owners[inv.ID] == "" && slices.ContainsFunc(wishes, func(w ledger.RevokeRequest) bool {
-			return r.facts().Clock.MayPrecede(inv.CreatedAt, w.CreatedAt)
-		})
-		if wanted || slices.ContainsFunc(records, func(o ledger.Record) bool {
-			return o.InvitationID == inv.ID && (o.RevokeWanted || slices.ContainsFunc(wishes, func(w ledger.RevokeRequest) bool { return w.Means(o) }))
+		n := slices.IndexFunc(records, func(o ledger.Record) bool { return o.InvitationID == inv.ID })
+		ours := n >= 0 && (records[n].RevokeWanted || endedLately(records[n], facts))
+		if ours || slices.ContainsFunc(wishes, func(w ledger.RevokeRequest) bool {
+			switch {
+			case w.Target == inv.ID:
+				return true
+			case w.Many != nil:
+				return n >= 0 && w.Many.ImportID != "" && w.Many.ImportID == records[n].Invite.ImportID && w.Means(records[n])
+			case tasks.EmailKey(w.Target) != of.Invite.EmailAddress.Key():
+				return false
+			case n >= 0:
+				return w.Means(records[n])
+			}
+			return owners[inv.ID] == "" && facts.Clock.MayPrecede(inv.CreatedAt, w.CreatedAt)
 		}) {
 			leaving = append(leaving, inv.ID)
 		}
 	}
-	facts := r.facts()
 	records = slices.DeleteFunc(records, func(o ledger.Record) bool { return o.Invite.ID == of.Invite.ID || !ownership.MayArrive(o, facts) })
 	calls, err := r.ledger.Calls(ctx, records...)
 	for _, o := range records {
 		siblings = append(siblings, verdict.Sibling{Record: o, Calls: calls[o.Invite.ID]})
 	}
 	return siblings, leaving, err
+}
+
+// endedLately reports whether the invitation of an invite has ended so short a time ago
+// that a list may still show it as pending.
+func endedLately(r ledger.Record, f ownership.Facts) bool {
+	return r.State != tasks.Pending && f.Now.Sub(r.UpdatedAt) < watchLag
 }
 
 // invitations returns what Clerk shows for each invite's address. If its calls are

@@ -197,7 +197,12 @@ func (s *transcript) do(args []string) string {
 		must(err)
 		w.nudge(0)
 	case "revoke":
-		found, err := w.producer.Revoke(t.Context(), rest[0])
+		if importID, ok := strings.CutPrefix(rest[0], "import="); ok {
+			_, err := w.calm.RequestMany(t.Context(), ledger.Now, importID, []tasks.State{tasks.Queued, tasks.Sending, tasks.Unknown, tasks.Pending}, false)
+			must(err)
+			return ""
+		}
+		found, err := w.producer.Revoke(t.Context(), s.named(rest[0]))
 		must(err)
 		var said []string
 		for _, r := range found {
@@ -298,16 +303,19 @@ func (s *transcript) invite(args []string) tasks.Invite {
 	return i
 }
 
-// dashboard is what people do in Clerk's dashboard, or another program with the key.
-func (s *transcript) dashboard(args []string) {
-	sim, address := s.w.sim, args[1]
-	if strings.HasPrefix(address, "#") {
-		for id, name := range s.names {
-			if name == address {
-				address = id
-			}
+// named returns the id of an invitation by the name that it has here, or what else it is.
+func (s *transcript) named(name string) string {
+	for id, n := range s.names {
+		if n == name {
+			return id
 		}
 	}
+	return name
+}
+
+// dashboard is what people do in Clerk's dashboard, or another program with the key.
+func (s *transcript) dashboard(args []string) {
+	sim, address := s.w.sim, s.named(args[1])
 	var err error
 	switch args[0] {
 	case "invites":
@@ -349,6 +357,8 @@ func (s *transcript) fault(args []string) {
 		switch key {
 		case "by":
 			f.Delay, err = time.ParseDuration(value)
+		case "lag":
+			f.Lag, err = time.ParseDuration(value)
 		case "status":
 			f.Status, err = strconv.Atoi(value)
 		case "code":

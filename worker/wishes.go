@@ -6,7 +6,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -167,11 +166,8 @@ func (v *revokes) meant(ctx context.Context, p tasks.Revoke, w wish) ([]ledger.R
 	switch {
 	case isOurs(w.Target): // "", too: then the task names it
 		id = cmp.Or(w.Target, p.ID)
-		records, err := v.ledger.Get(ctx, id)
-		if err == nil && len(records) == 0 {
-			err = hopeless(fmt.Errorf("invite %s: %w", id, ledger.ErrNotFound))
-		}
-		return records, err
+		r, err := recordOf(ctx, v.ledger, id)
+		return []ledger.Record{r}, err
 	case !w.email.IsZero():
 		found, err := v.ledger.FindAddress(ctx, w.email)
 		return slices.DeleteFunc(found, func(r ledger.Record) bool { return !w.Means(r) }), err
@@ -212,7 +208,7 @@ func (v *revokes) strangers(ctx context.Context, w wish, result map[string]strin
 			case owners[inv.ID] != "" || !clock.MayPrecede(inv.CreatedAt, w.CreatedAt):
 			case verdict.IsPending(inv):
 				targets = append(targets, inv.ID)
-			case inv.Status == clerk.Revoked && !clock.LedgerTime(inv.UpdatedAt).Before(w.CreatedAt.Add(-time.Second)):
+			case inv.Status == clerk.Revoked && clock.MayFollow(inv.UpdatedAt, w.CreatedAt):
 				found.revoked = append(found.revoked, inv.ID) // by an earlier run
 			}
 		}

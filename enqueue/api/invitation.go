@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"slices"
 	"strings"
 	"time"
@@ -200,13 +201,17 @@ func (x *exchange) showOne(ctx context.Context, status int, r ledger.Record) *an
 // record returns the record of our id or Clerk's. found is false if there is none, or
 // if it does not exist for the token.
 func (x *exchange) record(ctx context.Context, id string) (r ledger.Record, found bool, err error) {
-	records, err := x.cfg.Ledger.Get(ctx, id)
-	if err == nil && len(records) == 0 {
+	r, err = x.cfg.Ledger.Read(ctx, id)
+	if errors.Is(err, ledger.ErrNotFound) {
 		var ids map[string]string
-		if ids, err = x.cfg.Ledger.FindInvitations(ctx, id); err == nil && ids[id] != "" {
-			records, err = x.cfg.Ledger.Get(ctx, ids[id])
+		if ids, err = x.cfg.Ledger.FindInvitations(ctx, id); err != nil || ids[id] == "" {
+			return r, false, err
+		}
+		if r, err = x.cfg.Ledger.Read(ctx, ids[id]); errors.Is(err, ledger.ErrNotFound) {
+			return r, false, nil
 		}
 	}
+	records := []ledger.Record{r}
 	if err == nil {
 		records, err = x.seen(ctx, records)
 	}

@@ -16,8 +16,21 @@ import (
 	"github.com/inviteq/inviteq/tasks"
 )
 
-// Get returns the records of the given ids, in their order; unknown ids are left
-// out, and among several also those that cannot be read.
+// Read returns the record of one id. The error is ErrNotFound if there is none, and
+// another one if it cannot be read.
+func (l *Ledger) Read(ctx context.Context, id string) (Record, error) {
+	s, err := l.rdb.HGet(ctx, l.keys.of("rec"), id).Result()
+	if errors.Is(err, redis.Nil) {
+		return Record{}, ErrNotFound
+	}
+	if err != nil {
+		return Record{}, err
+	}
+	return l.parse(ctx, id, s)
+}
+
+// Get returns the records of the given ids, in their order; those that are unknown,
+// or cannot be read, are left out.
 func (l *Ledger) Get(ctx context.Context, ids ...string) ([]Record, error) {
 	if len(ids) == 0 {
 		return nil, nil
@@ -32,14 +45,9 @@ func (l *Ledger) Get(ctx context.Context, ids ...string) ([]Record, error) {
 		if !ok {
 			continue
 		}
-		r, err := l.parse(ctx, ids[i], s)
-		if err != nil && len(ids) == 1 {
-			return nil, err
+		if r, err := l.parse(ctx, ids[i], s); err == nil {
+			records = append(records, r)
 		}
-		if err != nil {
-			continue
-		}
-		records = append(records, r)
 	}
 	return records, nil
 }

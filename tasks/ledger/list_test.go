@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -143,5 +144,29 @@ func TestForeignCursors(t *testing.T) {
 		if _, err := l.ListImport(t.Context(), "spring", cursor, 10); err == nil {
 			t.Errorf("ListImport: %q is accepted", cursor)
 		}
+	}
+}
+
+// TestListsWithADamagedRecord: a record that cannot be read is left out, also where it
+// is the only one of a page; who asks for it by its id is told.
+func TestListsWithADamagedRecord(t *testing.T) {
+	l := open(t, Config{})
+	i := invite(t, "ada@example.com")
+	i.ID = "damaged"
+	admit(t, l, start, i)
+	if err := l.rdb.HSet(t.Context(), l.keys.of("rec"), i.ID, "q\t0").Err(); err != nil {
+		t.Fatal(err)
+	}
+	for what, err := range map[string]error{
+		"list":   second(l.ListState(t.Context(), tasks.Queued, "", 1)),
+		"browse": second(l.Browse(t.Context(), Browsing{States: tasks.States, Limit: 10, Descending: true})),
+		"find":   second(l.FindAddress(t.Context(), i.EmailAddress)),
+	} {
+		if err != nil {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	if _, err := l.Read(t.Context(), i.ID); !errors.Is(err, errRecord) {
+		t.Errorf("read: got %v, want %v", err, errRecord)
 	}
 }

@@ -69,7 +69,7 @@ const (
 	fieldCount
 )
 
-var errRecord = errors.New("a record in the ledger cannot be read")
+var errRecord = errors.New("a record in the ledger cannot be read: a newer version of inviteq has written it, or it is damaged (`redis-cli HGET inviteq:{INSTANCE}:rec ID` shows it)")
 
 // parse reads a record. If it was written with another secret than the process remembers,
 // the salt is looked at again.

@@ -212,19 +212,26 @@ func (l *Ledger) ManyLeft(ctx context.Context, id string, n int) ([]Record, erro
 	return l.Get(ctx, ids...)
 }
 
-// RevokeRequestsFor returns the requests for an address that are not closed yet.
-func (l *Ledger) RevokeRequestsFor(ctx context.Context, e tasks.Email) ([]RevokeRequest, error) {
+// RevokeRequests returns the requests that are not closed yet, except those that
+// cannot be read.
+func (l *Ledger) RevokeRequests(ctx context.Context) ([]RevokeRequest, error) {
 	all, err := l.rdb.HGetAll(ctx, l.keys.of("revreq")).Result()
 	if err != nil {
 		return nil, err
 	}
 	var found []RevokeRequest
 	for id, s := range all {
-		if r, err := l.parseRevokeRequest(id, s); err == nil && tasks.EmailKey(r.Target) == e.Key() {
+		if r, err := l.parseRevokeRequest(id, s); err == nil {
 			found = append(found, r)
 		}
 	}
 	return found, nil
+}
+
+// RevokeRequestsFor is RevokeRequests of one address.
+func (l *Ledger) RevokeRequestsFor(ctx context.Context, e tasks.Email) ([]RevokeRequest, error) {
+	all, err := l.RevokeRequests(ctx)
+	return slices.DeleteFunc(all, func(r RevokeRequest) bool { return tasks.EmailKey(r.Target) != e.Key() }), err
 }
 
 // CloseRevokeRequest forgets a request that has been dealt with, its target

@@ -34,14 +34,11 @@ type Moment struct {
 // round trips, whatever the ledger holds. The error is ErrNotFound if it has no such
 // invite.
 func (l *Ledger) Story(ctx context.Context, now time.Time, id string) (Story, error) {
-	records, err := l.Get(ctx, id)
+	r, err := l.Read(ctx, id)
 	if err != nil {
 		return Story{}, err
 	}
-	if len(records) == 0 {
-		return Story{}, ErrNotFound
-	}
-	s := Story{Record: records[0]}
+	s := Story{Record: r}
 	trail, whole, err := l.Trail(ctx, s.Record)
 	if err != nil {
 		return s, err

@@ -65,6 +65,12 @@ func (c Clock) MayPrecede(made, moment time.Time) bool {
 	return !c.LedgerTime(made).After(moment.Add(min(c.Uncertainty, time.Second)))
 }
 
+// MayFollow reports whether what happened at Clerk may be younger than a moment of the
+// ledger's: two clocks that are compared by the second tell it no better.
+func (c Clock) MayFollow(happened, moment time.Time) bool {
+	return !c.LedgerTime(happened).Add(time.Second + c.Uncertainty).Before(moment)
+}
+
 // shortGap is up to how long a gap may be for a match in it to prove that we made
 // an invitation which has ended since. In a longer one it may be anybody's.
 const shortGap = time.Hour

@@ -180,7 +180,7 @@ func (s Shown) goneSoon(f ownership.Facts) bool {
 // that was refused because of one: the next call may succeed.
 func (s Shown) hasGone(r ledger.Record, f ownership.Facts) bool {
 	return slices.ContainsFunc(s.Invitations, func(inv clerk.Invitation) bool {
-		return !IsPending(inv) && !f.Clock.LedgerTime(inv.UpdatedAt).Before(r.SentAt)
+		return !IsPending(inv) && f.Clock.MayFollow(inv.UpdatedAt, r.SentAt)
 	})
 }
 
