@@ -279,6 +279,19 @@ func TestWorkbook(t *testing.T) {
 	}
 }
 
+// TestMisspeltDomains: an address that is good, and probably not meant, is said without
+// being quoted.
+func TestMisspeltDomains(t *testing.T) {
+	in := lines("email", "a@gmail.com", "b@gmial.com", "c@Hotmail.con", "d@mail.com", "e@ymail.com", "f@cloud.com", "g@gmx.de", "h@yahoo.fr", "i@googlemail.com", "j@yaho.com")
+	got, err := open(t, in, lists.Options{}).Survey(t.Context(), nil)
+	if err != nil || got.Good != 10 || got.Misspelt != 3 {
+		t.Errorf("got %+v, %v", got, err)
+	}
+	if diff := cmp.Diff([]string{"look again: 3 rows with a domain like gmial.com, one letter away from a large provider's; the first is row 3"}, got.Notes()); diff != "" {
+		t.Error(diff)
+	}
+}
+
 // TestWorkbookSheets: the sheet with the people is read, and what a person may have
 // forgotten in the workbook is said: other people on other sheets, and hidden rows.
 func TestWorkbookSheets(t *testing.T) {

@@ -126,6 +126,18 @@ func misspelt(key string, wantsAddress bool) string {
 	return ""
 }
 
+// providers are where people have most of the addresses that others misspell.
+var providers = []string{"gmail.com", "hotmail.com", "icloud.com", "outlook.com", "yahoo.com"}
+
+// misspeltDomain reports whether the domain of an address is one letter away from a
+// large provider's: the mail would go to a stranger, or nowhere. It cannot be taken back.
+func misspeltDomain(address string) bool {
+	domain := address[strings.LastIndexByte(address, '@')+1:]
+	return slices.ContainsFunc(providers, func(p string) bool {
+		return strings.HasPrefix(domain, p[:1]) && Distance(domain, p) == 1 // mail.com and ymail.com are others.
+	})
+}
+
 // Distance counts the letters to change, add, leave out or swap with their
 // neighbour (optimal string alignment).
 func Distance(a, b string) int {

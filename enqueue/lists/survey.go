@@ -13,9 +13,12 @@ import (
 // Survey is what a list holds.
 type Survey struct {
 	Good       int // rows to be invited
+	Misspelt   int // of those, rows whose domain is one letter away from a large provider's
 	Bad        int // rows that cannot be used
 	Duplicates int // rows with the address of an earlier one
 	Differing  int // of those, rows with other contents
+
+	FirstMisspelt Place // The first row of Misspelt.
 
 	Ignored  []string // Names of columns that are not used, as they may be shown.
 	Preamble int      // Rows above the names of the columns.
@@ -53,6 +56,7 @@ func (s Survey) Notes() (notes []string) {
 	note(s.Hidden, "on the list, too: %d %s hidden in the workbook, perhaps by a filter; delete hidden rows that are not meant")
 	note(s.Footer, "ignored: %d %s below the list")
 	note(s.Comments, "ignored: %d %s beginning with #")
+	note(s.Misspelt, "look again: %d %s with a domain like gmial.com, one letter away from a large provider's; the first is "+s.FirstMisspelt.String())
 	return notes
 }
 
@@ -67,6 +71,11 @@ func (l *List) Survey(ctx context.Context, tell func(error) error) (Survey, erro
 		switch {
 		case err == nil:
 			s.Good++
+			if misspeltDomain(row.Invite.EmailAddress.Key()) {
+				if s.Misspelt++; s.Misspelt == 1 {
+					s.FirstMisspelt = row.Place
+				}
+			}
 			s.Named = s.Named || l.seen.ids != nil
 			s.Content += int64(len(row.Invite.PublicMetadata) + len(row.Invite.RedirectURL))
 			continue
