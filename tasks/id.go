@@ -27,6 +27,17 @@ func NewID(prefix string) string {
 	return prefix + "_" + IDText.EncodeToString(b[:])
 }
 
+// MadeAt returns when NewID has made an id of an invite, to the millisecond. It is the
+// zero time if the id has another form; of one that is a hash it is any time.
+func MadeAt(id string) time.Time {
+	text, ours := strings.CutPrefix(id, "inq_")
+	b, err := IDText.DecodeString(text)
+	if !ours || err != nil || len(b) != 15 {
+		return time.Time{}
+	}
+	return time.UnixMilli(int64(binary.BigEndian.Uint64(b) >> 16)) //nolint:gosec // 48 bits
+}
+
 // ImportInviteID returns the id of the invite for an address within an import.
 // It is a function of both, so that the same list fed twice under the same
 // import id makes no second invite, even if its rows have moved.

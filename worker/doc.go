@@ -120,9 +120,10 @@
 // was created in the last window, and counts each invitation of the gap against both
 // quotas. Nor is one given to a worker that has not heard of the epoch: it beats
 // first. From then on an invite that waited before the epoch, or that comes after it
-// under an id that may be a repetition (the caller's, or an import's), is looked for
-// before it is sent. Most are told apart at once: each worker reads from Clerk's list
-// who has been invited since the gap began, and only those are asked for one by one.
+// under an id that may be a repetition (the caller's, a request key's, an import's, an
+// outbox's), is looked for before it is sent. Most are told apart at once: each worker
+// reads from Clerk's list who has been invited since the gap began, and only those are
+// asked for one by one.
 // An invitation from the gap with its content is its answer;
 // with ignore_existing, or if the gap is long and the invitation has ended, it is
 // parked, and nothing is guessed. A call that was forgotten may arrive late, like any:

@@ -3,10 +3,11 @@ package ledger
 import (
 	"context"
 	"fmt"
-	"regexp"
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/inviteq/inviteq/tasks"
 )
 
 // Epoch is a moment before which the ledger may have forgotten something: Redis
@@ -37,19 +38,21 @@ func (e Epoch) Covers(created time.Time, uncertainty time.Duration) bool {
 	return !created.Before(e.Start.Add(-slack)) && !created.After(e.End.Add(ArrivalBound+slack))
 }
 
-// ownID tells the ids that this program makes up by chance. Nobody can repeat
-// them, so that an invite under one that came after an epoch is new.
-var ownID = regexp.MustCompile(`^inq_[0-9a-hjkmnp-tv-z]{24}$`)
+// idSlack is how far the clock of a producer, which has made an id, may be off.
+const idSlack = time.Minute
 
 // Concerns reports whether the record may have been sent by a call that the ledger
 // has forgotten: it waited before the epoch, or its id may be a repetition of one
-// from before.
+// from before. Only an id that was made by chance after the epoch, shortly before its
+// invite came, is new: the key of a request and the row of a list make the same id
+// again, and an outbox hands on again under the id that it has kept.
 func (e Epoch) Concerns(r Record, now time.Time) bool {
 	if now.Sub(e.End) > epochMatters {
 		return false
 	}
-	repeated := r.Invite.ImportID != "" || !ownID.MatchString(r.Invite.ID)
-	return repeated || r.CreatedAt.Before(e.End)
+	made := tasks.MadeAt(r.Invite.ID)
+	isNew := r.Invite.ImportID == "" && made.After(e.End.Add(idSlack)) && !made.After(r.CreatedAt.Add(idSlack))
+	return !isNew || r.CreatedAt.Before(e.End)
 }
 
 // memory is what this process remembers of the ledger, so that it notices when the

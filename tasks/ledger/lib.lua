@@ -179,13 +179,21 @@ end
 
 -- forgotten tells whether the ledger may have forgotten a call of the invite (Epoch.Concerns in epoch.go), and up to
 -- when such a call may arrive.
-local EPOCH_MATTERS = 2592000000
+local EPOCH_MATTERS, ID_SLACK = 2592000000, 60000
 local function forgotten(r, now)
-  local concerned, last = false, 0
-  local again = r.import ~= '' or #r.id ~= 28 or not string.match(r.id, '^inq_[0-9a-hjkmnp-tv-z]+$')
-  for stop in string.gmatch(redis.call('HGET', K.meta, 'epochs') or '', ':(%d+):') do
+  local concerned, last, epochs = false, 0, redis.call('HGET', K.meta, 'epochs') or ''
+  if epochs == '' then return false, 0 end
+  local created, made = tonumber(r.created, 16), 0
+  if r.import == '' and #r.id == 28 and string.match(r.id, '^inq_[0-9a-hjkmnp-tv-z]+$') then
+    for c in string.gmatch(string.sub(r.id, 5, 14), '.') do
+      made = made * 32 + string.find('0123456789abcdefghjkmnpqrstvwxyz', c, 1, true) - 1
+    end
+    made = math.floor(made / 4)
+    if made > created + ID_SLACK then made = 0 end -- a hash
+  end
+  for stop in string.gmatch(epochs, ':(%d+):') do
     stop = num(stop)
-    if stop + EPOCH_MATTERS > now and (again or tonumber(r.created, 16) < stop) then
+    if stop + EPOCH_MATTERS > now and (made <= stop + ID_SLACK or created < stop) then
       concerned, last = true, math.max(last, stop + ARRIVAL)
     end
   end
