@@ -35,7 +35,7 @@ func MadeAt(id string) time.Time {
 	if !ours || err != nil || len(b) != 15 {
 		return time.Time{}
 	}
-	return time.UnixMilli(int64(binary.BigEndian.Uint64(b) >> 16)) //nolint:gosec // 48 bits
+	return time.UnixMilli(int64(binary.BigEndian.Uint64(b) >> 16))
 }
 
 // ImportInviteID returns the id of the invite for an address within an import.
