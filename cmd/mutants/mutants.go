@@ -127,7 +127,8 @@ var mutants = []mutant{
 	},
 	{
 		name: "cancel those in doubt without looking for them", file: "tasks/ledger/libcancel.lua",
-		old: "if r.doubt ~= '1' and not forgotten(r, now) then return", new: "do return", test: "TestParkedInviteIsLookedForBeforeItIsCanceled",
+		old: "if r.doubt ~= '1' and not forgotten(r, now) then return", new: "do return",
+		test: "TestRandomOperations", dir: "./tasks/ledger",
 	},
 	{
 		name: "forget a wish that has to wait for another", file: "tasks/ledger/libcancel.lua",
