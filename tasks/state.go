@@ -37,7 +37,7 @@ var states = [...]struct {
 	letter byte
 	Entry
 }{
-	Queued:   {"queued", 'q', Entry{"It waits for its turn.", "Nothing. `inviteq status` gives its ETA."}},
+	Queued:   {"queued", 'q', Entry{"It waits for its turn.", "Nothing. `inviteq show` says what it waits for, and until when."}},
 	Sending:  {"sending", 's', Entry{"A call to Clerk is under way.", nothing}},
 	Unknown:  {"unknown", 'u', Entry{"It may have been sent: its call got no clear answer.", looksItUp}},
 	Pending:  {"pending", 'p', Entry{"Clerk has the invitation, and waits for the person to accept it.", nothing}},

@@ -199,6 +199,9 @@ func (l *Ledger) outlookOf(ctx context.Context, now time.Time, s *Story) error {
 		single, bulk := o.Quotas[Single], o.Quotas[Bulk]
 		s.Waits = fmt.Sprintf("%d wait before it in the %s lane. Clerk allows %s more single calls and %s more bulk calls in this window.",
 			ahead, r.Invite.Lane, left(single), left(bulk))
+		if ahead < int64(single.Free()+bulk.Free()*o.BulkNow()) && s.ETA.Sub(o.At) > 2*time.Second {
+			s.Waits += " They are spaced, so that they last for those who come later."
+		}
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package ledger
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -87,4 +88,38 @@ func TestAStoryIsWhole(t *testing.T) {
 	if _, err := l.Story(ctx, Now, "nobody"); !errors.Is(err, ErrNotFound) {
 		t.Errorf("nobody: %v", err)
 	}
+}
+
+// TestAStoryTellsThatCallsAreSpaced: an invite waits although calls are left.
+func TestAStoryTellsThatCallsAreSpaced(t *testing.T) {
+	l := open(t, Config{Limits: ClerkLimits, Reserve: AutoReserve})
+	hire(t, l, Now)
+	const spaced = "They are spaced"
+	first, last := waitsOf(t, l, 0, 340)
+	if strings.Contains(first, spaced) || !strings.Contains(last, spaced) {
+		t.Errorf("the first of 340 goes at once, the last is paced; got\n%s\n%s", first, last)
+	}
+	if _, last = waitsOf(t, l, 340, 1000); strings.Contains(last, spaced) {
+		t.Errorf("there are not as many calls as people before it; got\n%s", last)
+	}
+}
+
+// waitsOf admits rows of an import, and returns what the first and the last wait for.
+func waitsOf(t *testing.T, l *Ledger, from, to int) (first, last string) {
+	t.Helper()
+	var all []tasks.Invite
+	for n := from; n < to; n++ {
+		i := invite(t, fmt.Sprintf("row%d@example.com", n))
+		i.ImportID, i.Lane = "imp", tasks.Import
+		all = append(all, i)
+	}
+	for some := range slices.Chunk(all, 100) {
+		admit(t, l, Now, some...)
+	}
+	a, err := l.Story(t.Context(), Now, all[0].ID)
+	b, err2 := l.Story(t.Context(), Now, all[len(all)-1].ID)
+	if err != nil || err2 != nil {
+		t.Fatal(err, err2)
+	}
+	return a.Waits, b.Waits
 }
