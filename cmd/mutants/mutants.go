@@ -289,7 +289,7 @@ var mutants = []mutant{
 	},
 	{
 		name: "take what carries no mark for a forgotten call's, although all carried one", file: "worker/ownership/ownership.go",
-		old: "case f.Mark != \"\" && !e.Start.Before(f.MarkSince) && CanCarry(r.Invite, f.Mark):", new: "case false:", test: "TestTranscripts/27",
+		old: "case f.Mark != \"\" && !leftAfter(e, made, f).Before(f.MarkSince) && CanCarry(r.Invite, f.Mark):", new: "case false:", test: "TestTranscripts/27",
 	},
 	{
 		name: "claim others when the request for more members is repeated", file: "tasks/ledger/topup.lua",

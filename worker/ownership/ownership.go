@@ -104,7 +104,7 @@ func Of(r ledger.Record, calls []ledger.Call, inv clerk.Invitation, f Facts) Who
 	switch {
 	case !forgotten:
 		return Theirs
-	case f.Mark != "" && !e.Start.Before(f.MarkSince) && CanCarry(r.Invite, f.Mark):
+	case f.Mark != "" && !leftAfter(e, made, f).Before(f.MarkSince) && CanCarry(r.Invite, f.Mark):
 		return Theirs // Every call that may have been forgotten carried the mark.
 	case r.Invite.IgnoreExisting:
 		return Unclear
@@ -114,6 +114,16 @@ func Of(r ledger.Record, calls []ledger.Call, inv clerk.Invitation, f Facts) Who
 		return Unclear
 	}
 	return Ours
+}
+
+// leftAfter returns the moment after which a call left that was forgotten in a gap and
+// has made an invitation at a moment. A ledger that was emptied remembers no beginning.
+func leftAfter(e ledger.Epoch, made time.Time, f Facts) time.Time {
+	left := made.Add(-ledger.ArrivalBound - f.Claim - f.Clock.Uncertainty)
+	if e.Start.After(left) {
+		return e.Start
+	}
+	return left
 }
 
 // gapAround returns the gap in the ledger's memory in which an invitation was

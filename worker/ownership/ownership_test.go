@@ -1,6 +1,7 @@
 package ownership
 
 import (
+	"encoding/binary"
 	"encoding/json"
 	"testing"
 	"time"
@@ -71,9 +72,11 @@ func TestOf(t *testing.T) {
 		{what: "in a long gap, ended since", created: at(-10), inv: revoked, facts: Facts{Epochs: []ledger.Epoch{long}}, want: Unclear},
 		{what: "in the gap, with ignore_existing", created: at(-10), invite: tasks.Invite{IgnoreExisting: true}, inv: invitation(at(-30), ""), facts: Facts{Epochs: []ledger.Epoch{gap}}, want: Unclear},
 		{what: "in the gap, with ignore_existing and other content", created: at(-10), invite: tasks.Invite{IgnoreExisting: true}, inv: invitation(at(-30), `{"a":1}`), facts: Facts{Epochs: []ledger.Epoch{gap}}, want: Unclear},
-		{what: "in the gap, but it came later and cannot be a repetition", invite: tasks.Invite{ID: "inq_06h182328rfexssf1vgjsq0j"}, created: at(60), inv: invitation(at(-30), ""), facts: Facts{Epochs: []ledger.Epoch{gap}}},
+		{what: "in the gap, but it came later and cannot be a repetition", invite: tasks.Invite{ID: newID(at(120))}, created: at(120), inv: invitation(at(-30), ""), facts: Facts{Epochs: []ledger.Epoch{gap}}},
 		{what: "in the gap, without the mark that every call carried", created: at(-10), inv: invitation(at(-30), ""), facts: Facts{Epochs: []ledger.Epoch{gap}, Mark: "inviteq", MarkSince: at(-100)}},
 		{what: "in the gap, from before there were marks", created: at(-10), inv: invitation(at(-30), ""), facts: Facts{Epochs: []ledger.Epoch{gap}, Mark: "inviteq", MarkSince: at(-20)}, want: Ours},
+		{what: "in a gap without a beginning, and each call that may have made it carried the mark", created: at(-10), inv: invitation(at(-30), ""), facts: Facts{Epochs: []ledger.Epoch{{End: gap.End}}, Mark: "inviteq", MarkSince: at(-1000)}},
+		{what: "in a gap without a beginning, and a call that carried none may have made it", created: at(-10), inv: invitation(at(-30), ""), facts: Facts{Epochs: []ledger.Epoch{{End: gap.End}}, Mark: "inviteq", MarkSince: at(-900)}, want: Ours},
 		{what: "in the gap, and its id is the caller's", created: at(60), inv: invitation(at(-30), ""), facts: Facts{Epochs: []ledger.Epoch{gap}}, want: Ours},
 	} {
 		if c.invite.ID == "" {
@@ -125,4 +128,10 @@ func TestSameJSON(t *testing.T) {
 			}
 		}
 	}
+}
+
+// newID is an id that tasks.NewID might have made at a moment.
+func newID(at time.Time) string {
+	b := binary.BigEndian.AppendUint64(nil, uint64(at.UnixMilli())<<16) //nolint:gosec // 48 bits
+	return "inq_" + tasks.IDText.EncodeToString(append(b, 1, 2, 3, 4, 5, 6, 7))
 }
