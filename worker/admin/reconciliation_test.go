@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/chromedp/chromedp"
+	"github.com/hibiken/asynq"
 
 	"github.com/inviteq/inviteq/tasks"
 	"github.com/inviteq/inviteq/tasks/access"
@@ -89,6 +90,14 @@ func TestAReconciliationIsAskedFor(t *testing.T) {
 			return fmt.Errorf("the last page has %d rows", n)
 		}
 		return nil
+	})
+
+	eventually(t, func() error { // The report may be that of the worker's own pass.
+		asked, err := s.inspector().GetTaskInfo(s.queues.Control, tasks.AskedPass)
+		if err == nil && asked.State != asynq.TaskStateCompleted {
+			err = fmt.Errorf("the pass that was asked for is %s", asked.State)
+		}
+		return err
 	})
 
 	// Their number must be typed; then they are in the ledger, and the rows say so.
