@@ -37,6 +37,10 @@ func (u *unknowns) settle(ctx context.Context) (int, error) {
 		return len(due), &snooze{time.Now().Add(lookLease), "the clocks are too far apart"}
 	}
 	shown, failed := u.reads.look(ctx, due)
+	// A worker that has just started knows Clerk's clock only now.
+	if facts.Clock = u.reads.facts().Clock; !facts.Clock.Trusted() {
+		return len(due), failed
+	}
 	var members []ledger.Settlement
 	for _, r := range due {
 		if s, read := shown[r.Invite.ID]; read {
