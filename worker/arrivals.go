@@ -34,15 +34,7 @@ func (a *arrivals) look(ctx context.Context) (int, error) {
 	if err != nil || len(due) == 0 {
 		return 0, err
 	}
-	facts := a.reads.facts()
-	if !facts.Clock.Trusted() {
-		return len(due), &snooze{time.Now().Add(watchEvery), "the clocks are too far apart"}
-	}
-	shown, failed := a.reads.look(ctx, due)
-	// A worker that has just started knows Clerk's clock only now.
-	if facts.Clock = a.reads.facts().Clock; !facts.Clock.Trusted() {
-		return len(due), failed
-	}
+	shown, facts, failed := a.reads.look(ctx, due)
 	for _, r := range due {
 		s, read := shown[r.Invite.ID]
 		if !read {

@@ -179,6 +179,7 @@
 //	verdict/       what an answer, or a reading, means
 //	ownership/     whose an invitation is
 //	reads.go       Clerk's list, for everybody who asks it
+//	look.go        what it shows of some invites, and the facts to judge it by
 //	roll.go        who has been invited since an epoch: the others need no read each
 //	unknowns.go    unknown outcomes
 //	arrivals.go    the watch: what lost calls make after all

@@ -68,7 +68,7 @@ func TestRoll(t *testing.T) {
 					i.ID = tasks.NewID("inq")
 					waiting = append(waiting, ledger.Record{Invite: i, State: tasks.Queued, CreatedAt: now.Add(-time.Hour)})
 				}
-				shown, err := r.look(t.Context(), waiting)
+				shown, _, err := r.look(t.Context(), waiting)
 				if err != nil || len(shown) != len(of) {
 					t.Fatalf("looked for %d, read %d: %v", len(of), len(shown), err)
 				}

@@ -33,18 +33,10 @@ func (d *delivery) recall(ctx context.Context, t ledger.Turn) []ledger.Record {
 	if len(doubtful) == 0 {
 		return t.Batch
 	}
-	var shown map[string]verdict.Shown
+	shown, facts, failed := d.reads.look(ctx, doubtful) // An error leaves them out.
 	again := facts.Now.Add(readAgain)
-	if facts.Clock.Trusted() {
-		var failed error
-		shown, failed = d.reads.look(ctx, doubtful) // An error leaves them out.
-		// A worker that has just started knows Clerk's clock only now.
-		if facts.Clock = d.reads.facts().Clock; !facts.Clock.Trusted() {
-			shown = nil
-		}
-		if s, waits := errors.AsType[*snooze](failed); waits {
-			again = facts.Now.Add(max(time.Until(s.until), time.Second))
-		}
+	if s, waits := errors.AsType[*snooze](failed); waits {
+		again = facts.Now.Add(max(time.Until(s.until), time.Second))
 	}
 	var gone verdict.Verdict
 	for _, r := range doubtful {

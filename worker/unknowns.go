@@ -32,15 +32,7 @@ func (u *unknowns) settle(ctx context.Context) (int, error) {
 	if err != nil || len(due) == 0 {
 		return 0, err
 	}
-	facts := u.reads.facts()
-	if !facts.Clock.Trusted() {
-		return len(due), &snooze{time.Now().Add(lookLease), "the clocks are too far apart"}
-	}
-	shown, failed := u.reads.look(ctx, due)
-	// A worker that has just started knows Clerk's clock only now.
-	if facts.Clock = u.reads.facts().Clock; !facts.Clock.Trusted() {
-		return len(due), failed
-	}
+	shown, facts, failed := u.reads.look(ctx, due)
 	var members []ledger.Settlement
 	for _, r := range due {
 		if s, read := shown[r.Invite.ID]; read {

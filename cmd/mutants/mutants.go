@@ -284,6 +284,10 @@ var mutants = []mutant{
 		old: "if id == r.Invite.ID {", new: "if id != \"\" {", kind: "fenceless,mark",
 	},
 	{
+		name: "judge by Clerk's clock as it was known before the read", file: "worker/look.go",
+		old: "if facts.Clock = r.facts().Clock; !facts", new: "if !facts", test: "TestTranscripts/41",
+	},
+	{
 		name: "look for a mark only where the address stands", file: "worker/reads.go",
 		old: "if inv.key == e.Key() || slices.Contains(ids, inv.mark) {", new: "if inv.key == e.Key() {", test: "TestTranscripts/26",
 	},

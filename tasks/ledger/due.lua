@@ -16,15 +16,16 @@ end
 local out = {}
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', key, '-inf', now, 'LIMIT', 0, num(ARGV[4]))) do
   local r = load(id)
-  if r and belongs(r) and ARGV[2] == 'revoke' and r.s ~= 'p' then
-    redis.call('ZADD', key, now + lease, id)
-    cancel(r, now)
-  elseif r and belongs(r) then
-    redis.call('ZADD', key, now + lease, id)
-    out[#out + 1] = id
-    out[#out + 1] = line(r) .. r.body
-  else
+  if not r or not belongs(r) then
     redis.call('ZREM', key, id)
+  else
+    redis.call('ZADD', key, now + lease, id)
+    if ARGV[2] == 'revoke' and r.s ~= 'p' then
+      cancel(r, now)
+    else
+      out[#out + 1] = id
+      out[#out + 1] = line(r) .. r.body
+    end
   end
 end
 return out

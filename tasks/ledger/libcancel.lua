@@ -1,6 +1,7 @@
 -- libcancel.lua: an invite is no longer wanted. Before it is sent that is a change of state and costs no call; while it
--- is under way, or may be, the wish is kept and acted on when the call is settled; otherwise it stands in the revoke
--- index, afterwards until Clerk has answered. It returns the record after the change.
+-- is under way, or may be, the wish is kept and acted on when the call is settled; afterwards it stands in the revoke
+-- index until Clerk has answered, and before, until the read that comes first can be made. It returns the record after
+-- the change.
 local function cancel(r, now)
   local state = NAME[r.s]
   if state == 'queued' or state == 'parked' or state == 'failed' then
